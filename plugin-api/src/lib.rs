@@ -1,1 +1,27 @@
-//! Soon.
+#![doc = include_str!("../README.md")]
+
+pub mod abi;
+mod context;
+mod error;
+mod export;
+mod logging;
+pub mod manifest;
+mod plugin;
+mod state;
+pub mod testkit;
+
+pub use context::{Context, Level};
+pub use error::{Error, Result};
+pub use export::Export;
+pub use manifest::Declaration;
+pub use plugin::{Plugin, Reply, Request};
+pub use state::{State, Stateful};
+
+pub use {serde, serde_json, tracing};
+
+/// Everything a plugin usually needs: `use hotbay_plugin_api::prelude::*;`.
+pub mod prelude {
+    pub use crate::serde::{self, Deserialize, Serialize};
+    pub use crate::{Context, Error, Level, Plugin, Reply, Request, Result, State, Stateful};
+    pub use crate::{export_plugin, serde_json, tracing};
+}

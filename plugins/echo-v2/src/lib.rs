@@ -1,1 +1,99 @@
-//! Soon.
+//! The service `echo`, version 2: as version 1, and keeps count by method. Its state has another schema; that of
+//! version 1 is migrated.
+
+#![forbid(unsafe_code)]
+
+use std::collections::BTreeMap;
+
+use hotbay_plugin_api::prelude::*;
+
+/// Schema 2: how much was echoed, by method.
+#[derive(Default, Serialize, Deserialize)]
+#[serde(crate = "hotbay_plugin_api::serde")]
+struct Echoed {
+    by_method: BTreeMap<String, u64>,
+}
+
+impl Echoed {
+    fn note(&mut self, method: &str) {
+        match self.by_method.get_mut(method) {
+            Some(count) => *count += 1,
+            None => drop(self.by_method.insert(method.to_owned(), 1)),
+        }
+    }
+
+    fn count(&self) -> u64 {
+        self.by_method.values().sum()
+    }
+}
+
+struct Echo {
+    state: State<Echoed>,
+}
+
+impl Plugin for Echo {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self { state: State::default() })
+    }
+
+    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        match request.method() {
+            "echo" => {
+                self.state.write().note("echo");
+                reply.write(request.bytes())
+            }
+            "handle" => {
+                self.state.write().note("handle");
+                tracing::info!(bytes = request.bytes().len(), "handled");
+                reply.write(b"echo v2 service handled")
+            }
+            "count" => reply.json(&self.state.read().count()),
+            "by_method" => reply.json(&self.state.read().by_method),
+            _ => Err(request.unknown_method()),
+        }
+    }
+}
+
+impl Stateful for Echo {
+    type State = Echoed;
+    const SCHEMA: u32 = 2;
+    const READS: &'static [u32] = &[1];
+
+    fn state(&self) -> &State<Echoed> {
+        &self.state
+    }
+
+    fn migrate(_: u32, state: serde_json::Value) -> Result<Echoed> {
+        /// Schema 1, as version 1 wrote it.
+        #[derive(Deserialize)]
+        #[serde(crate = "hotbay_plugin_api::serde")]
+        struct Schema1 {
+            count: u64,
+        }
+
+        let old: Schema1 = serde_json::from_value(state)?;
+        Ok(Echoed { by_method: BTreeMap::from([("before".to_owned(), old.count)]) })
+    }
+}
+
+export_plugin!(Echo: Stateful { name: "echo", methods: &["echo", "handle", "count", "by_method"] });
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hotbay_plugin_api::testkit::TestHost;
+
+    #[test]
+    fn state_of_version_1_is_migrated() {
+        let echo = TestHost::new().resume::<Echo>(1, br#"{"count":41}"#).unwrap();
+        assert_eq!(echo.call("handle", b"").unwrap(), b"echo v2 service handled");
+        assert_eq!(echo.call("count", b"").unwrap(), b"42");
+        assert_eq!(echo.call("by_method", b"").unwrap(), br#"{"before":41,"handle":1}"#);
+    }
+
+    #[test]
+    fn state_of_an_unknown_schema_is_refused_with_what_is_read() {
+        let error = TestHost::new().resume::<Echo>(9, b"{}").unwrap_err();
+        assert_eq!(error.message(), "import state of schema 9: this version reads 1 and writes 2");
+    }
+}

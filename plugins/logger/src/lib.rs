@@ -1,1 +1,86 @@
-//! Soon.
+//! The service `logger`: other services send it lines, it writes them into the host's log.
+//!
+//! It goes before others of its level (`priority`), and takes its default level from `[plugin.logger]`.
+
+#![forbid(unsafe_code)]
+
+use hotbay_plugin_api::prelude::*;
+
+#[derive(Deserialize)]
+#[serde(crate = "hotbay_plugin_api::serde", rename_all = "lowercase")]
+enum Threshold {
+    Error,
+    Warn,
+    Info,
+    Debug,
+}
+
+/// The table `[plugin.logger]`.
+#[derive(Deserialize)]
+#[serde(crate = "hotbay_plugin_api::serde", default, deny_unknown_fields)]
+struct Config {
+    /// The level of lines sent to `write`.
+    level: Threshold,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self { level: Threshold::Info }
+    }
+}
+
+struct Logger {
+    context: Context,
+    level: Level,
+}
+
+impl Plugin for Logger {
+    fn create(context: Context) -> Result<Self> {
+        let level = match context.config::<Config>()?.level {
+            Threshold::Error => Level::Error,
+            Threshold::Warn => Level::Warn,
+            Threshold::Info => Level::Info,
+            Threshold::Debug => Level::Debug,
+        };
+        Ok(Self { context, level })
+    }
+
+    fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+        let level = match request.method() {
+            "write" => self.level,
+            "error" => Level::Error,
+            "warn" => Level::Warn,
+            "info" => Level::Info,
+            "debug" => Level::Debug,
+            _ => return Err(request.unknown_method()),
+        };
+        self.context.log(level, request.text()?);
+        Ok(())
+    }
+}
+
+export_plugin!(Logger {
+    name: "logger",
+    priority: 100,
+    methods: &["write", "error", "warn", "info", "debug"],
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hotbay_plugin_api::testkit::TestHost;
+
+    #[test]
+    fn a_line_arrives_in_the_hosts_log() {
+        let logger = TestHost::new().start::<Logger>().unwrap();
+        logger.call("warn", b"careful").unwrap();
+        assert_eq!(logger.log(), ["careful"]);
+    }
+
+    #[test]
+    fn an_unknown_level_is_refused_when_the_plugin_is_created() {
+        let config = hotbay_plugin_api::serde_json::json!({ "level": "loud" });
+        let error = TestHost::new().with_config(config).start::<Logger>().unwrap_err();
+        assert!(error.message().contains("unknown variant `loud`"), "{error}");
+    }
+}

@@ -1,0 +1,142 @@
+//! Lent buffers: the reader brings the memory, the writer fills it.
+
+use std::marker::PhantomData;
+
+use abi_stable::StableAbi;
+
+/// A growing buffer of the reader's, as the writer sees it.
+///
+/// Growing goes through the reader's function, so that memory is allocated and freed by one side only.
+#[repr(C)]
+#[derive(StableAbi)]
+pub struct RawBuffer {
+    data: *mut u8,
+    len: usize,
+    capacity: usize,
+    owner: *mut (),
+    grow: extern "C" fn(&mut RawBuffer, usize) -> bool,
+}
+
+impl RawBuffer {
+    /// Appends `bytes`; false when the reader lends no more memory, and nothing was written then.
+    #[inline]
+    #[must_use]
+    pub fn write(&mut self, bytes: &[u8]) -> bool {
+        if self.capacity - self.len < bytes.len() && !(self.grow)(self, bytes.len()) {
+            return false;
+        }
+        // SAFETY: A2; `len + bytes.len() <= capacity` was just seen to.
+        let end = unsafe { self.data.add(self.len) };
+        // SAFETY: A2 as above; `bytes` cannot overlap memory that this buffer borrows exclusively.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
+        self.len += bytes.len();
+        true
+    }
+
+    /// How many bytes the buffer holds, with those that it held when it was lent.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether the buffer holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Drops what was written after `len`; longer values change nothing.
+    pub fn truncate(&mut self, len: usize) {
+        self.len = self.len.min(len);
+    }
+}
+
+impl std::fmt::Debug for RawBuffer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RawBuffer")
+            .field("len", &self.len)
+            .field("capacity", &self.capacity)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A vector lent as a [`RawBuffer`]; when the loan ends the vector holds what was written.
+#[derive(Debug)]
+pub struct Lent<'a> {
+    raw: RawBuffer,
+    vector: PhantomData<&'a mut Vec<u8>>,
+}
+
+impl<'a> Lent<'a> {
+    /// Lends `vector`; what is written is appended.
+    #[must_use]
+    pub fn new(vector: &'a mut Vec<u8>) -> Self {
+        let owner: *mut Vec<u8> = vector;
+        let raw = RawBuffer {
+            data: vector.as_mut_ptr(),
+            len: vector.len(),
+            capacity: vector.capacity(),
+            owner: owner.cast(),
+            grow: grow_vector,
+        };
+        Self { raw, vector: PhantomData }
+    }
+
+    /// The buffer to hand over.
+    pub fn raw(&mut self) -> &mut RawBuffer {
+        &mut self.raw
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        // SAFETY: A2; `owner` is the vector that this value borrows.
+        let vector = unsafe { &mut *self.raw.owner.cast::<Vec<u8>>() };
+        debug_assert!(self.raw.len <= vector.capacity());
+        // SAFETY: A2; the first `len` bytes were there before or have been written since.
+        unsafe { vector.set_len(self.raw.len) };
+    }
+}
+
+/// Called by the writer, through the buffer, on the writer's thread, while the buffer is lent. Never unwinds: where
+/// memory ends, it says so.
+extern "C" fn grow_vector(buffer: &mut RawBuffer, additional: usize) -> bool {
+    // SAFETY: A2; `owner` is the vector that the buffer borrows.
+    let vector = unsafe { &mut *buffer.owner.cast::<Vec<u8>>() };
+    // SAFETY: A2; the first `len` bytes are written, and `try_reserve` must know of them to keep them.
+    unsafe { vector.set_len(buffer.len) };
+    if vector.try_reserve(additional).is_err() {
+        return false;
+    }
+    buffer.data = vector.as_mut_ptr();
+    buffer.capacity = vector.capacity();
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lent_vector_holds_what_was_written_over_many_growths() {
+        let mut vector = b"head:".to_vec();
+        let mut lent = Lent::new(&mut vector);
+        for chunk in 0..100u8 {
+            assert!(lent.raw().write(&[chunk; 77]));
+        }
+        drop(lent);
+        assert_eq!(vector.len(), 5 + 7700);
+        assert_eq!(&vector[..5], b"head:");
+        assert!((0..100).all(|chunk| vector[5 + 77 * chunk] == chunk as u8));
+    }
+
+    #[test]
+    fn memory_that_cannot_be_had_is_refused_without_a_panic() {
+        let mut vector = Vec::new();
+        let mut lent = Lent::new(&mut vector);
+        assert!(!grow_vector(lent.raw(), usize::MAX));
+        assert!(lent.raw().write(b"still usable"));
+        drop(lent);
+        assert_eq!(vector, b"still usable");
+    }
+}

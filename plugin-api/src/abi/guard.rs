@@ -1,0 +1,82 @@
+//! Panics stop here: inside the plugin's own library, where its own runtime can catch them.
+
+use std::cell::Cell;
+use std::panic::{self, AssertUnwindSafe};
+use std::sync::Once;
+
+use super::{RawBuffer, Status};
+use crate::Result;
+
+/// Room for one message and its place. A fixed array, because a thread-local with a destructor would pin the library
+/// to every thread that it panicked on.
+const NOTE: usize = 1024;
+
+thread_local! {
+    static LAST: Cell<(usize, [u8; NOTE])> = const { Cell::new((0, [0; NOTE])) };
+}
+
+/// Makes this library's panics silent and noted: message and place only. The default hook would print to the host's
+/// stderr, and under `RUST_BACKTRACE` its symbols would keep one mapping of the library per swap.
+pub(super) fn install_hook() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        panic::set_hook(Box::new(|info| {
+            let message = text(info.payload());
+            let mut note = Note { len: 0, bytes: [0; NOTE] };
+            let _ = match info.location() {
+                Some(place) => std::fmt::write(&mut note, format_args!("{message}, at {place}")),
+                None => std::fmt::write(&mut note, format_args!("{message}")),
+            };
+            let _ = LAST.try_with(|last| last.set((note.len, note.bytes)));
+        }));
+    });
+}
+
+/// Runs `body` and turns its error or panic into a status and a text in `error`.
+#[inline]
+pub(super) fn guard(error: &mut RawBuffer, body: impl FnOnce() -> Result<()>) -> Status {
+    match panic::catch_unwind(AssertUnwindSafe(body)) {
+        Ok(Ok(())) => Status::OK,
+        Ok(Err(failure)) => {
+            let _ = error.write(failure.message().as_bytes());
+            failure.status()
+        }
+        Err(payload) => {
+            let _ = error.write(taken_note(&*payload).as_bytes());
+            // A payload may panic when it is dropped (`panic_any` of such a value): that would unwind into the host.
+            let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
+            Status::PANICKED
+        }
+    }
+}
+
+/// What the hook noted, or, where no hook is installed (in a plugin's own tests), the payload.
+#[cold]
+fn taken_note(payload: &(dyn std::any::Any + Send)) -> String {
+    match LAST.try_with(|last| last.replace((0, [0; NOTE]))) {
+        Ok((len, bytes)) if len > 0 => String::from_utf8_lossy(&bytes[..len]).into_owned(),
+        _ => text(payload).to_owned(),
+    }
+}
+
+fn text(payload: &(dyn std::any::Any + Send)) -> &str {
+    match (payload.downcast_ref::<&str>(), payload.downcast_ref::<String>()) {
+        (Some(text), _) => text,
+        (None, Some(text)) => text,
+        (None, None) => "a value that is no text",
+    }
+}
+
+struct Note {
+    len: usize,
+    bytes: [u8; NOTE],
+}
+
+impl std::fmt::Write for Note {
+    fn write_str(&mut self, text: &str) -> std::fmt::Result {
+        let fits = text.len().min(NOTE - self.len);
+        self.bytes[self.len..self.len + fits].copy_from_slice(&text.as_bytes()[..fits]);
+        self.len += fits;
+        Ok(())
+    }
+}

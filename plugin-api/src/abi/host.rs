@@ -1,0 +1,88 @@
+//! What a host offers to a plugin.
+
+use abi_stable::StableAbi;
+use abi_stable::std_types::{RSlice, RStr};
+
+use super::{Lent, RawBuffer, Status};
+
+/// The host's side of one generation, known to the host only.
+#[repr(transparent)]
+#[derive(Debug, Clone, Copy, StableAbi)]
+pub struct HostHandle(pub *const ());
+
+// SAFETY: the host's table is documented to be callable from any thread with any handle that it gave out.
+unsafe impl Send for HostHandle {}
+// SAFETY: as above.
+unsafe impl Sync for HostHandle {}
+
+/// The functions of the host. Grows only at its end (`ABI.md`).
+///
+/// All are called by the plugin, on any thread, from `create` on. None unwinds.
+#[repr(C)]
+#[derive(StableAbi, Debug)]
+#[sabi(kind(Prefix(prefix_ref = HostTableRef)))]
+#[sabi(missing_field(option))]
+pub struct HostTable {
+    /// Whether lines of this level (1 error … 5 trace) are wanted.
+    pub log_enabled: extern "C" fn(HostHandle, level: u32) -> bool,
+    /// Writes a line: level, where in the plugin (or empty), text, and fields as `key=value …`.
+    pub log: extern "C" fn(HostHandle, level: u32, target: RStr<'_>, text: RStr<'_>, fields: RStr<'_>),
+    /// The plugin's configuration as a JSON object.
+    pub config: extern "C" fn(HostHandle, out: &mut RawBuffer, error: &mut RawBuffer) -> Status,
+    /// Calls a method of a service on this thread. Refused before `start` and after `stop`.
+    #[sabi(last_prefix_field)]
+    pub call: extern "C" fn(
+        HostHandle,
+        service: RStr<'_>,
+        method: RStr<'_>,
+        request: RSlice<'_, u8>,
+        reply: &mut RawBuffer,
+        error: &mut RawBuffer,
+    ) -> Status,
+}
+
+/// The host as it is handed to a plugin.
+#[repr(C)]
+#[derive(Clone, Copy, StableAbi)]
+pub struct HostLink {
+    /// The functions.
+    pub table: HostTableRef,
+    /// Their first argument.
+    pub handle: HostHandle,
+}
+
+impl HostLink {
+    pub(crate) fn log_enabled(self, level: u32) -> bool {
+        (self.table.log_enabled())(self.handle, level)
+    }
+
+    pub(crate) fn log(self, level: u32, target: &str, text: &str, fields: &str) {
+        (self.table.log())(self.handle, level, target.into(), text.into(), fields.into());
+    }
+
+    pub(crate) fn config(self, json: &mut Vec<u8>) -> Result<(), (Status, String)> {
+        let mut text = Vec::new();
+        let status = {
+            let mut error = Lent::new(&mut text);
+            (self.table.config())(self.handle, Lent::new(json).raw(), error.raw())
+        };
+        if status == Status::OK { Ok(()) } else { Err((status, String::from_utf8_lossy(&text).into_owned())) }
+    }
+
+    pub(crate) fn call(
+        self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        reply: &mut RawBuffer,
+        error: &mut RawBuffer,
+    ) -> Status {
+        (self.table.call())(self.handle, service.into(), method.into(), request.into(), reply, error)
+    }
+}
+
+impl std::fmt::Debug for HostLink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("HostLink").field("handle", &self.handle).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,64 @@
+//! The binary contract: every type that crosses between a host and a plugin.
+//!
+//! Authors of plugins need nothing of this; hosts do. The rules of change are in `ABI.md`, and the two sides check
+//! each other's layout with `abi_stable` when a library is loaded. What crosses follows three rules:
+//!
+//! 1. **Nothing that a side allocated is kept by the other.** Replies, exports and error texts are written into
+//!    buffers that the reader lends ([`Lent`]).
+//! 2. **No unwinding crosses.** Each function of a plugin ends in `thunk`, which catches.
+//! 3. **Tables only grow at their end**, and a field that may be absent is asked for (`Option`).
+//!
+//! # Safety argument
+//!
+//! The blocks of `unsafe` below cite these:
+//!
+//! * **A1** An [`Instance`] handed to a thunk of `P` was made by `create::<P>` of the same library and not yet given to
+//!   `destroy::<P>`: the host keeps instance and table together and drops the instance first.
+//! * **A2** A [`RawBuffer`] is only made by [`Lent`], which borrows the vector for as long; its fields are private, so
+//!   `len <= capacity`, and `data` points at `capacity` bytes of that vector.
+//! * **A3** A [`HostLink`] outlives every mapping of the library that it was given to: the host frees what `handle`
+//!   points at only after it has seen that the library is unmapped.
+
+#![allow(unsafe_code, reason = "the contract's ABI layer: the one place of this crate where pointers cross")]
+#![allow(
+    non_local_definitions,
+    reason = "abi_stable's derives of 2023 define impls in constants, which rustc 1.79 began to warn about"
+)]
+
+mod buffer;
+mod guard;
+mod host;
+mod module;
+mod thunk;
+
+pub use buffer::{Lent, RawBuffer};
+pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub use module::{
+    ExtensionPtr, Instance, PluginModule, PluginModuleRef, STATE_EXTENSION, StateExtension, Status,
+};
+pub use thunk::{lib_header, module, state_extension};
+
+/// The contract's major version. Another major is another contract: such a plugin is refused.
+pub const CONTRACT_MAJOR: u32 = 1;
+/// The contract's minor version: it grows when something was added at an end. Any minor loads with any other.
+pub const CONTRACT_MINOR: u32 = 0;
+
+/// The exported symbol of the manifest, which is read from the file without running it.
+pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";
+/// The exported symbol of the library's header (abi_stable's name for it).
+pub const HEADER_SYMBOL: &str = abi_stable::library::ROOT_MODULE_LOADER_NAME;
+
+#[doc(hidden)]
+pub use abi_stable::library::LibHeader;
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn the_symbol_that_the_macro_writes_is_the_one_that_abi_stable_looks_for() {
+        // An attribute takes a literal only, so the name stands twice.
+        assert_eq!(super::HEADER_SYMBOL, "_1as_0lib_1header_0root_bmodule_bloader");
+        let macro_text = include_str!("../export.rs");
+        assert!(macro_text.contains(&format!("export_name = \"{}\"", super::HEADER_SYMBOL)));
+        assert!(macro_text.contains(&format!("export_name = \"{}\"", super::MANIFEST_SYMBOL)));
+    }
+}

@@ -1,0 +1,134 @@
+//! From the C functions of the table to the methods of the trait, with the guard between.
+
+use std::marker::PhantomData;
+
+use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
+use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
+use abi_stable::std_types::{RResult, RSlice, RStr};
+
+use super::guard::{guard, install_hook};
+use super::{ExtensionPtr, HostLink, Instance, PluginModule, PluginModuleRef, RawBuffer, STATE_EXTENSION};
+use super::{StateExtension, Status};
+use crate::{Context, Export, Plugin, Reply, Request, Stateful, logging, state};
+
+struct Table<P>(PhantomData<P>);
+
+impl<P: Export> Table<P> {
+    abi_stable::staticref!(
+        const MODULE: WithMetadata<PluginModule> = WithMetadata::new(PluginModule {
+            create: create::<P>,
+            destroy: destroy::<P>,
+            start: start::<P>,
+            stop: stop::<P>,
+            pause: pause::<P>,
+            resume: resume::<P>,
+            call: call::<P>,
+            extension: extension::<P>,
+        })
+    );
+}
+
+/// The table of a plugin that is linked in, as a library would offer it: for hosts' own tests.
+#[must_use]
+pub fn module<P: Export>() -> PluginModuleRef {
+    PluginModuleRef(Table::<P>::MODULE.as_prefix())
+}
+
+/// The header that a library of `P` exports. `export_plugin!` writes it.
+#[must_use]
+pub const fn lib_header<P: Export>() -> LibHeader {
+    // SAFETY: `construct::<P>` answers a `PluginModuleRef`, which is the module that is named here.
+    unsafe { LibHeader::from_constructor::<PluginModuleRef>(construct::<P>, CheckTypeLayout::Yes) }
+}
+
+/// Called by abi_stable in the host, once per loaded library, before anything else of it.
+extern "C" fn construct<P: Export>() -> RootModuleResult {
+    install_hook();
+    logging::install();
+    // SAFETY: erasing the fields' type is what `LibHeader` asks for; it is cast back to the same module.
+    RResult::ROk(unsafe { module::<P>().to_prefix_ref().cast() })
+}
+
+extern "C" fn create<P: Plugin>(link: HostLink, place: &mut Instance, error: &mut RawBuffer) -> Status {
+    logging::attach(link);
+    guard(error, || {
+        let plugin = P::create(Context::new(link))?;
+        *place = Instance(Box::into_raw(Box::new(plugin)).cast_const().cast());
+        Ok(())
+    })
+}
+
+extern "C" fn destroy<P: Plugin>(instance: Instance, error: &mut RawBuffer) -> Status {
+    guard(error, || {
+        // SAFETY: A1; `create` made it by `Box::into_raw`, and this is the one time that it is given back.
+        drop(unsafe { Box::from_raw(instance.0.cast_mut().cast::<P>()) });
+        Ok(())
+    })
+}
+
+extern "C" fn start<P: Plugin>(instance: Instance, error: &mut RawBuffer) -> Status {
+    guard(error, || plugin::<P>(&instance).start())
+}
+
+extern "C" fn stop<P: Plugin>(instance: Instance, error: &mut RawBuffer) -> Status {
+    guard(error, || plugin::<P>(&instance).stop())
+}
+
+extern "C" fn pause<P: Plugin>(instance: Instance, error: &mut RawBuffer) -> Status {
+    guard(error, || plugin::<P>(&instance).pause())
+}
+
+extern "C" fn resume<P: Plugin>(instance: Instance, error: &mut RawBuffer) -> Status {
+    guard(error, || plugin::<P>(&instance).resume())
+}
+
+extern "C" fn call<P: Plugin>(
+    instance: Instance,
+    method: RStr<'_>,
+    request: RSlice<'_, u8>,
+    reply: &mut RawBuffer,
+    error: &mut RawBuffer,
+) -> Status {
+    let before = reply.len();
+    let status = guard(error, || {
+        plugin::<P>(&instance)
+            .call(Request::new(method.as_str(), request.as_slice()), &mut Reply::new(&mut *reply))
+    });
+    if status != Status::OK {
+        reply.truncate(before);
+    }
+    status
+}
+
+extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr {
+    match P::STATE {
+        Some(table) if (id.as_str(), revision) == STATE_EXTENSION => {
+            ExtensionPtr(std::ptr::from_ref(table).cast())
+        }
+        _ => ExtensionPtr::NONE,
+    }
+}
+
+/// The table of the state extension. `export_plugin!(P: Stateful)` puts it where `extension` finds it.
+#[must_use]
+pub const fn state_extension<P: Stateful>() -> &'static StateExtension {
+    &StateExtension { export: export::<P>, import: import::<P> }
+}
+
+extern "C" fn export<P: Stateful>(instance: Instance, out: &mut RawBuffer, error: &mut RawBuffer) -> Status {
+    guard(error, || state::export(plugin::<P>(&instance), Reply::new(out)))
+}
+
+extern "C" fn import<P: Stateful>(
+    instance: Instance,
+    schema: u32,
+    bytes: RSlice<'_, u8>,
+    error: &mut RawBuffer,
+) -> Status {
+    guard(error, || state::import(plugin::<P>(&instance), schema, bytes.as_slice()))
+}
+
+fn plugin<P: Plugin>(instance: &Instance) -> &P {
+    // SAFETY: A1; the reference lives no longer than the call that the instance was lent to.
+    unsafe { &*instance.0.cast::<P>() }
+}

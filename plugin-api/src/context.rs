@@ -1,0 +1,93 @@
+//! What the host gives to a plugin: log, configuration, calls to other services.
+
+use serde::de::DeserializeOwned;
+
+use crate::abi::{HostLink, Lent, Status};
+use crate::{Error, Result};
+
+/// The host as a plugin sees it. Cheap to clone; keep it.
+///
+/// Every callable of it may be used from any thread, at any time between `create` and the end of `stop`; after that
+/// calls to other services are refused and log lines still arrive.
+#[derive(Clone, Copy)]
+pub struct Context {
+    link: HostLink,
+}
+
+/// How much a line of the log matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u32)]
+pub enum Level {
+    /// Something failed.
+    Error = 1,
+    /// Something is odd and goes on.
+    Warn = 2,
+    /// What an operator wants to know.
+    Info = 3,
+    /// What a developer wants to know.
+    Debug = 4,
+    /// Everything.
+    Trace = 5,
+}
+
+impl Context {
+    pub(crate) fn new(link: HostLink) -> Self {
+        Self { link }
+    }
+
+    /// Writes a line into the host's log, which adds time, plugin and generation. `tracing::info!` and its like do
+    /// the same with fields.
+    pub fn log(&self, level: Level, message: impl std::fmt::Display) {
+        if self.link.log_enabled(level as u32) {
+            self.link.log(level as u32, "", &message.to_string(), "");
+        }
+    }
+
+    /// The plugin's own table of `hotbay.toml`, `[plugin.NAME]`; an absent table reads as an empty one, so give
+    /// fields a `#[serde(default)]`.
+    ///
+    /// # Errors
+    /// The table is not of this shape; the error names the key.
+    pub fn config<T: DeserializeOwned>(&self) -> Result<T> {
+        let mut json = Vec::new();
+        self.link.config(&mut json).map_err(|(status, text)| Error::with_status(status, text))?;
+        serde_json::from_slice(&json)
+            .map_err(|e| Error::msg(format_args!("read the plugin's configuration: {e}")))
+    }
+
+    /// Asks another service, through the kernel, on this thread. It may be replaced at any time: a call is answered
+    /// by its old version or by its new one. Declare the service in `requires`, so that it is started first.
+    ///
+    /// # Errors
+    /// No such service or method, its error, or its panic.
+    pub fn call(&self, service: &str, method: &str, request: &[u8]) -> Result<Vec<u8>> {
+        let mut reply = Vec::new();
+        self.call_into(service, method, request, &mut reply)?;
+        Ok(reply)
+    }
+
+    /// The same, appending the reply to a buffer of the caller's: no allocation when it is large enough.
+    ///
+    /// # Errors
+    /// As [`call`](Context::call); `reply` is then as it was.
+    pub fn call_into(&self, service: &str, method: &str, request: &[u8], reply: &mut Vec<u8>) -> Result<()> {
+        let before = reply.len();
+        let mut text = Vec::new();
+        let status = {
+            let mut reply = Lent::new(reply);
+            let mut error = Lent::new(&mut text);
+            self.link.call(service, method, request, reply.raw(), error.raw())
+        };
+        if status == Status::OK {
+            return Ok(());
+        }
+        reply.truncate(before);
+        Err(Error::with_status(status, String::from_utf8_lossy(&text)))
+    }
+}
+
+impl std::fmt::Debug for Context {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Context").finish_non_exhaustive()
+    }
+}

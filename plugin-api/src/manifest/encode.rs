@@ -1,0 +1,220 @@
+//! The manifest at compile time: a declaration becomes JSON in a static, without one relocation.
+
+use super::{MAGIC, is_valid_name};
+use crate::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
+
+/// What the author declares, in the braces of `export_plugin!`. Every field has a default.
+#[derive(Debug, Clone, Copy)]
+pub struct Declaration {
+    /// The service that the plugin registers, `[a-z0-9_-]{1,64}`. By default the name of the crate.
+    pub name: &'static str,
+    /// Its version, semver. By default the version of the crate.
+    pub version: &'static str,
+    /// Services that must run before this one starts, and stop after it.
+    pub requires: &'static [&'static str],
+    /// Among services that could start next, the higher number goes first.
+    pub priority: i32,
+    /// The methods it answers. A caller who asks for another is told these.
+    pub methods: &'static [&'static str],
+    /// Topics it subscribes to. This host only shows them: delivery comes with the bus.
+    pub topics: &'static [&'static str],
+    /// What it asks the host for. This host only shows it.
+    pub capabilities: &'static [&'static str],
+}
+
+impl Declaration {
+    /// The defaults for a crate of this name and version.
+    #[must_use]
+    pub const fn of(name: &'static str, version: &'static str) -> Self {
+        Self { name, version, requires: &[], priority: 0, methods: &[], topics: &[], capabilities: &[] }
+    }
+}
+
+/// The manifest as it stands in the file: magic, length, JSON, all inline (an executable's symbol tells no size on
+/// Windows and macOS, and a reference would need a relocation).
+#[repr(C)]
+#[derive(Debug)]
+pub struct Embedded<const N: usize> {
+    magic: [u8; 16],
+    len: [u8; 4],
+    json: [u8; N],
+}
+
+impl<const N: usize> Embedded<N> {
+    /// Encodes; `N` must be [`encoded_len`] of the same arguments.
+    ///
+    /// # Panics
+    /// At compile time: on a name that is not allowed, with the reason.
+    #[must_use]
+    pub const fn new(declaration: &Declaration, state: Option<(u32, &[u32])>) -> Self {
+        let json = encode::<N>(declaration, state);
+        assert!(json.len == N, "N is not the encoded length");
+        Self { magic: MAGIC, len: (N as u32).to_le_bytes(), json: json.bytes }
+    }
+}
+
+/// How long the JSON of this declaration is, in bytes.
+///
+/// # Panics
+/// At compile time: on a name that is not allowed, with the reason.
+#[must_use]
+pub const fn encoded_len(declaration: &Declaration, state: Option<(u32, &[u32])>) -> usize {
+    encode::<0>(declaration, state).len
+}
+
+/// JSON being written; bytes beyond `N` are counted only.
+struct Json<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+const fn encode<const N: usize>(d: &Declaration, state: Option<(u32, &[u32])>) -> Json<N> {
+    assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
+    let mut json = Json::<N> { bytes: [0; N], len: 0 };
+    json.raw("{\"name\":");
+    json.string(d.name);
+    json.raw(",\"version\":");
+    json.string(d.version);
+    json.raw(",\"contract\":\"");
+    json.number(CONTRACT_MAJOR as u64);
+    json.raw(".");
+    json.number(CONTRACT_MINOR as u64);
+    json.raw("\",\"requires\":");
+    json.strings(d.requires);
+    json.raw(",\"priority\":");
+    if d.priority < 0 {
+        json.raw("-");
+    }
+    json.number(d.priority.unsigned_abs() as u64);
+    json.raw(",\"methods\":");
+    json.strings(d.methods);
+    json.raw(",\"topics\":");
+    json.strings(d.topics);
+    json.raw(",\"capabilities\":");
+    json.strings(d.capabilities);
+    json.raw(",\"state\":");
+    match state {
+        None => json.raw("null"),
+        Some((writes, reads)) => {
+            json.raw("{\"writes\":");
+            json.number(writes as u64);
+            json.raw(",\"reads\":[");
+            let mut at = 0;
+            while at < reads.len() {
+                if at > 0 {
+                    json.raw(",");
+                }
+                json.number(reads[at] as u64);
+                at += 1;
+            }
+            json.raw("]}");
+        }
+    }
+    json.raw(",\"toolchain\":");
+    json.string(env!("HOTBAY_TOOLCHAIN"));
+    json.raw(",\"target\":");
+    json.string(env!("HOTBAY_TARGET"));
+    json.raw(if cfg!(panic = "unwind") { ",\"panic\":\"unwind\"}" } else { ",\"panic\":\"abort\"}" });
+    json
+}
+
+impl<const N: usize> Json<N> {
+    const fn byte(&mut self, byte: u8) {
+        if self.len < N {
+            self.bytes[self.len] = byte;
+        }
+        self.len += 1;
+    }
+
+    const fn raw(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            self.byte(bytes[at]);
+            at += 1;
+        }
+    }
+
+    const fn string(&mut self, text: &str) {
+        let bytes = text.as_bytes();
+        self.byte(b'"');
+        let mut at = 0;
+        while at < bytes.len() {
+            match bytes[at] {
+                quoted @ (b'"' | b'\\') => {
+                    self.byte(b'\\');
+                    self.byte(quoted);
+                }
+                control @ 0..0x20 => {
+                    self.raw("\\u00");
+                    self.byte(b'0' + (control >> 4));
+                    self.byte(b"0123456789abcdef"[(control & 15) as usize]);
+                }
+                byte => self.byte(byte),
+            }
+            at += 1;
+        }
+        self.byte(b'"');
+    }
+
+    const fn strings(&mut self, texts: &[&str]) {
+        self.byte(b'[');
+        let mut at = 0;
+        while at < texts.len() {
+            if at > 0 {
+                self.byte(b',');
+            }
+            self.string(texts[at]);
+            at += 1;
+        }
+        self.byte(b']');
+    }
+
+    const fn number(&mut self, number: u64) {
+        if number >= 10 {
+            self.number(number / 10);
+        }
+        self.byte(b'0' + (number % 10) as u8);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::manifest::{Manifest, Schema};
+
+    #[test]
+    fn what_is_encoded_at_compile_time_parses_to_the_same() {
+        const DECLARATION: Declaration = Declaration {
+            requires: &["logger", "kv"],
+            priority: -7,
+            methods: &["quote\"back\\slash\n"],
+            topics: &["orders.>"],
+            capabilities: &["http"],
+            ..Declaration::of("echo-v2", "2.10.0")
+        };
+        const STATE: Option<(u32, &[u32])> = Some((3, &[1, 2]));
+        static EMBEDDED: Embedded<{ encoded_len(&DECLARATION, STATE) }> = Embedded::new(&DECLARATION, STATE);
+
+        assert_eq!(EMBEDDED.magic, MAGIC);
+        assert_eq!(u32::from_le_bytes(EMBEDDED.len) as usize, EMBEDDED.json.len());
+        let manifest: Manifest = serde_json::from_slice(&EMBEDDED.json).unwrap();
+        assert_eq!(manifest.name, "echo-v2");
+        assert_eq!(manifest.version, "2.10.0");
+        assert_eq!(manifest.contract, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}"));
+        assert_eq!(manifest.requires, ["logger", "kv"]);
+        assert_eq!(manifest.priority, -7);
+        assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
+        assert_eq!(manifest.topics, ["orders.>"]);
+        assert_eq!(manifest.state, Some(Schema { writes: 3, reads: vec![1, 2] }));
+        assert_eq!(manifest.panic, "unwind");
+        assert!(!manifest.target.is_empty());
+    }
+
+    #[test]
+    fn a_plugin_without_state_says_so() {
+        const DECLARATION: Declaration = Declaration::of("echo", "1.0.0");
+        let json = encode::<{ encoded_len(&DECLARATION, None) }>(&DECLARATION, None).bytes;
+        assert_eq!(serde_json::from_slice::<Manifest>(&json).unwrap().state, None);
+    }
+}

@@ -1,0 +1,175 @@
+//! The one trait, and what a call brings and takes.
+
+use std::io;
+
+use crate::abi::{RawBuffer, Status};
+use crate::{Context, Error, Result};
+
+/// A plugin: what an author writes.
+///
+/// One value of this type is one *generation* of the service. Callables take `&self` and may run on several threads
+/// at once. Panics are caught and become errors that carry the message and its place; a panic in one call does not
+/// disturb another.
+///
+/// `create`, [`state`](crate::Stateful::state) and the import of state have no effect outside the value: the host
+/// creates a generation to look at it, beside the one that serves, and may drop it again. What reaches outside
+/// (files, sockets, threads) is taken in `start` and given back in `stop`.
+pub trait Plugin: Sized + Send + Sync + 'static {
+    /// Makes the value, before it has state and before it may touch the outside.
+    ///
+    /// Called by: the probe, then the host, once per generation. State: none yet. Thread: a lane of the new
+    /// generation, never a caller's thread. May call back: log and configuration; calls to other services are
+    /// refused. Panic: the candidate is rejected, the old generation goes on.
+    ///
+    /// # Errors
+    /// The candidate is rejected with this error; nothing else changes.
+    fn create(context: Context) -> Result<Self>;
+
+    /// Answers one request.
+    ///
+    /// Called by: callers through the host. State: started. Thread: a lane, or the caller's own when an embedder
+    /// calls inline; several at once. May call back: yes, also into this very plugin. Panic: this caller gets an
+    /// error, the plugin stays.
+    ///
+    /// # Errors
+    /// The caller gets this error. Answer methods you do not know with [`Request::unknown_method`].
+    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()>;
+
+    /// Takes what the plugin needs from outside: files, sockets, threads.
+    ///
+    /// Called by: the host, after the import of state and before the first call; again after a `stop` when a swap
+    /// was given up. Thread: a lane. May call back: yes. Panic: as an error.
+    ///
+    /// # Errors
+    /// The service does not start; in a swap the old generation goes on.
+    fn start(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Gives back what `start` took. Reversible: `start` may follow.
+    ///
+    /// Called by: the host, when no call is inside any more. Thread: a lane. May call back: yes. Panic: as an error.
+    ///
+    /// # Errors
+    /// Is logged; the stop goes on.
+    fn stop(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Holds threads of the plugin's own still, so that an export shows one moment.
+    ///
+    /// Called by: the host in a swap, when no call is inside, before the export. Thread: a lane. May call back: no.
+    /// Panic: as an error.
+    ///
+    /// # Errors
+    /// The swap is given up and this generation goes on.
+    fn pause(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Lets the threads that `pause` held go on.
+    ///
+    /// Called by: the host, when a swap was given up after `pause`. Thread: a lane. May call back: no. Panic: as an
+    /// error.
+    ///
+    /// # Errors
+    /// Is logged; the generation serves on.
+    fn resume(&self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// One request: a method and its bytes, lent for the length of the call.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    method: &'a str,
+    bytes: &'a [u8],
+}
+
+impl<'a> Request<'a> {
+    /// A request as the host makes it. Tests of a plugin may make their own.
+    #[must_use]
+    pub fn new(method: &'a str, bytes: &'a [u8]) -> Self {
+        Self { method, bytes }
+    }
+
+    /// The method, `echo` in `call echo.echo`.
+    #[must_use]
+    pub fn method(&self) -> &'a str {
+        self.method
+    }
+
+    /// The request's bytes as they came.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// The bytes as text.
+    ///
+    /// # Errors
+    /// They are not UTF-8.
+    pub fn text(&self) -> Result<&'a str> {
+        std::str::from_utf8(self.bytes).map_err(|e| Error::msg(format_args!("read the request as text: {e}")))
+    }
+
+    /// The bytes as JSON.
+    ///
+    /// # Errors
+    /// They are not JSON, or not of this shape.
+    pub fn json<T: serde::Deserialize<'a>>(&self) -> Result<T> {
+        serde_json::from_slice(self.bytes)
+            .map_err(|e| Error::msg(format_args!("read the request as JSON: {e}")))
+    }
+
+    /// The answer to a method that the plugin does not have: the host tells the caller which exist.
+    #[must_use]
+    pub fn unknown_method(&self) -> Error {
+        Error::with_status(Status::NO_SUCH_METHOD, format_args!("find method `{}`", self.method))
+    }
+}
+
+/// The reply's buffer, lent by the caller: what is written here needs no allocation of the plugin's.
+///
+/// When the call fails, what was written is dropped.
+#[derive(Debug)]
+pub struct Reply<'a> {
+    buffer: &'a mut RawBuffer,
+}
+
+impl<'a> Reply<'a> {
+    pub(crate) fn new(buffer: &'a mut RawBuffer) -> Self {
+        Self { buffer }
+    }
+
+    /// Appends bytes.
+    ///
+    /// # Errors
+    /// The caller lends no more memory.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.buffer.write(bytes) {
+            Ok(())
+        } else {
+            Err(Error::msg("write the reply: no more memory is lent"))
+        }
+    }
+
+    /// Appends a value as JSON.
+    ///
+    /// # Errors
+    /// The value cannot be written as JSON, or the caller lends no more memory.
+    pub fn json<T: serde::Serialize + ?Sized>(&mut self, value: &T) -> Result<()> {
+        serde_json::to_writer(self, value)
+            .map_err(|e| Error::msg(format_args!("write the reply as JSON: {e}")))
+    }
+}
+
+impl io::Write for Reply<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.buffer.write(bytes) { Ok(bytes.len()) } else { Err(io::ErrorKind::OutOfMemory.into()) }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
