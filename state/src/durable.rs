@@ -1,0 +1,194 @@
+//! Writing a file so that it is there whole or not at all, whatever happens to the machine.
+//!
+//! The bytes go to a temporary file in the same folder, are forced to the disk, and take the name in one step;
+//! then the folder is forced to the disk, which is what makes the name last. Each step is a [`Step`], and the
+//! tests fail each of them.
+
+use std::ffi::{OsStr, OsString};
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use thiserror::Error;
+
+use crate::os;
+
+/// What the name may hold already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Onto {
+    /// Whatever it holds is replaced.
+    Anything,
+    /// It must be free; a file that came before us fails [`Step::Rename`].
+    Nothing,
+}
+
+/// Which step of a write failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Step {
+    /// Opening the folder.
+    OpenFolder,
+    /// Creating the temporary file.
+    Create,
+    /// Writing the temporary file.
+    Write,
+    /// Forcing the temporary file to the disk.
+    Sync,
+    /// Giving the temporary file the name.
+    Rename,
+    /// Forcing the folder to the disk. The new file has the name already, and is whole; what is not known is
+    /// which of the two a crash would leave. Do not count it as saved; the next save settles it.
+    SyncFolder,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Step::OpenFolder => "open the folder",
+            Step::Create => "create a temporary file in the folder",
+            Step::Write => "write the temporary file; see whether the disk is full",
+            Step::Sync => "force the temporary file to the disk; see whether the disk is failing",
+            Step::Rename => "rename the temporary file",
+            Step::SyncFolder => "force the folder to the disk; see whether the disk is failing",
+        })
+    }
+}
+
+/// Why a file could not be written.
+#[derive(Debug, Error)]
+#[error("{step}")]
+#[non_exhaustive]
+pub struct WriteError {
+    /// The step that failed.
+    pub step: Step,
+    /// What the operating system said.
+    pub source: io::Error,
+}
+
+/// Writes `bytes` to `path`, owner-only, and returns when they are there for good.
+///
+/// A step that fails is not tried again: after a failed sync the system may have dropped the pages that it could
+/// not write and would report success the second time. The temporary file is removed, and the next write begins
+/// with another one.
+pub(crate) fn write(path: &Path, onto: Onto, bytes: &[u8]) -> Result<(), WriteError> {
+    // Opened first: when the name has been taken, only the sync itself can still fail.
+    let folder = step(Step::OpenFolder, || os::Folder::open(folder_of(path)))?;
+    let mut temporary = step(Step::Create, || Temporary::create(path))?;
+    step(Step::Write, || temporary.file.write_all(bytes))?;
+    step(Step::Sync, || temporary.file.sync_all())?;
+    step(Step::Rename, || temporary.rename(path, onto))?;
+    step(Step::SyncFolder, || folder.sync())
+}
+
+/// The folder that `path` is in.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    }
+}
+
+/// The name for which `temporary` was to become the file, if it is a name that [`write`] makes.
+pub(crate) fn meant_for(temporary: &str) -> Option<&str> {
+    let (name, serial) = temporary.strip_prefix('.')?.strip_suffix(".tmp")?.rsplit_once('.')?;
+    let (pid, count) = serial.split_once('-')?;
+    let is_number = |s: &str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_digit());
+    (is_number(pid) && is_number(count)).then_some(name)
+}
+
+/// Removes a temporary file that no one is writing any more.
+///
+/// A writer holds a lock on its file until it has its name, and loses it when it dies: a store that is opened
+/// beside a running host does not take the file away from under it. What cannot be removed is left: it is in
+/// nobody's way.
+pub(crate) fn remove_leftover(path: &Path) {
+    let abandoned = os::open_file(path).is_ok_and(|file| file.try_lock().is_ok());
+    if abandoned {
+        let _ = std::fs::remove_file(path);
+    }
+}
+
+/// A file under a name of its own, removed when dropped unless it was renamed.
+struct Temporary {
+    file: File,
+    path: PathBuf,
+    renamed: bool,
+}
+
+impl Temporary {
+    fn create(target: &Path) -> io::Result<Temporary> {
+        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+        // Each turn meets a file that exists, left by a process that had our id; they run out.
+        loop {
+            let path = target.with_file_name(temporary_name(name));
+            match os::create_private(&path) {
+                Ok(file) => {
+                    // Where the file system has no locks, only the protection from `remove_leftover` is lost.
+                    let _ = file.try_lock();
+                    return Ok(Temporary { file, path, renamed: false });
+                }
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn rename(mut self, target: &Path, onto: Onto) -> io::Result<()> {
+        os::ready_to_rename(&self.file);
+        match onto {
+            Onto::Anything => os::rename_over(&self.path, target)?,
+            Onto::Nothing => os::rename_new(&self.path, target)?,
+        }
+        self.renamed = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temporary {
+    fn drop(&mut self) {
+        if !self.renamed {
+            // The error that brought us here is the one to report.
+            let _ = std::fs::remove_file(&self.path);
+        }
+    }
+}
+
+fn temporary_name(name: &OsStr) -> OsString {
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let mut temporary = OsString::from(".");
+    temporary.push(name);
+    temporary.push(format!(".{}-{}.tmp", std::process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
+    temporary
+}
+
+fn step<T>(step: Step, run: impl FnOnce() -> io::Result<T>) -> Result<T, WriteError> {
+    #[cfg(test)]
+    if failing::is(step) {
+        // `run` is dropped unused, with what it owns, as if the system had refused.
+        return Err(WriteError { step, source: io::Error::other("failed on purpose") });
+    }
+    run().map_err(|source| WriteError { step, source })
+}
+
+/// Lets a test fail a step, on its own thread only.
+#[cfg(test)]
+pub(crate) mod failing {
+    use super::Step;
+    use std::cell::Cell;
+
+    thread_local!(static STEP: Cell<Option<Step>> = const { Cell::new(None) });
+
+    pub(super) fn is(step: Step) -> bool {
+        STEP.get() == Some(step)
+    }
+
+    /// Runs `body` with each attempt at `step` failing.
+    pub(crate) fn at<T>(step: Step, body: impl FnOnce() -> T) -> T {
+        STEP.set(Some(step));
+        let result = body();
+        STEP.set(None);
+        result
+    }
+}

@@ -1,0 +1,246 @@
+//! What can go wrong, one enum per stage.
+//!
+//! Every text completes the sentence "failed to …" and ends, where there is something to do, with what that is.
+//! A text does not repeat its source: print the chain.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::durable::WriteError;
+use crate::key::KeyId;
+use crate::seal::MAX_PLAIN;
+
+/// Why there is no key.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// The bytes are of a length that AES has no key for.
+    #[error("take {got} bytes as a key: it must be 16, 24 or 32")]
+    Length {
+        /// How many there are.
+        got: usize,
+    },
+    /// The text is neither hex nor base64. It is not quoted: it may well be most of a key.
+    #[error("read the key's text: it must be 16, 24 or 32 bytes as hex or base64")]
+    Text,
+    /// The operating system gave no random bytes.
+    #[error("get random bytes from the operating system")]
+    Random {
+        /// What it said.
+        source: io::Error,
+    },
+    /// The key file cannot be read; its source says whether it is missing.
+    #[error("read the key file {path}")]
+    Read {
+        /// The key file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// Others can use the key file.
+    #[error("trust the key file {path}: its mode {mode:03o} lets others use it; run `chmod 600 {path}`")]
+    Exposed {
+        /// The key file.
+        path: PathBuf,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// The key file belongs to somebody else, who can read and replace it.
+    #[error(
+        "trust the key file {path}: it belongs to user {owner}, we run as {user}; run `chown {user} {path}`"
+    )]
+    Owner {
+        /// The key file.
+        path: PathBuf,
+        /// The id of the user who owns it.
+        owner: u32,
+        /// The id of the user we run as.
+        user: u32,
+    },
+    /// The key file was read and holds no key.
+    #[error("find a key in {path}")]
+    Content {
+        /// The key file.
+        path: PathBuf,
+        /// What is wrong with what it holds.
+        source: Box<KeyError>,
+    },
+    /// A new key file could not be written.
+    #[error("create the key file {path}")]
+    Create {
+        /// The key file.
+        path: PathBuf,
+        /// The step that failed.
+        source: WriteError,
+    },
+}
+
+/// Why state could not be sealed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum SealError {
+    /// The service's name cannot name a file.
+    #[error(
+        "seal state for the service {service:?}: its name must match [a-z0-9_-]{{1,64}} and be no device of Windows"
+    )]
+    Service {
+        /// The name as given.
+        service: String,
+    },
+    /// The plugin's version cannot stand in a header.
+    #[error("seal state of plugin version {version:?}: it must be at most 255 visible ASCII characters")]
+    Version {
+        /// The version as given.
+        version: String,
+    },
+    /// The state is larger than AES-GCM takes as one message.
+    #[error("seal {len} bytes as one message: AES-GCM takes {MAX_PLAIN} at most")]
+    TooLarge {
+        /// Its length in bytes.
+        len: u64,
+    },
+    /// The operating system gave no random bytes.
+    #[error("get random bytes from the operating system")]
+    Random {
+        /// What it said.
+        source: io::Error,
+    },
+}
+
+/// Why a capsule could not be opened.
+///
+/// All but [`Damaged`](Self::Damaged) are found in the header before anything is decrypted. A header that was
+/// tampered with can therefore appear as any of them, never as an opened capsule.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum OpenError {
+    /// It begins with other bytes.
+    #[error("recognise a Hotbay state file: it begins with other bytes; set it aside")]
+    NotState,
+    /// It ends too early. An empty file is this too.
+    #[error(
+        "read all of the state: it is cut short at {got} of at least {expected} bytes; restore a copy or set it aside"
+    )]
+    Truncated {
+        /// Its length.
+        got: u64,
+        /// The least that it must have, as far as its header can be read.
+        expected: u64,
+    },
+    /// Its format is one that this version does not know.
+    #[error(
+        "read state written by a newer Hotbay (format {format}): this one reads up to {known}; update Hotbay"
+    )]
+    Newer {
+        /// The format it is in.
+        format: u16,
+        /// The newest format that this version reads.
+        known: u16,
+    },
+    /// A field of the header holds what no Hotbay writes.
+    #[error("understand the state's header: {problem}; restore a copy or set it aside")]
+    BadHeader {
+        /// Which field, and what about it.
+        problem: &'static str,
+    },
+    /// It was sealed for another service.
+    #[error("open the state of {asked}: it is the state of {found}; put it back as {found}.state")]
+    OtherService {
+        /// Whose state it is.
+        found: String,
+        /// Whose state was asked for.
+        asked: String,
+    },
+    /// It was sealed with another key.
+    #[error(
+        "open state sealed with key {sealed_with}: the key in use is {ours}; use the key it was sealed with"
+    )]
+    WrongKey {
+        /// The id of the key it was sealed with.
+        sealed_with: KeyId,
+        /// The id of the key that was tried.
+        ours: KeyId,
+    },
+    /// Header, body or tag are not what was sealed.
+    #[error(
+        "authenticate the state: it was damaged or changed after it was sealed; restore a copy or set it aside"
+    )]
+    Damaged,
+    /// Something was appended.
+    #[error("accept the state: {extra} bytes follow its end; restore a copy or set it aside")]
+    Trailing {
+        /// How many.
+        extra: u64,
+    },
+    /// Its bytes could not be read at all.
+    #[error("read the state's bytes")]
+    Read {
+        /// What the operating system said.
+        source: io::Error,
+    },
+}
+
+/// Why the store could not do as asked. Every failure leaves the files as they were, save where
+/// [`Step::SyncFolder`](crate::Step::SyncFolder) says otherwise.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The folder cannot be made, or not be read.
+    #[error("use the state folder {path}")]
+    Folder {
+        /// The folder.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+    /// The service's name cannot name a file.
+    #[error(
+        "find a file for the service {service:?}: its name must match [a-z0-9_-]{{1,64}} and be no device of Windows"
+    )]
+    Service {
+        /// The name as given.
+        service: String,
+    },
+    /// The state could not be sealed, so nothing was written.
+    #[error("seal the state for {path}")]
+    Seal {
+        /// The file it was meant for.
+        path: PathBuf,
+        /// Why not.
+        source: SealError,
+    },
+    /// The capsule handed in is no state of this service, so it was not written.
+    #[error("take the capsule for {path}")]
+    Capsule {
+        /// The file it was meant for.
+        path: PathBuf,
+        /// What is wrong with the capsule.
+        source: OpenError,
+    },
+    /// The new snapshot could not be written.
+    #[error("save {path}")]
+    Save {
+        /// The file it was meant for.
+        path: PathBuf,
+        /// The step that failed.
+        source: WriteError,
+    },
+    /// The file is there and cannot be used. It was not touched.
+    #[error("load {path}")]
+    Load {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: OpenError,
+    },
+    /// The file could not be renamed.
+    #[error("set {path} aside")]
+    Aside {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
+}

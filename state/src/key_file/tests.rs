@@ -1,0 +1,151 @@
+use std::fs;
+use std::path::PathBuf;
+use std::sync::Barrier;
+use std::thread;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A file as a careful user would make it: only the owner can use it.
+fn key_file(folder: &TempDir, bytes: &[u8]) -> PathBuf {
+    let path = folder.path().join("key");
+    fs::write(&path, bytes).unwrap();
+    #[cfg(unix)]
+    chmod(&path, 0o600);
+    path
+}
+
+#[cfg(unix)]
+fn chmod(path: &Path, mode: u32) {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_key_file_may_hold_raw_bytes_hex_or_base64() {
+    let folder = tempfile::tempdir().unwrap();
+    // Neither bytes with a new line at their end nor those that happen to be text are trimmed or decoded.
+    for raw in [&b"sixteen bytes !\n"[..], &[0xa5; 16], &[10; 24], &[0xff; 32]] {
+        let key = Key::new(raw).unwrap();
+        assert_eq!(Key::load(&key_file(&folder, raw)).unwrap().id(), key.id());
+        let hex = key.to_text();
+        assert_eq!(Key::load(&key_file(&folder, hex.as_bytes())).unwrap().id(), key.id());
+    }
+    let base64 = key_file(&folder, b"AAECAwQFBgcICQoLDA0ODw==\r\n");
+    assert_eq!(Key::load(&base64).unwrap().id(), Key::new(&(0..16).collect::<Vec<_>>()).unwrap().id());
+}
+
+#[test]
+fn a_file_without_a_key_is_refused_with_its_length() {
+    let folder = tempfile::tempdir().unwrap();
+    for (bytes, expected) in [
+        (vec![], 0),
+        (b"hello".to_vec(), 5),
+        (b"00ff".to_vec(), 2),
+        (vec![0xff; 33], 33),
+        (vec![7; 5000], 1024),
+    ] {
+        let error = Key::load(&key_file(&folder, &bytes)).unwrap_err();
+        let KeyError::Content { source, .. } = error else { panic!("{error}") };
+        assert!(matches!(*source, KeyError::Length { got } if got == expected), "{source}");
+    }
+}
+
+#[test]
+fn what_is_no_file_is_refused_without_waiting_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(matches!(Key::load(folder.path()), Err(KeyError::Read { .. })));
+    let missing = Key::load(&folder.path().join("key"));
+    assert!(
+        matches!(missing, Err(KeyError::Read { source, .. }) if source.kind() == io::ErrorKind::NotFound)
+    );
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let fifo = folder.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        assert!(matches!(Key::load(&fifo), Err(KeyError::Read { .. })));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_that_others_can_use_is_refused_and_the_error_says_chmod_600() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = key_file(&folder, &[7; 32]);
+    for mode in [0o640, 0o604, 0o620, 0o602, 0o660, 0o666, 0o644] {
+        chmod(&path, mode);
+        let error = Key::load(&path).unwrap_err();
+        assert!(matches!(error, KeyError::Exposed { mode: found, .. } if found == mode), "{error}");
+        assert!(error.to_string().ends_with(&format!("run `chmod 600 {}`", path.display())), "{error}");
+        assert!(matches!(Key::load_or_create(&path), Err(KeyError::Exposed { .. })));
+    }
+    for mode in [0o600, 0o400] {
+        chmod(&path, mode);
+        Key::load(&path).unwrap();
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_key_of_another_user_is_refused() {
+    let us = rustix::process::geteuid().as_raw();
+    if us != 0 {
+        // Only root can give a file away; `os` tests the rule itself as any user.
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = key_file(&folder, &[7; 32]);
+    std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
+    let error = Key::load(&path).unwrap_err();
+    assert!(matches!(error, KeyError::Owner { owner: 65534, user: 0, .. }), "{error}");
+}
+
+#[test]
+fn the_first_run_creates_the_key_and_the_second_reads_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let (key, created) = Key::load_or_create(&path).unwrap();
+    assert!(created);
+    let before = fs::read(&path).unwrap();
+    let (again, created) = Key::load_or_create(&path).unwrap();
+    assert!(!created);
+    assert_eq!(again.id(), key.id());
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert_eq!(before.len(), 65, "32 bytes in hex and a new line");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "no temporary file is left");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o7777, 0o600);
+    }
+}
+
+#[test]
+fn a_bad_key_file_is_never_overwritten() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = key_file(&folder, b"not a key");
+    assert!(matches!(Key::load_or_create(&path), Err(KeyError::Content { .. })));
+    assert_eq!(fs::read(&path).unwrap(), b"not a key");
+    let nowhere = folder.path().join("missing").join("key");
+    let error = Key::load_or_create(&nowhere).unwrap_err();
+    assert!(matches!(error, KeyError::Create { .. }), "{error}");
+    assert!(!folder.path().join("missing").exists());
+}
+
+#[test]
+fn all_who_create_a_key_at_once_get_the_same_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("key");
+    let start = Barrier::new(8);
+    let keys: Vec<(Key, bool)> = thread::scope(|scope| {
+        let create = || {
+            start.wait();
+            Key::load_or_create(&path).unwrap()
+        };
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(create)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert_eq!(keys.iter().filter(|(_, created)| *created).count(), 1);
+    assert!(keys.iter().all(|(key, _)| key.id() == keys[0].0.id()));
+}

@@ -1,0 +1,15 @@
+//! What each operating system does in its own way. Both twins have the same functions.
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
+
+#[cfg(unix)]
+pub(crate) use unix::{
+    Folder, check_private, create_private, make_folder, open_file, ready_to_rename, rename_new, rename_over,
+};
+#[cfg(windows)]
+pub(crate) use windows::{
+    Folder, check_private, create_private, make_folder, open_file, ready_to_rename, rename_new, rename_over,
+};

@@ -1,0 +1,222 @@
+//! Capsules in a folder, one file per service.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+
+use crate::durable::{self, Onto, folder_of};
+use crate::error::{OpenError, StoreError};
+use crate::header::{Frame, Header, MAX_HEADER, Stamp};
+use crate::key::Key;
+use crate::name;
+use crate::os::{self, Folder};
+use crate::seal::{self, Opened};
+
+#[cfg(test)]
+mod tests;
+
+const EXTENSION: &str = ".state";
+
+/// A folder of sealed state: `<service>.state` for each service, and what was set aside.
+///
+/// It keeps nothing open and nothing in memory; several can look at one folder. Who may write to it is for the
+/// caller to settle: of two that save the same service at once, the last has its way, with a whole file.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+}
+
+/// One file of a [`Store`], as far as it can be known without a key.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Listed {
+    /// The service, by the file's name.
+    pub service: String,
+    /// The file.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub bytes: u64,
+    /// What it says of itself, unauthenticated as with [`read_header`](crate::read_header), or in which way it is wrong.
+    pub header: Result<Header, OpenError>,
+}
+
+impl Store {
+    /// Opens the folder, makes it, owner-only, if it is missing, and removes what interrupted writes left in it.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`] if it cannot be made or read.
+    pub fn open(dir: impl Into<PathBuf>) -> Result<Store, StoreError> {
+        let store = Store { folder: dir.into() };
+        make_folders(&store.folder).map_err(|source| store.folder_error(source))?;
+        for file_name in store.file_names()? {
+            // Only what our own writes are called; anything else in the folder is not ours to remove.
+            if durable::meant_for(&file_name).and_then(service_of).is_some() {
+                durable::remove_leftover(&store.folder.join(file_name));
+            }
+        }
+        Ok(store)
+    }
+
+    /// Where the state of `service` is, or would be. The name is only checked when the file is used.
+    pub fn path(&self, service: &str) -> PathBuf {
+        self.folder.join(format!("{service}{EXTENSION}"))
+    }
+
+    /// Seals `plain` and replaces the snapshot of the service with it. When this returns it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Service`], [`StoreError::Seal`] or [`StoreError::Save`]; the old snapshot stays.
+    pub fn save(&self, key: &Key, stamp: &Stamp<'_>, plain: &[u8]) -> Result<Header, StoreError> {
+        let path = self.checked_path(stamp.service)?;
+        let (sealed, header) = seal::seal_with_header(key, stamp, plain)
+            .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
+        save(path, &sealed)?;
+        Ok(header)
+    }
+
+    /// Replaces the snapshot of the service with a capsule that was sealed before. When this returns it is on the
+    /// disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Capsule`] if its header is not that of a state of `service` (the body cannot be judged
+    /// without the key), [`StoreError::Service`] or [`StoreError::Save`]; the old snapshot stays.
+    pub fn save_sealed(&self, service: &str, sealed: &[u8]) -> Result<(), StoreError> {
+        let path = self.checked_path(service)?;
+        let header = seal::read_header(sealed).and_then(|header| of_service(header, service));
+        header.map_err(|source| StoreError::Capsule { path: path.clone(), source })?;
+        save(path, sealed)
+    }
+
+    /// Opens the snapshot of the service; `None` if it has none.
+    ///
+    /// # Errors
+    /// [`StoreError::Load`] names the file and what is wrong with it; it is not touched.
+    pub fn load(&self, key: &Key, service: &str) -> Result<Option<Opened>, StoreError> {
+        let path = self.checked_path(service)?;
+        let opened = match read(&path) {
+            Ok(sealed) => seal::open(key, service, &sealed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => Err(OpenError::Read { source }),
+        };
+        opened.map(Some).map_err(|source| StoreError::Load { path, source })
+    }
+
+    /// The snapshots in the folder, sorted by service. A bad one does not hold up the others: its error stands in
+    /// place of its header. Bodies are not read.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`] if the folder cannot be read.
+    pub fn list(&self) -> Result<Vec<Listed>, StoreError> {
+        let mut services: Vec<String> =
+            self.file_names()?.iter().filter_map(|name| service_of(name)).map(str::to_owned).collect();
+        services.sort_unstable();
+        Ok(services.into_iter().map(|service| self.look_at(service)).collect())
+    }
+
+    /// Renames the snapshot of the service to `<service>.state.aside-<unix ms>`, so that the service begins anew
+    /// and nothing is lost. Returns where it is now; `None` if there was none.
+    ///
+    /// # Errors
+    /// [`StoreError::Service`], or [`StoreError::Aside`] if it cannot be renamed.
+    pub fn set_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
+        let path = self.checked_path(service)?;
+        let aside = |source| StoreError::Aside { path: path.clone(), source };
+        let folder = Folder::open(&self.folder).map_err(aside)?;
+        for unix_ms in seal::unix_ms().. {
+            let target = self.folder.join(format!("{service}{EXTENSION}.aside-{unix_ms}"));
+            match os::rename_new(&path, &target) {
+                Ok(()) => {
+                    folder.sync().map_err(aside)?;
+                    return Ok(Some(target));
+                }
+                // Set aside twice within a millisecond, or by a clock that was put back: take the next name.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(aside(error)),
+            }
+        }
+        Ok(None)
+    }
+
+    fn checked_path(&self, service: &str) -> Result<PathBuf, StoreError> {
+        if !name::is_service(service) {
+            return Err(StoreError::Service { service: service.to_owned() });
+        }
+        Ok(self.path(service))
+    }
+
+    /// The names of ours are UTF-8; what is not is not ours.
+    fn file_names(&self) -> Result<Vec<String>, StoreError> {
+        let entries = fs::read_dir(&self.folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>());
+        let entries = entries.map_err(|source| self.folder_error(source))?;
+        Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
+    }
+
+    fn look_at(&self, service: String) -> Listed {
+        let path = self.path(&service);
+        let (bytes, header) = match read_start(&path) {
+            Ok((start, total)) => {
+                let header =
+                    Frame::parse(&start, total).and_then(|(frame, _)| of_service(frame.header, &service));
+                (total, header)
+            }
+            Err(source) => (0, Err(OpenError::Read { source })),
+        };
+        Listed { service, path, bytes, header }
+    }
+
+    fn folder_error(&self, source: io::Error) -> StoreError {
+        StoreError::Folder { path: self.folder.clone(), source }
+    }
+}
+
+fn save(path: PathBuf, sealed: &[u8]) -> Result<(), StoreError> {
+    durable::write(&path, Onto::Anything, sealed).map_err(|source| StoreError::Save { path, source })
+}
+
+fn service_of(file_name: &str) -> Option<&str> {
+    file_name.strip_suffix(EXTENSION).filter(|service| name::is_service(service))
+}
+
+fn of_service(header: Header, service: &str) -> Result<Header, OpenError> {
+    if header.service == service {
+        return Ok(header);
+    }
+    Err(OpenError::OtherService { found: header.service, asked: service.to_owned() })
+}
+
+fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut file = os::open_file(path)?;
+    let mut bytes = Vec::new();
+    // A file too large for the memory is an error like any other, not the end of the process.
+    bytes.try_reserve_exact(usize::try_from(length(&file)?).map_err(|_| io::ErrorKind::OutOfMemory)?)?;
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_start(path: &Path) -> io::Result<(Vec<u8>, u64)> {
+    let file = os::open_file(path)?;
+    let total = length(&file)?;
+    let mut start = Vec::with_capacity(MAX_HEADER);
+    file.take(MAX_HEADER as u64).read_to_end(&mut start)?;
+    Ok((start, total))
+}
+
+fn length(file: &File) -> io::Result<u64> {
+    Ok(file.metadata()?.len())
+}
+
+/// Makes a folder and those above it, each owner-only and each for good before the next.
+fn make_folders(path: &Path) -> io::Result<()> {
+    let mut made = os::make_folder(path);
+    if path.parent().is_some() && made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
+        make_folders(folder_of(path))?;
+        made = os::make_folder(path);
+    }
+    match made {
+        // There already: as a folder, also through a link, it will do; reading it tells.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        Err(error) => Err(error),
+        Ok(()) => Folder::open(folder_of(path))?.sync(),
+    }
+}
