@@ -1,2 +1,48 @@
-//! Soon.
-fn main() {}
+//! The workspace's own commands: `cargo xtask` lists them.
+//!
+//! In Rust rather than in a shell, so that they also run on Windows.
+
+mod cargo;
+mod test;
+mod check_targets;
+mod bay;
+mod client;
+mod demo;
+mod up;
+mod soak;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+/// The workspace's own commands.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Command {
+    /// Check and test everything, as CI does
+    Test(test::Options),
+    /// Type-check the workspace for Windows
+    CheckTargets,
+    /// Show the main job: load, call, replace under load, restart; with the state carried on
+    Demo,
+    /// Build host and examples, drop these into the plugins folder, and run the host
+    Up(up::Options),
+    /// Replace echo 1.0.0 and 2.0.0 by each other many times under load, and look for what was lost or kept
+    Soak(soak::Options),
+}
+
+fn main() -> ExitCode {
+    let done = match Command::parse() {
+        Command::Test(options) => test::run(&options),
+        Command::CheckTargets => check_targets::run(),
+        Command::Demo => demo::run(),
+        Command::Up(options) => up::run(&options),
+        Command::Soak(options) => soak::run(&options),
+    };
+    if let Err(error) = done {
+        // Not by `Debug`: a backtrace of these commands helps nobody.
+        eprintln!("error: {error:#}");
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
+}

@@ -1,0 +1,101 @@
+//! Running cargo, and finding what it built.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// The top of the workspace.
+pub(crate) fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("."))
+}
+
+/// The cargo that runs us, at the top of the workspace.
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+/// Whether `cargo SUBCOMMAND` exists.
+pub(crate) fn has(subcommand: &str) -> bool {
+    cargo(&[subcommand, "--version"])
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// What a run of the real thing needs.
+#[derive(Debug)]
+pub(crate) struct Built {
+    /// The host.
+    pub(crate) hotbay: PathBuf,
+    /// The service `echo`, 1.0.0.
+    pub(crate) echo: PathBuf,
+    /// The service `echo`, 2.0.0.
+    pub(crate) echo_v2: PathBuf,
+    /// The service `logger`.
+    pub(crate) logger: PathBuf,
+}
+
+/// Builds the host and the example plugins. Where they lie is what cargo says, not what we guess: the target folder
+/// may be anywhere.
+pub(crate) fn build() -> Result<Built> {
+    let packages = ["-p", "hotbay", "-p", "hotbay-echo", "-p", "hotbay-echo-v2", "-p", "hotbay-logger"];
+    let output = cargo(&["build", "--message-format", "json-render-diagnostics"])
+        .args(packages)
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .context("failed to run cargo")?;
+    if !output.status.success() {
+        bail!("failed to build the host and its example plugins");
+    }
+    let mut files = artefacts(&String::from_utf8_lossy(&output.stdout));
+    let mut take = |name: &str| {
+        files.remove(name).with_context(|| format!("failed to find what cargo built of `{name}`"))
+    };
+    Ok(Built {
+        hotbay: take("hotbay")?,
+        echo: take("echo")?,
+        echo_v2: take("echo_v2")?,
+        logger: take("logger")?,
+    })
+}
+
+/// The binary or dynamic library of each target, by the target's name.
+fn artefacts(messages: &str) -> BTreeMap<String, PathBuf> {
+    let mut files = BTreeMap::new();
+    for message in messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()) {
+        let Some(name) = message["target"]["name"].as_str() else { continue };
+        let built = message["filenames"].as_array().into_iter().flatten().filter_map(|file| file.as_str());
+        let library = built
+            .map(PathBuf::from)
+            .find(|file| file.extension() == Some(std::env::consts::DLL_EXTENSION.as_ref()));
+        if let Some(file) = message["executable"].as_str().map(PathBuf::from).or(library) {
+            files.insert(name.to_owned(), file);
+        }
+    }
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn binaries_and_libraries_are_found_in_what_cargo_says() {
+        let library = format!("deep/libecho.{}", std::env::consts::DLL_EXTENSION);
+        let messages = format!(
+            "{}\n{}\nnot json\n{}",
+            r#"{"reason":"compiler-artifact","target":{"name":"hotbay"},"filenames":["deep/hotbay"],"executable":"deep/hotbay"}"#,
+            r#"{"reason":"compiler-artifact","target":{"name":"hotbay"},"filenames":["deep/libhotbay.rlib"],"executable":null}"#,
+            serde_json::json!({ "target": { "name": "echo" }, "filenames": [library], "executable": null }),
+        );
+        let files = artefacts(&messages);
+        assert_eq!(files["hotbay"], Path::new("deep/hotbay"));
+        assert_eq!(files["echo"], Path::new(&library));
+    }
+}

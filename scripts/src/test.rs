@@ -1,0 +1,121 @@
+//! `cargo xtask test`: all that CI does, in the order that is fastest from cold on two cores.
+//!
+//! clippy and rustdoc only need metadata of the dependencies and share it; the build makes code of them, once for
+//! libraries, binaries, examples and tests; the tests then run what is there.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
+
+use crate::cargo::{cargo, has};
+
+/// One step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Step {
+    /// Formatting
+    Fmt,
+    /// Lints, warnings as errors
+    Clippy,
+    /// Documentation, warnings as errors
+    Doc,
+    /// Licences, banned crates and sources; skipped, and said so, where cargo-deny is not installed
+    Deny,
+    /// Everything that the tests need
+    Build,
+    /// All tests, those in the documentation too
+    Test,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Run only this step; may be given several times
+    #[arg(long, value_name = "STEP")]
+    only: Vec<Step>,
+    /// Print the times before the tests, so that a log ends with the tests' own words
+    #[arg(long)]
+    ci: bool,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    let chosen = |step: &Step| options.only.is_empty() || options.only.contains(step);
+    let steps: Vec<Step> = Step::value_variants().iter().copied().filter(chosen).collect();
+    let mut times = Vec::new();
+    for &step in &steps {
+        let name = step.name();
+        let prebuilt = steps.contains(&Step::Build);
+        if options.ci && step == Step::Test {
+            print_times(&times);
+        }
+        let Some(mut command) = command(step, prebuilt) else {
+            println!(
+                "\n== {name}: SKIPPED, cargo-deny is not installed: licences, bans and sources were not checked"
+            );
+            times.push((name, None));
+            continue;
+        };
+        println!("\n== {name}: cargo {}", words(&command));
+        let begun = Instant::now();
+        let status = command.status().context("failed to run cargo")?;
+        times.push((name, Some(begun.elapsed())));
+        if !status.success() {
+            print_times(&times);
+            bail!("failed at step `{name}`, {status}; again only this: cargo xtask test --only {name}");
+        }
+    }
+    if !(options.ci && steps.contains(&Step::Test)) {
+        print_times(&times);
+    }
+    Ok(())
+}
+
+/// What a step runs; `None` when the tool for it is not installed.
+fn command(step: Step, prebuilt: bool) -> Option<Command> {
+    let mut command = match step {
+        Step::Fmt => cargo(&["fmt", "--all", "--check"]),
+        Step::Clippy => cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
+        Step::Doc => cargo(&["doc", "--workspace", "--no-deps"]),
+        Step::Deny if has("deny") => cargo(&["deny", "check", "licenses", "bans", "sources"]),
+        Step::Deny => return None,
+        // Not ourselves: Windows does not let a program that runs be replaced.
+        Step::Build => cargo(&["build", "--workspace", "--all-targets", "--exclude", "xtask"]),
+        Step::Test => cargo(&["test", "--workspace"]),
+    };
+    match step {
+        Step::Doc => drop(command.env("RUSTDOCFLAGS", "--deny warnings")),
+        // The tests' support builds host and plugins itself when a single test is run by hand.
+        Step::Test if prebuilt => drop(command.env("HOTBAY_TEST_PREBUILT", "1")),
+        _ => {}
+    }
+    Some(command)
+}
+
+fn words(command: &Command) -> String {
+    command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+fn print_times(times: &[(&str, Option<Duration>)]) {
+    println!();
+    for (name, time) in times {
+        match time {
+            Some(time) => println!("{name:<8}{:>8.1} s", time.as_secs_f64()),
+            None => println!("{name:<8}   skipped"),
+        }
+    }
+    let total: Duration = times.iter().filter_map(|(_, time)| *time).sum();
+    println!("{:<8}{:>8.1} s\n", "together", total.as_secs_f64());
+}
+
+impl Step {
+    fn name(self) -> &'static str {
+        match self {
+            Step::Fmt => "fmt",
+            Step::Clippy => "clippy",
+            Step::Doc => "doc",
+            Step::Deny => "deny",
+            Step::Build => "build",
+            Step::Test => "test",
+        }
+    }
+}
