@@ -1,0 +1,203 @@
+//! What can be set: `hotbay.toml`, and what the command line says over it.
+//!
+//! ```toml
+//! plugins = "plugins"         # the folder that plugins are dropped into
+//! home = ".hotbay"            # everything that a run leaves behind
+//!
+//! [watch]
+//! mode = "native"             # or "poll", where the system tells nothing, as on network mounts
+//! settle_ms = 200             # a file being written is taken when it stood still for so long
+//! rescan_ms = 2000            # the folder is read again at least so often
+//! grace_ms = 1000             # a file gone for so long is deleted; one back sooner was replaced
+//!
+//! [swap]
+//! callback_ms = 5000          # for each of create, import, export, start, stop, pause and resume
+//! drain_ms = 5000             # for the calls inside the old generation
+//!
+//! [state]
+//! interval_ms = 2000          # state that changed is written this often
+//! key_file = "state.key"      # or key_env = "NAME"; without both, a key is made in the home folder
+//!
+//! [probe]
+//! mode = "cached"             # or "always", "off"
+//! deadline_ms = 5000
+//! program = "my-probe"        # for programs that embed the host
+//!
+//! [log]
+//! level = "info"              # error, warn, info, debug, trace
+//!
+//! [plugin.greeter]            # whatever the plugin `greeter` reads
+//! greeting = "Good day"
+//! ```
+//!
+//! A path in the file is relative to the folder of the file.
+
+mod error;
+mod file;
+mod hint;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Config {
+    /// The folder that plugins are dropped into.
+    pub plugins: PathBuf,
+    /// The folder of everything that a run leaves behind.
+    pub home: PathBuf,
+    /// `[watch]`
+    pub watch: Watch,
+    /// `[swap]`
+    pub swap: Swap,
+    /// `[state]`
+    pub state: State,
+    /// `[probe]`
+    pub probe: Probe,
+    /// `[log]`
+    pub log: Log,
+    /// `[plugin.NAME]`: each plugin's own table, by service.
+    pub plugin: BTreeMap<String, serde_json::Value>,
+}
+
+/// How files are noticed.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Watch {
+    /// `mode = "native" | "poll"`: poll where the system tells nothing, as on network mounts.
+    pub mode: WatchMode,
+    /// `settle_ms`: a file that is being written is taken when it stood still for so long.
+    pub settle: Duration,
+    /// `rescan_ms`: the folder is read again at least so often, whatever the system tells.
+    pub rescan: Duration,
+    /// `grace_ms`: a file that is gone for so long is deleted; one that is back sooner was replaced.
+    pub grace: Duration,
+}
+
+/// How changes of the folder are noticed between two rescans.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WatchMode {
+    /// By the system's notifications.
+    Native,
+    /// By looking.
+    Poll,
+}
+
+/// Deadlines of a swap.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Swap {
+    /// `callback_ms`: for each of create, import, export, start, stop, pause and resume.
+    pub callback: Duration,
+    /// `drain_ms`: for the calls that are inside the old generation.
+    pub drain: Duration,
+}
+
+/// Sealed state.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct State {
+    /// `interval_ms`: state that changed is written this often.
+    pub interval: Duration,
+    /// Where the key comes from.
+    pub key: KeySource,
+}
+
+/// Where the key that seals state comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum KeySource {
+    /// `state.key` in the home folder, made on the first run.
+    Home,
+    /// `key_file = "PATH"`: must exist.
+    File(PathBuf),
+    /// `key_env = "NAME"`: hex or base64 of 16, 24 or 32 bytes.
+    Environment(String),
+}
+
+/// The throw-away process that maps a file before the host does.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Probe {
+    /// `mode = "cached" | "always" | "off"`
+    pub mode: ProbeMode,
+    /// `deadline_ms`
+    pub deadline: Duration,
+    /// The binary that runs the probe, for programs that embed the host; by default the running one.
+    pub program: Option<PathBuf>,
+}
+
+/// Which files are probed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProbeMode {
+    /// Each digest once per run.
+    Cached,
+    /// Each load.
+    Always,
+    /// None: a file that crashes while it is loaded takes the host with it.
+    Off,
+}
+
+/// The log.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Log {
+    /// `level = "error" | "warn" | "info" | "debug" | "trace"`, of plugins and host.
+    pub level: hotbay_plugin_api::Level,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            plugins: "plugins".into(),
+            home: ".hotbay".into(),
+            watch: Watch {
+                mode: WatchMode::Native,
+                // A writer that copies pauses for some milliseconds between blocks; a person does not notice 200.
+                settle: Duration::from_millis(200),
+                rescan: Duration::from_secs(2),
+                grace: Duration::from_secs(1),
+            },
+            swap: Swap { callback: Duration::from_secs(5), drain: Duration::from_secs(5) },
+            state: State { interval: Duration::from_secs(2), key: KeySource::Home },
+            probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
+            log: Log { level: hotbay_plugin_api::Level::Info },
+            plugin: BTreeMap::new(),
+        }
+    }
+}
+
+/// The file that is read where none is named.
+pub const FILE: &str = "hotbay.toml";
+
+impl Config {
+    /// Reads `file`, which must exist, or without one [`FILE`] in the working directory, which may be missing.
+    ///
+    /// # Errors
+    /// [`ConfigError`], with file, line and column where there is one.
+    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
+        let path = file.unwrap_or(Path::new(FILE));
+        match std::fs::read_to_string(path) {
+            Ok(text) => Config::parse(&text, path),
+            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
+                Ok(Config::default())
+            }
+            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
+        }
+    }
+
+    /// Reads the text of the configuration file `path`.
+    ///
+    /// # Errors
+    /// [`ConfigError::Wrong`], at the first thing that is wrong.
+    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+        file::parse(text, path)
+    }
+}

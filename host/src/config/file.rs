@@ -1,0 +1,173 @@
+//! `hotbay.toml` as it is written, laid over the defaults.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hotbay_plugin_api::{Level, manifest};
+use serde::Deserialize;
+use toml::Spanned;
+
+use super::{Config, ConfigError, KeySource, ProbeMode, WatchMode, hint};
+
+/// What is asked for again and again may not be asked for without a pause.
+const PERIOD: RangeInclusive<u64> = 10..=HOUR;
+/// A deadline of zero is always missed, one of more than an hour is none.
+const DEADLINE: RangeInclusive<u64> = 1..=HOUR;
+const HOUR: u64 = 60 * 60 * 1000;
+
+type Millis = Option<Spanned<u64>>;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    plugins: Option<PathBuf>,
+    home: Option<PathBuf>,
+    #[serde(default)]
+    watch: Watch,
+    #[serde(default)]
+    swap: Swap,
+    #[serde(default)]
+    state: State,
+    #[serde(default)]
+    probe: Probe,
+    #[serde(default)]
+    log: Log,
+    #[serde(default)]
+    plugin: BTreeMap<Spanned<String>, Spanned<toml::Table>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Watch {
+    mode: Option<WatchMode>,
+    settle_ms: Millis,
+    rescan_ms: Millis,
+    grace_ms: Millis,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Swap {
+    callback_ms: Millis,
+    drain_ms: Millis,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct State {
+    interval_ms: Millis,
+    key_file: Option<PathBuf>,
+    key_env: Option<Spanned<String>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Probe {
+    mode: Option<ProbeMode>,
+    deadline_ms: Millis,
+    program: Option<PathBuf>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Log {
+    level: Option<Spell>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Spell {
+    Error,
+    Warn,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// Reads `text`, laying what it says over [`Config::default`].
+pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
+    let file: File = toml::from_str(text).map_err(|error| {
+        let offset = error.span().map_or(0, |span| span.start);
+        ConfigError::at(path, text, offset, hint::explain(error.message()))
+    })?;
+    let at = |offset: usize, problem: String| ConfigError::at(path, text, offset, problem);
+    let take = |into: &mut Duration, value: Millis, range: RangeInclusive<u64>| {
+        let Some(value) = value else { return Ok(()) };
+        if !range.contains(value.get_ref()) {
+            let problem =
+                format!("{} ms is out of range: from {} to {}", value.get_ref(), range.start(), range.end());
+            return Err(at(value.span().start, problem));
+        }
+        *into = Duration::from_millis(value.into_inner());
+        Ok(())
+    };
+    let beside = |named: PathBuf| path.parent().map_or_else(|| named.clone(), |folder| folder.join(&named));
+
+    let mut config = Config::default();
+    config.plugins = file.plugins.map_or(config.plugins, beside);
+    config.home = file.home.map_or(config.home, beside);
+
+    config.watch.mode = file.watch.mode.unwrap_or(config.watch.mode);
+    take(&mut config.watch.settle, file.watch.settle_ms, DEADLINE)?;
+    take(&mut config.watch.rescan, file.watch.rescan_ms, PERIOD)?;
+    take(&mut config.watch.grace, file.watch.grace_ms, DEADLINE)?;
+
+    take(&mut config.swap.callback, file.swap.callback_ms, DEADLINE)?;
+    take(&mut config.swap.drain, file.swap.drain_ms, DEADLINE)?;
+
+    take(&mut config.state.interval, file.state.interval_ms, PERIOD)?;
+    config.state.key = match (file.state.key_file, file.state.key_env) {
+        (None, None) => KeySource::Home,
+        (Some(named), None) => KeySource::File(beside(named)),
+        (None, Some(name)) => KeySource::Environment(name.into_inner()),
+        (Some(_), Some(name)) => {
+            let problem = "there is a `key_file` already; keep one of the two".to_owned();
+            return Err(at(name.span().start, problem));
+        }
+    };
+
+    config.probe.mode = file.probe.mode.unwrap_or(config.probe.mode);
+    take(&mut config.probe.deadline, file.probe.deadline_ms, PERIOD)?;
+    config.probe.program = file.probe.program.map(beside);
+
+    config.log.level = match file.log.level {
+        Some(Spell::Error) => Level::Error,
+        Some(Spell::Warn) => Level::Warn,
+        Some(Spell::Info) | None => Level::Info,
+        Some(Spell::Debug) => Level::Debug,
+        Some(Spell::Trace) => Level::Trace,
+    };
+
+    for (name, table) in file.plugin {
+        if !manifest::is_valid_name(name.get_ref()) {
+            let problem =
+                format!("no plugin can be called `{}`: names are [a-z0-9_-]{{1,64}}", name.get_ref());
+            return Err(at(name.span().start, problem));
+        }
+        let start = table.span().start;
+        let table = json(toml::Value::Table(table.into_inner())).map_err(|problem| at(start, problem))?;
+        config.plugin.insert(name.into_inner(), table);
+    }
+    Ok(config)
+}
+
+/// The same value as JSON, which is how it is handed to the plugin. A date becomes its text.
+fn json(value: toml::Value) -> Result<serde_json::Value, String> {
+    use serde_json::Value;
+    Ok(match value {
+        toml::Value::String(text) => Value::String(text),
+        toml::Value::Integer(number) => Value::from(number),
+        toml::Value::Float(number) => serde_json::Number::from_f64(number)
+            .map(Value::Number)
+            .ok_or_else(|| format!("plugins get their table as JSON, which has no number {number}"))?,
+        toml::Value::Boolean(yes) => Value::Bool(yes),
+        toml::Value::Datetime(date) => Value::String(date.to_string()),
+        toml::Value::Array(values) => Value::Array(values.into_iter().map(json).collect::<Result<_, _>>()?),
+        toml::Value::Table(table) => {
+            let entries = table.into_iter().map(|(key, value)| Ok((key, json(value)?)));
+            Value::Object(entries.collect::<Result<_, String>>()?)
+        }
+    })
+}

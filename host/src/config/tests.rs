@@ -1,0 +1,140 @@
+use std::path::Path;
+use std::time::Duration;
+
+use hotbay_plugin_api::Level;
+
+use super::{Config, ConfigError, KeySource, ProbeMode, WatchMode};
+
+fn parse(text: &str) -> Result<Config, ConfigError> {
+    Config::parse(text, Path::new("hotbay.toml"))
+}
+
+#[track_caller]
+fn refused(text: &str) -> String {
+    parse(text).unwrap_err().to_string()
+}
+
+#[test]
+fn an_empty_file_is_the_default() {
+    assert_eq!(format!("{:?}", parse("").unwrap()), format!("{:?}", Config::default()));
+}
+
+#[test]
+fn everything_can_be_set() {
+    let config = parse(
+        r#"
+        plugins = "bay"
+        home = "/var/lib/hotbay"
+        [watch]
+        mode = "poll"
+        settle_ms = 1
+        rescan_ms = 20
+        grace_ms = 3
+        [swap]
+        callback_ms = 4
+        drain_ms = 5
+        [state]
+        interval_ms = 60
+        key_env = "KEY"
+        [probe]
+        mode = "always"
+        deadline_ms = 70
+        program = "/bin/probe"
+        [log]
+        level = "trace"
+        [plugin.echo]
+        loud = true
+        ratio = 0.5
+        many = [1, "two", 1979-05-27]
+        deep.er = "x"
+        "#,
+    )
+    .unwrap();
+    let ms = Duration::from_millis;
+    assert_eq!(config.plugins, Path::new("bay"));
+    assert_eq!(config.home, Path::new("/var/lib/hotbay"));
+    assert_eq!(config.watch.mode, WatchMode::Poll);
+    assert_eq!([config.watch.settle, config.watch.rescan, config.watch.grace], [ms(1), ms(20), ms(3)]);
+    assert_eq!([config.swap.callback, config.swap.drain], [ms(4), ms(5)]);
+    assert_eq!((config.state.interval, config.state.key), (ms(60), KeySource::Environment("KEY".into())));
+    assert_eq!((config.probe.mode, config.probe.deadline), (ProbeMode::Always, ms(70)));
+    assert_eq!(config.probe.program.unwrap(), Path::new("/bin/probe"));
+    assert_eq!(config.log.level, Level::Trace);
+    let echo = serde_json::json!({
+        "loud": true, "ratio": 0.5, "many": [1, "two", "1979-05-27"], "deep": { "er": "x" }
+    });
+    assert_eq!(config.plugin["echo"], echo);
+}
+
+#[test]
+fn paths_are_relative_to_the_file() {
+    let text = "plugins = \"p\"\n[state]\nkey_file = \"k\"";
+    let config = Config::parse(text, Path::new("/etc/hotbay/hotbay.toml")).unwrap();
+    assert_eq!(config.plugins, Path::new("/etc/hotbay/p"));
+    assert_eq!(config.state.key, KeySource::File("/etc/hotbay/k".into()));
+    // What is not in the file is where the command runs.
+    assert_eq!(config.home, Path::new(".hotbay"));
+}
+
+#[test]
+fn an_unknown_key_is_shown_with_its_place_and_the_one_that_was_meant() {
+    assert_eq!(
+        refused("# été\n[watch]\n  debouce_ms = 100\n"),
+        "failed to read the configuration: hotbay.toml:3:3: unknown key `debouce_ms`, did you mean `settle_ms`?"
+    );
+    assert!(refused("[wacth]\nmode = \"poll\"").ends_with("1:2: unknown key `wacth`, did you mean `watch`?"));
+    assert!(refused("[watch]\nmode = \"pol\"").ends_with("2:8: unknown value `pol`, did you mean `poll`?"));
+    assert!(
+        refused("[log]\nlevel = \"shout\"").contains("2:9: unknown value `shout`; known are error, warn")
+    );
+}
+
+#[test]
+fn what_is_no_toml_is_shown_with_its_place() {
+    assert!(refused("plugins = \"p\"\nhome = \n").contains("hotbay.toml:2:"));
+    assert!(refused("[swap]\ndrain_ms = \"5\"").contains("hotbay.toml:2:12: invalid type"));
+    assert!(refused("[swap]\ndrain_ms = -5").contains("hotbay.toml:2:12: invalid value"));
+}
+
+#[test]
+fn a_time_that_cannot_be_meant_is_refused() {
+    for key in [
+        "watch]\nsettle",
+        "watch]\nrescan",
+        "watch]\ngrace",
+        "swap]\ncallback",
+        "swap]\ndrain",
+        "state]\ninterval",
+    ] {
+        for absurd in [0, 3_600_001] {
+            let problem = refused(&format!("[{key}_ms = {absurd}"));
+            assert!(problem.contains(&format!("{absurd} ms is out of range: from")), "{problem}");
+        }
+    }
+    assert!(refused("[probe]\ndeadline_ms = 0").contains(":2:15: 0 ms is out of range"));
+}
+
+#[test]
+fn one_key_at_most() {
+    let problem = refused("[state]\nkey_file = \"k\"\nkey_env = \"K\"");
+    assert!(problem.contains(":3:11: there is a `key_file` already"), "{problem}");
+}
+
+#[test]
+fn a_table_for_what_no_plugin_can_be_called_is_refused() {
+    let problem = refused("[plugin.echo]\n[plugin.Echo]\n");
+    assert!(problem.contains(":2:9: no plugin can be called `Echo`"), "{problem}");
+    assert!(refused("[plugin]\necho = 1").contains(":2:8: invalid type"));
+    assert!(refused("[plugin.echo]\nx = nan").contains("no number NaN"));
+}
+
+#[test]
+fn a_file_that_is_named_must_exist() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("x.toml");
+    let error = Config::load(Some(&missing)).unwrap_err();
+    assert!(matches!(&error, ConfigError::Read { path, .. } if *path == missing));
+
+    std::fs::write(&missing, "[log]\nlevel = \"warn\"").unwrap();
+    assert_eq!(Config::load(Some(&missing)).unwrap().log.level, Level::Warn);
+}

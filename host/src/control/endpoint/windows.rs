@@ -1,0 +1,39 @@
+//! A named pipe. The system's default access list lets only its creator and administrators write to it.
+
+use std::io;
+use std::path::Path;
+
+use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
+use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Name};
+
+/// The pipe `hotbay-<hash of the home folder>`.
+#[derive(Debug)]
+pub(in crate::control) struct Endpoint {
+    pipe: String,
+}
+
+impl Endpoint {
+    /// Where the host of `home` is to listen.
+    pub(in crate::control) fn make(home: &Path) -> io::Result<Self> {
+        Self::find(home)
+    }
+
+    /// Where the host of `home` listens, if there is one.
+    pub(in crate::control) fn find(home: &Path) -> io::Result<Self> {
+        let pipe = format!("hotbay-{}", super::short_name(&home.canonicalize()?));
+        Ok(Self { pipe })
+    }
+
+    /// Listens. A pipe ends with its host, so none is ever left behind.
+    pub(in crate::control) fn listen(&self) -> io::Result<Listener> {
+        ListenerOptions::new().name(self.name()?).create_tokio()
+    }
+
+    pub(in crate::control) async fn connect(&self) -> io::Result<Stream> {
+        Stream::connect(self.name()?).await
+    }
+
+    fn name(&self) -> io::Result<Name<'_>> {
+        self.pipe.as_str().to_ns_name::<GenericNamespaced>()
+    }
+}

@@ -1,0 +1,109 @@
+//! What a command's exit code says. The numbers are a contract.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{CallError, ControlError, HostError};
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "u8", from = "u8")]
+#[repr(u8)]
+pub enum Exit {
+    /// It was done.
+    Ok = 0,
+    /// It was tried and failed.
+    Failed = 1,
+    /// The command line or the configuration cannot be meant.
+    Usage = 2,
+    /// There is no such service, method or file.
+    NotFound = 3,
+    /// It was not tried: a file that is no good, a service that does not run, a name that is taken.
+    Refused = 4,
+    /// The swap failed; the old generation serves on.
+    RolledBack = 5,
+    /// There is no host.
+    Unreachable = 6,
+    /// It was not done in time; it may still come.
+    TimedOut = 7,
+}
+
+impl Exit {
+    const ALL: [Exit; 8] = [
+        Exit::Ok,
+        Exit::Failed,
+        Exit::Usage,
+        Exit::NotFound,
+        Exit::Refused,
+        Exit::RolledBack,
+        Exit::Unreachable,
+        Exit::TimedOut,
+    ];
+}
+
+impl From<Exit> for u8 {
+    fn from(exit: Exit) -> u8 {
+        exit as u8
+    }
+}
+
+impl From<u8> for Exit {
+    /// A code that only another version of the host knows is a failure all the same.
+    fn from(code: u8) -> Self {
+        Exit::ALL.into_iter().find(|exit| *exit as u8 == code).unwrap_or(Exit::Failed)
+    }
+}
+
+impl From<Exit> for std::process::ExitCode {
+    fn from(exit: Exit) -> Self {
+        (exit as u8).into()
+    }
+}
+
+impl From<&CallError> for Exit {
+    fn from(error: &CallError) -> Self {
+        match error {
+            CallError::NoSuchService { .. } | CallError::NoSuchMethod { .. } => Exit::NotFound,
+            CallError::NotRunning { .. } | CallError::Refused { .. } => Exit::Refused,
+            CallError::Failed { .. } | CallError::Panicked { .. } | CallError::TooManyHops { .. } => {
+                Exit::Failed
+            }
+            CallError::TimedOut { .. } => Exit::TimedOut,
+        }
+    }
+}
+
+impl From<&ControlError> for Exit {
+    fn from(error: &ControlError) -> Self {
+        match error {
+            ControlError::NotFound { .. } => Exit::NotFound,
+            ControlError::Refused { .. } | ControlError::Stopping => Exit::Refused,
+            ControlError::RolledBack { .. } => Exit::RolledBack,
+            ControlError::Failed { .. } => Exit::Failed,
+            ControlError::TimedOut { .. } => Exit::TimedOut,
+        }
+    }
+}
+
+impl From<&HostError> for Exit {
+    fn from(error: &HostError) -> Self {
+        match error {
+            // Nothing is wrong with it; there is one already.
+            HostError::Locked { .. } => Exit::Refused,
+            _ => Exit::Failed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_are_the_contract() {
+        for (code, exit) in Exit::ALL.into_iter().enumerate() {
+            assert_eq!(usize::from(u8::from(exit)), code);
+            assert_eq!(Exit::from(code as u8), exit);
+        }
+        assert_eq!(Exit::from(99), Exit::Failed);
+    }
+}

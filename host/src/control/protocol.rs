@@ -1,0 +1,125 @@
+//! What client and host say to each other.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::exit::Exit;
+use crate::kernel::view::Event;
+use crate::{CallError, ControlError};
+
+/// What a client asks for. The host waits for what a command changes, up to its deadline.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "snake_case")]
+pub enum Request {
+    /// Whether there is a host. Answered with its process id.
+    Ping,
+    /// All services, and files that were not taken.
+    List,
+    /// One service.
+    Status {
+        /// The service.
+        name: String,
+    },
+    /// The receipts of a service.
+    History {
+        /// The service.
+        name: String,
+    },
+    /// What happened, and with `follow` what happens until the client goes away or the host stops.
+    Events {
+        /// So many of the past, at most.
+        past: usize,
+        /// Whether to stay for those to come.
+        follow: bool,
+    },
+    /// A call; the frame's body is the request, the answer's body the reply.
+    Call {
+        /// The service.
+        service: String,
+        /// Its method.
+        method: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Copies a file into the plugins folder and waits until it is live.
+    Add {
+        /// The file, absolute: host and client may work in different folders.
+        file: PathBuf,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Loads a service's file anew.
+    Reload {
+        /// The service.
+        name: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Deletes a service's file and stops it.
+    Remove {
+        /// The service.
+        name: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Starts a service that was stopped or could not be started.
+    Start {
+        /// The service.
+        name: String,
+        /// With empty state; the old file is kept aside.
+        fresh: bool,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Stops a service until it is started again.
+    Stop {
+        /// The service.
+        name: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+}
+
+/// What the host answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Response {
+    /// It was done, and this is what was asked for.
+    Done(serde_json::Value),
+    /// It was not done.
+    Failed(Failure),
+    /// Something that happened; more responses follow.
+    Event(Event),
+    /// There are no more events.
+    End,
+}
+
+/// Why it was not done, and how the command that asked is to end.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// The exit code.
+    pub exit: Exit,
+    /// Completes the sentence "failed to …", save where it is a plugin's own text.
+    pub message: String,
+}
+
+impl Failure {
+    /// A failure with this message.
+    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
+        Self { exit, message: message.into() }
+    }
+}
+
+impl From<CallError> for Failure {
+    fn from(error: CallError) -> Self {
+        Self::new(Exit::from(&error), error.to_string())
+    }
+}
+
+impl From<ControlError> for Failure {
+    fn from(error: ControlError) -> Self {
+        Self::new(Exit::from(&error), error.to_string())
+    }
+}
