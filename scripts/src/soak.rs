@@ -133,7 +133,8 @@ impl Sums {
     }
 }
 
-/// Resident memory of the host. On Linux only; Windows and macOS have no file that says it.
+/// Resident memory of the host.
+// Windows: no file says it, nor on macOS; it is measured on Linux alone.
 fn memory_kib(bay: &Bay<'_>) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{}/status", bay.pid()?)).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
