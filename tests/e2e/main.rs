@@ -1,1 +1,19 @@
-//! Soon.
+//! The real binary, real compiled plugins, processes of their own: each test's name is a claim of the product.
+
+#![allow(clippy::unwrap_used, reason = "this program is nothing but tests")]
+
+mod bad_input;
+mod callbacks;
+mod cli;
+mod configuration;
+mod dependencies;
+mod drop_in;
+mod fixtures;
+mod lifecycle;
+mod load;
+mod new;
+mod quarantine;
+mod replace;
+mod shutdown;
+mod state;
+mod unload;

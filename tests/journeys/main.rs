@@ -1,1 +1,8 @@
-//! Soon.
+//! The library in-process, with real compiled plugins: what an embedding program relies on while files are replaced.
+
+#![allow(clippy::unwrap_used, reason = "this program is nothing but tests")]
+
+mod hammer;
+mod inline;
+mod races;
+mod requests;

@@ -1,1 +1,21 @@
-//! Soon.
+//! What the tests share: where the compiled artefacts are, a host on temporary folders, and the one place that waits.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::missing_panics_doc,
+    reason = "a helper of tests panics: that is how a test fails"
+)]
+
+mod artefact;
+mod bay;
+mod hosted;
+mod os;
+mod patience;
+
+pub use artefact::{cargo, edited, example, fixture, hotbay_binary, library_name, with_version};
+pub use bay::{Bay, Ran, run, run_long};
+pub use hosted::Hosted;
+pub use os::{Census, census, is_mapped, resident_bytes};
+#[cfg(unix)]
+pub use os::{is_root, make_fifo, terminate};
+pub use patience::{PATIENCE, eventually, never_within, within};

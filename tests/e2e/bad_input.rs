@@ -1,0 +1,223 @@
+//! Files that are no plugins, and plugins that must not run: each refused in words of its own, and no other service
+//! notices.
+
+use std::collections::BTreeSet;
+
+use hotbay::kernel::view::{Phase, Row};
+use hotbay_tests::{Bay, edited, example, fixture};
+
+/// Drops these bytes, and answers the row that the file was refused with. Beside it echo goes on serving.
+fn refused(bay: &Bay, bytes: &[u8]) -> Row {
+    bay.drop_bytes("bad", bytes);
+    let row = refused_row(bay);
+    bay.wait_version("echo", "1.0.0");
+    let check = bay.hotbay(&["check", bay.file("bad").to_str().unwrap()]);
+    assert_eq!(check.code, 4, "{check:?}");
+    row
+}
+
+fn refused_row(bay: &Bay) -> Row {
+    let file = bay.file("bad");
+    hotbay_tests::eventually("the file is refused", || {
+        bay.rows().into_iter().find(|row| {
+            row.source.as_ref().and_then(|source| source.file_name()) == file.file_name()
+                && row.phase == Phase::Rejected
+        })
+    })
+}
+
+fn with_echo() -> Bay {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay
+}
+
+fn assert_says(row: &Row, words: &[&str]) {
+    let reason = row.reason.as_deref().unwrap();
+    for word in words {
+        assert!(reason.contains(word), "no `{word}` in: {reason}");
+    }
+    assert!(!reason.contains('\n'), "a reason is one line: {reason}");
+}
+
+#[test]
+fn text_and_nothing_are_no_libraries() {
+    let bay = with_echo();
+    let text = refused(&bay, b"once upon a time there was no plugin in this file");
+    assert_eq!((text.name.as_str(), text.version.as_deref(), text.generation), ("bad", None, None));
+    assert!(text.digest.is_some());
+    std::fs::remove_file(bay.file("bad")).unwrap();
+    bay.wait_gone("bad");
+    let empty = refused(&bay, b"");
+    assert_says(&empty, &["empty"]);
+    assert_ne!(text.reason, empty.reason);
+}
+
+#[test]
+fn a_directory_is_no_file() {
+    let bay = with_echo();
+    std::fs::create_dir(bay.file("bad")).unwrap();
+    assert_says(&refused_row(&bay), &["director"]);
+    bay.wait_version("echo", "1.0.0");
+}
+
+#[cfg(unix)] // Windows has no FIFOs in folders.
+#[test]
+fn a_fifo_is_not_waited_for() {
+    let bay = with_echo();
+    hotbay_tests::make_fifo(&bay.file("bad"));
+    assert_says(&refused_row(&bay), &["regular file"]);
+    bay.wait_version("echo", "1.0.0");
+}
+
+#[cfg(unix)] // Windows gives symbolic links to administrators only.
+#[test]
+fn a_link_to_nowhere_is_said_to_be_one() {
+    let bay = with_echo();
+    std::os::unix::fs::symlink("nowhere", bay.file("bad")).unwrap();
+    assert_says(&refused_row(&bay), &["link"]);
+    bay.wait_version("echo", "1.0.0");
+}
+
+#[test]
+fn a_plugin_cut_at_any_length_is_refused_and_the_host_lives() {
+    let mut bay = with_echo();
+    bay.wait_version("echo", "1.0.0");
+    let whole = std::fs::read(fixture("counter")).unwrap();
+    let mut lengths = vec![1, 16, 63, 64, 200, 4096, whole.len() - 1];
+    lengths.extend((1..10).map(|tenth| whole.len() * tenth / 10));
+    let mut last = None;
+    for length in lengths {
+        bay.drop_bytes("bad", &whole[..length]);
+        let row = hotbay_tests::eventually("the cut file is refused", || {
+            bay.rows().into_iter().find(|row| row.phase == Phase::Rejected && row.digest != last)
+        });
+        assert!(row.reason.is_some(), "cut at {length}");
+        last = row.digest;
+        bay.assert_alive();
+    }
+    bay.drop_bytes("bad", &whole);
+    bay.wait_version("counter", "1.0.0");
+}
+
+#[test]
+fn a_plugin_for_another_machine() {
+    let bay = with_echo();
+    let mut bytes = std::fs::read(fixture("counter")).unwrap();
+    if cfg!(target_os = "linux") {
+        // e_machine: s390x, which nobody runs this test on.
+        bytes[18..20].copy_from_slice(&22u16.to_le_bytes());
+    } else if cfg!(windows) {
+        let header = u32::from_le_bytes(bytes[0x3c..0x40].try_into().unwrap()) as usize;
+        // Machine: RISC-V 64, which Windows does not run on.
+        bytes[header + 4..header + 6].copy_from_slice(&0x5064u16.to_le_bytes());
+    } else {
+        // cputype: PowerPC, which macOS left in 2009.
+        bytes[4..8].copy_from_slice(&18u32.to_le_bytes());
+    }
+    let row = refused(&bay, &bytes);
+    assert_says(&row, &[std::env::consts::ARCH]);
+}
+
+#[test]
+fn no_plugin_but_a_library() {
+    let bay = with_echo();
+    let row = refused(&bay, &std::fs::read(fixture("no_plugin")).unwrap());
+    assert_says(&row, &["HOTBAY_MANIFEST"]);
+    assert_eq!(row.name, "bad");
+}
+
+#[test]
+fn a_name_that_could_not_be_a_file_everywhere() {
+    let bay = with_echo();
+    for name in ["Counter", "../cout", "count.r", "count r"] {
+        let bytes = edited(&fixture("counter"), r#""name":"counter""#, &format!(r#""name":"{name}""#));
+        let row = refused(&bay, &bytes);
+        assert_says(&row, &[name, "[a-z0-9_-]"]);
+        std::fs::remove_file(bay.file("bad")).unwrap();
+        hotbay_tests::eventually("the row is gone", || (bay.rows().len() == 1).then_some(()));
+    }
+    let row = refused(&bay, &edited(&fixture("base"), r#""name":"base""#, r#""name":"com1""#));
+    assert_says(&row, &["com1"]);
+}
+
+#[test]
+fn a_version_that_is_none() {
+    let bay = with_echo();
+    let row = refused(&bay, &edited(&fixture("counter"), r#""version":"1.0.0""#, r#""version":"1.0.x""#));
+    assert_says(&row, &["1.0.x"]);
+    assert_eq!(row.name, "counter");
+}
+
+#[test]
+fn a_plugin_that_aborts_on_panic_would_take_the_host_along() {
+    let bay = with_echo();
+    let row = refused(&bay, &edited(&fixture("counter"), r#""panic":"unwind""#, r#""panic":"abort" "#));
+    assert_says(&row, &["panic"]);
+}
+
+/// What a fixture is refused with in `list`, `add` and `why`.
+fn rejected_fixture(name: &str) -> Row {
+    let mut bay = Bay::with("[probe]\ndeadline_ms = 1500").up();
+    bay.drop_in("echo", &example("echo"));
+    bay.drop_in("bad", &fixture(name));
+    let row = bay.wait_phase(name, Phase::Rejected);
+    assert_eq!(row.version.as_deref(), Some("1.0.0"));
+    bay.wait_version("echo", "1.0.0");
+    bay.assert_alive();
+    assert!(bay.ok(&["why", name]).contains(row.reason.as_deref().unwrap()));
+    let add = bay.hotbay(&["add", fixture(name).to_str().unwrap()]);
+    assert_eq!(add.code, 4, "{add:?}");
+    row
+}
+
+#[test]
+fn crashes_in_initializer() {
+    assert_says(&rejected_fixture("crashes_in_initializer"), &["probe"]);
+}
+
+#[test]
+fn exits_in_initializer() {
+    assert_says(&rejected_fixture("exits_in_initializer"), &["exit"]);
+}
+
+#[test]
+fn hangs_in_initializer() {
+    assert_says(&rejected_fixture("hangs_in_initializer"), &["1500 ms"]);
+}
+
+#[test]
+fn crashes_in_create() {
+    assert_says(&rejected_fixture("crashes_in_create"), &["probe"]);
+}
+
+#[test]
+fn exits_in_create() {
+    assert_says(&rejected_fixture("exits_in_create"), &["exit"]);
+}
+
+#[test]
+fn hangs_in_create() {
+    assert_says(&rejected_fixture("hangs_in_create"), &["1500 ms"]);
+}
+
+#[test]
+fn panics_in_create() {
+    assert_says(&rejected_fixture("panics_in_create"), &["no luck in create", "panics_in_create.rs"]);
+}
+
+#[test]
+fn fails_in_create() {
+    assert_says(&rejected_fixture("fails_in_create"), &["find the moon: it is cloudy"]);
+}
+
+#[test]
+fn a_file_that_hangs_in_the_probe_holds_up_no_other() {
+    let bay = Bay::with("[probe]\ndeadline_ms = 25000").up();
+    bay.drop_in("aaa", &fixture("hangs_in_create"));
+    hotbay_tests::eventually("the probe runs", || (!bay.rows().is_empty()).then_some(()));
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let phases: BTreeSet<_> = bay.rows().iter().map(|row| row.phase.to_string()).collect();
+    assert!(!phases.contains("rejected"), "the deadline came first");
+}

@@ -1,0 +1,159 @@
+//! A file that appears becomes a service; a file that goes stops one.
+
+use std::io::Write as _;
+
+use hotbay::kernel::view::Phase;
+use hotbay_tests::{Bay, edited, eventually, example, fixture, never_within, with_version};
+
+#[test]
+fn a_dropped_plugin_answers() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    let row = bay.wait_version("echo", "1.0.0");
+    assert_eq!((row.generation, row.reason), (Some(1), None));
+    assert_eq!(row.source.unwrap().file_name(), bay.file("echo").file_name());
+    assert_eq!(row.digest.unwrap().len(), 64);
+    assert_eq!(bay.call("echo.echo", "hello"), "hello");
+    assert_eq!(bay.call("echo.handle", ""), "echo service handled");
+    assert_eq!(bay.call("echo.count", ""), "2");
+}
+
+#[test]
+fn a_plugin_that_lay_there_before_the_host_is_found_at_start() {
+    let bay = Bay::new();
+    bay.drop_in("echo", &example("echo"));
+    let bay = bay.up();
+    bay.wait_version("echo", "1.0.0");
+}
+
+#[test]
+fn a_hard_link_is_a_drop_in() {
+    let bay = Bay::started();
+    let built = bay.path("built");
+    std::fs::copy(example("echo"), &built).unwrap();
+    std::fs::hard_link(built, bay.file("echo")).unwrap();
+    bay.wait_version("echo", "1.0.0");
+}
+
+#[cfg(unix)] // Windows gives symbolic links to administrators only.
+#[test]
+fn a_symbolic_link_to_a_plugin_is_a_drop_in() {
+    let bay = Bay::started();
+    std::os::unix::fs::symlink(example("echo"), bay.file("echo")).unwrap();
+    bay.wait_version("echo", "1.0.0");
+}
+
+#[test]
+fn a_file_that_is_being_written_is_taken_when_it_is_whole() {
+    let bay = Bay::started();
+    let bytes = std::fs::read(example("echo")).unwrap();
+    let mut file = std::fs::File::create(bay.file("echo")).unwrap();
+    for piece in bytes.chunks(bytes.len() / 8) {
+        assert_eq!(bay.row("echo").filter(|row| row.phase == Phase::Running), None);
+        file.write_all(piece).unwrap();
+        file.flush().unwrap();
+    }
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.call("echo.echo", "whole"), "whole");
+}
+
+#[test]
+fn other_files_in_the_folder_are_nobodys_business() {
+    let bay = Bay::started();
+    std::fs::write(bay.plugins().join("README.txt"), "not a plugin").unwrap();
+    std::fs::create_dir(bay.plugins().join("folder")).unwrap();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.rows().len(), 1);
+}
+
+#[test]
+fn a_folder_that_tells_nothing_is_polled() {
+    let bay = Bay::with("[watch]\nmode = \"poll\"").up();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.drop_in("echo", &example("echo_v2"));
+    bay.wait_version("echo", "2.0.0");
+}
+
+#[test]
+fn a_deleted_file_stops_its_service_and_keeps_its_state_for_the_next_time() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.call("echo.echo", "");
+    std::fs::remove_file(bay.file("echo")).unwrap();
+    bay.wait_gone("echo");
+    assert_eq!(bay.hotbay(&["call", "echo.count"]).code, 3);
+    assert!(bay.state_file("echo").is_file());
+
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.call("echo.count", ""), "1");
+}
+
+#[test]
+fn a_deletion_counts_only_after_the_grace() {
+    let bay = Bay::with("[watch]\ngrace_ms = 20000").up();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    std::fs::remove_file(bay.file("echo")).unwrap();
+    never_within(std::time::Duration::from_millis(800), "the service stops within the grace", || {
+        bay.hotbay(&["call", "echo.echo", "-d", "x"]).code != 0
+    });
+}
+
+#[test]
+fn changes_made_while_the_host_was_down_are_found_at_start() {
+    let mut bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.drop_in("logger", &example("logger"));
+    bay.wait_version("logger", "1.0.0");
+    bay.wait_version("echo", "1.0.0");
+    for _ in 0..3 {
+        bay.call("echo.echo", "");
+    }
+    eventually("a snapshot of three", || bay.status("echo").snapshot.filter(|snapshot| snapshot.bytes > 0));
+    bay.ok(&["stop", "echo"]);
+    bay.ok(&["start", "echo"]);
+    bay.kill();
+
+    bay.drop_in("echo", &example("echo_v2"));
+    std::fs::remove_file(bay.file("logger")).unwrap();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.start();
+    bay.wait_version("echo", "2.0.0");
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.row("logger"), None);
+    assert_eq!(bay.call("echo.count", ""), "3");
+}
+
+#[test]
+fn of_two_files_with_one_service_the_highest_version_runs_and_the_other_takes_over() {
+    let bay = Bay::started();
+    bay.drop_in("low", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.drop_bytes("high", &with_version(&example("echo"), "1.0.0", "1.5.0"));
+    bay.wait_version("echo", "1.5.0");
+    let shadow = bay.wait_phase("echo", Phase::Shadowed);
+    assert_eq!(shadow.version.as_deref(), Some("1.0.0"));
+    assert!(shadow.reason.unwrap().contains("1.5.0"));
+
+    std::fs::remove_file(bay.file("high")).unwrap();
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.rows().len(), 1);
+}
+
+#[test]
+fn of_the_same_version_twice_the_one_that_runs_stays() {
+    let bay = Bay::started();
+    bay.drop_in("zzz", &example("echo"));
+    let first = bay.wait_version("echo", "1.0.0");
+    // The same version from other bytes: a key of the manifest has another name.
+    let other =
+        edited(&example("echo"), r#""topics":[],"capabilities":[]"#, r#""topics":[],"kapabilities":[]"#);
+    bay.drop_bytes("aaa", &other);
+    let shadow = bay.wait_phase("echo", Phase::Shadowed);
+    assert_eq!(shadow.source.unwrap().file_name(), bay.file("aaa").file_name());
+    assert_eq!(bay.wait_phase("echo", Phase::Running), first);
+}

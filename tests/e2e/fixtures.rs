@@ -1,0 +1,37 @@
+//! Each fixture has a test, and each test's fixture exists.
+
+use std::path::Path;
+
+#[test]
+fn each_fixture_has_a_test_of_its_name() {
+    let tests = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest: toml::Table =
+        std::fs::read_to_string(tests.join("fixtures/Cargo.toml")).unwrap().parse().unwrap();
+    let fixtures = manifest["example"].as_array().unwrap();
+    assert!(fixtures.len() > 20, "the list of fixtures was not read");
+
+    let functions: Vec<String> = ["e2e", "journeys", "conformance"]
+        .iter()
+        .flat_map(|folder| std::fs::read_dir(tests.join(folder)).unwrap())
+        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
+        .flat_map(|source| tests_in(&source))
+        .collect();
+
+    for fixture in fixtures {
+        let name = fixture["name"].as_str().unwrap();
+        let name = name.strip_suffix("_next").unwrap_or(name);
+        assert!(
+            functions.iter().any(|test| test.contains(name)),
+            "no test is named after the fixture `{name}`"
+        );
+    }
+}
+
+/// The names of the functions under `#[test]`.
+fn tests_in(source: &str) -> Vec<String> {
+    source
+        .split("#[test]")
+        .skip(1)
+        .filter_map(|rest| rest.split_once("fn ")?.1.split_once('(').map(|(name, _)| name.to_owned()))
+        .collect()
+}

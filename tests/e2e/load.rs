@@ -1,0 +1,61 @@
+//! Swaps while clients do not stop asking.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use hotbay::kernel::view::Retired;
+use hotbay_tests::{Bay, example};
+
+#[test]
+fn clients_that_do_not_stop_asking_notice_nothing() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let (done, answered) = (AtomicBool::new(false), AtomicU64::new(0));
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    let ran = bay.hotbay(&["call", "echo.echo", "-d", "x"]);
+                    assert_eq!((ran.code, ran.stdout.as_str()), (0, "x"), "{ran:?}");
+                    answered.fetch_add(1, Ordering::Relaxed);
+                }
+            });
+        }
+        // Ends the clients also where a wait fails.
+        let _end = OnDrop(&done);
+        for swap in 1..=6 {
+            let (file, version) = if swap % 2 == 1 { ("echo_v2", "2.0.0") } else { ("echo", "1.0.0") };
+            bay.drop_in("echo", &example(file));
+            bay.wait_version("echo", version);
+        }
+    });
+    assert_eq!(bay.call("echo.count", ""), answered.load(Ordering::Relaxed).to_string());
+    let history = bay.history("echo");
+    assert_eq!(history.len(), 6);
+    for receipt in history {
+        assert_eq!((receipt.requests.lost, receipt.requests.duplicated), (0, 0), "{receipt:?}");
+        assert_eq!((receipt.retired, &receipt.retired_reason), (Retired::Unloaded, &None));
+    }
+}
+
+#[test]
+fn slow_calls_in_flight_are_answered_by_the_version_that_took_them() {
+    let bay = Bay::started();
+    bay.drop_in("slow", &hotbay_tests::fixture("slow"));
+    bay.wait_version("slow", "1.0.0");
+    std::thread::scope(|scope| {
+        let call = scope.spawn(|| bay.call("slow.wait", "700"));
+        bay.drop_bytes("slow", &hotbay_tests::with_version(&hotbay_tests::fixture("slow"), "1.0.0", "1.1.0"));
+        bay.wait_version("slow", "1.1.0");
+        assert_eq!(call.join().unwrap(), "waited");
+    });
+    assert_eq!(bay.wait_receipt("slow", 1).retired, Retired::Unloaded);
+}
+
+struct OnDrop<'a>(&'a AtomicBool);
+
+impl Drop for OnDrop<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}

@@ -1,0 +1,99 @@
+//! How a host ends. Unix only: see `hotbay_tests::terminate`.
+#![cfg(unix)]
+
+use hotbay_tests::{Bay, eventually, example, fixture};
+
+#[test]
+fn sigterm_stops_all_in_the_reverse_order_and_exits_0() {
+    let mut bay = Bay::new();
+    bay.drop_in("a", &fixture("top"));
+    bay.drop_in("b", &fixture("base"));
+    bay.drop_in("c", &example("logger"));
+    bay.start();
+    bay.wait_phase("top", hotbay::kernel::view::Phase::Running);
+    bay.wait_version("logger", "1.0.0");
+    let mut events = bay.command();
+    events.args(["events", "-f", "-o", "json"]);
+    let events = std::thread::spawn(move || hotbay_tests::run(&mut events));
+    // Only an event that comes after it shows that the client listens; so make some until it is seen to end.
+    bay.ok(&["reload", "base"]);
+    assert_eq!(bay.stop(), Some(0));
+    let log = bay.log();
+    let seen = events.join().unwrap().stdout;
+    let stopped = |name: &str| {
+        let lines = if seen.contains("\"stopped\"") { &seen } else { &log };
+        lines
+            .lines()
+            .enumerate()
+            .filter(|(_, line)| line.contains("stopped") && line.contains(name))
+            .map(|(at, _)| at)
+            .last()
+            .unwrap_or_else(|| panic!("{name} was not stopped:\n{lines}"))
+    };
+    assert!(stopped("top") < stopped("base"), "{seen}\n{log}");
+    assert!(stopped("base") < stopped("logger"), "{seen}\n{log}");
+}
+
+#[test]
+fn state_of_the_very_last_call_is_written_at_the_end() {
+    // No snapshot on the way.
+    let mut bay = Bay::with("[state]\ninterval_ms = 600000").up();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    for _ in 0..7 {
+        bay.call("counter.add", "");
+    }
+    assert_eq!(bay.stop(), Some(0));
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.count", ""), "7");
+}
+
+#[test]
+fn hangs_in_stop_and_the_host_still_ends() {
+    let mut bay = Bay::with("[swap]\ncallback_ms = 500\ndrain_ms = 500\n[plugin.hangs]\nold = \"stop\"").up();
+    bay.drop_in("hangs", &fixture("hangs"));
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("hangs", "1.0.0");
+    bay.wait_version("counter", "1.0.0");
+    bay.call("counter.add", "");
+    assert_eq!(bay.stop(), Some(0));
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.count", ""), "1");
+}
+
+#[test]
+fn a_host_leaves_nothing_staged_behind() {
+    let mut bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.stop(), Some(0));
+    let mut libraries = Vec::new();
+    collect(&bay.home(), &mut libraries);
+    assert!(libraries.is_empty(), "{libraries:?}");
+
+    // After a crash the next host clears up what the crashed one left.
+    bay.start();
+    bay.wait_version("echo", "1.0.0");
+    bay.kill();
+    std::fs::remove_file(bay.file("echo")).unwrap();
+    bay.start();
+    eventually("the crashed host's copies are gone", || {
+        let mut libraries = Vec::new();
+        collect(&bay.home(), &mut libraries);
+        libraries.is_empty().then_some(())
+    });
+}
+
+/// Files as large as a library.
+fn collect(folder: &std::path::Path, into: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let entry = entry.unwrap();
+        match entry.metadata() {
+            Ok(data) if data.is_dir() => collect(&entry.path(), into),
+            Ok(data) if data.len() > 1 << 20 => into.push(entry.path()),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! What becomes of old code: unloaded, proven; or pinned, with what holds it.
+
+use hotbay::kernel::view::Retired;
+use hotbay_tests::{Bay, census, eventually, example, fixture, is_mapped, resident_bytes, with_version};
+
+/// A debug build of echo is some 5 MiB, of which a load touches a good part: one leaked generation would show.
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn sixty_swaps_leave_memory_flat_and_each_old_version_unloaded() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let mut after_ten = None;
+    for swap in 1..=60_u64 {
+        let (file, version) = if swap % 2 == 1 { ("echo_v2", "2.0.0") } else { ("echo", "1.0.0") };
+        bay.drop_in("echo", &example(file));
+        bay.wait_for("echo", |row| {
+            row.version.as_deref() == Some(version) && row.generation == Some(swap + 1)
+        });
+        bay.call("echo.handle", "");
+        if swap == 10 {
+            after_ten = resident_bytes(bay.pid()).zip(census(bay.pid()));
+        }
+    }
+    assert_eq!(bay.call("echo.count", ""), "60");
+    bay.wait_receipt("echo", 60);
+    for receipt in bay.history("echo") {
+        assert_eq!((receipt.retired, &receipt.retired_reason), (Retired::Unloaded, &None));
+        assert_eq!((receipt.requests.lost, receipt.requests.duplicated), (0, 0));
+    }
+    let Some((before, held)) = after_ten else { return };
+    let after = resident_bytes(bay.pid()).unwrap();
+    assert!(after < before + 6 * MIB, "{} MiB after 10 swaps, {} after 60", before / MIB, after / MIB);
+    eventually("threads, files and mappings are as many as before", || {
+        let now = census(bay.pid()).unwrap();
+        // An allocator maps some more now and then; a leaked generation would be four maps per swap.
+        let flat = now.threads <= held.threads && now.files <= held.files && now.maps <= held.maps + 20;
+        flat.then_some(())
+    });
+}
+
+#[test]
+fn keeps_a_thread_and_is_pinned_with_its_reason() {
+    let mut bay = Bay::started();
+    bay.drop_in("kept", &fixture("keeps_a_thread"));
+    bay.wait_version("keeps_a_thread", "1.0.0");
+    bay.drop_bytes("kept", &with_version(&fixture("keeps_a_thread"), "1.0.0", "1.1.0"));
+    bay.wait_version("keeps_a_thread", "1.1.0");
+    let receipt = bay.wait_receipt("keeps_a_thread", 1);
+    assert_eq!(receipt.retired, Retired::Pinned);
+    assert!(receipt.retired_reason.is_some());
+    let pinned = bay.status("keeps_a_thread").pinned;
+    assert_eq!((pinned.len(), pinned[0].generation, pinned[0].version.as_str()), (1, 1, "1.0.0"));
+    assert!(pinned[0].bytes > 0);
+    bay.assert_alive();
+    assert_eq!(bay.call("keeps_a_thread.ping", ""), "pong");
+}
+
+#[test]
+fn keeps_a_thread_local_on_its_lane_and_is_unloaded_with_it() {
+    let bay = Bay::started();
+    bay.drop_in("kept", &fixture("keeps_a_thread_local"));
+    bay.wait_version("keeps_a_thread_local", "1.0.0");
+    for swap in 1..=3_usize {
+        assert_eq!(bay.call("keeps_a_thread_local.remember", "this"), "1");
+        let version = format!("1.{swap}.0");
+        bay.drop_bytes("kept", &with_version(&fixture("keeps_a_thread_local"), "1.0.0", &version));
+        bay.wait_version("keeps_a_thread_local", &version);
+        let receipt = bay.wait_receipt("keeps_a_thread_local", swap);
+        assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
+    }
+}
+
+#[test]
+fn hangs_in_a_call_and_is_pinned_when_it_is_replaced() {
+    let mut bay = Bay::with("[swap]\ndrain_ms = 700\n[plugin.hangs]\nold = \"call\"").up();
+    bay.drop_in("hangs", &fixture("hangs"));
+    bay.wait_version("hangs", "1.0.0");
+    assert_eq!(bay.hotbay(&["call", "hangs.add", "--timeout", "300ms"]).code, 7);
+    bay.drop_in("hangs", &fixture("hangs_next"));
+    bay.wait_receipt("hangs", 1);
+    bay.assert_alive();
+    assert_eq!(bay.call("hangs.count", ""), "0");
+}
+
+#[test]
+fn the_file_that_was_dropped_is_never_the_one_that_is_mapped() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    // `None` where the system does not tell simply.
+    let file = bay.file("echo");
+    assert_ne!(is_mapped(bay.pid(), file.to_str().unwrap()), Some(true));
+}
+
+#[test]
+fn stateless_versions_swap_and_nobody_waits() {
+    let bay = Bay::started();
+    bay.drop_in("stateless", &fixture("stateless"));
+    bay.wait_version("stateless", "1.0.0");
+    bay.drop_in("stateless", &fixture("stateless_next"));
+    bay.wait_version("stateless", "2.0.0");
+    assert_eq!(bay.call("stateless.version", ""), "2.0.0");
+    let receipt = bay.wait_receipt("stateless", 1);
+    assert_eq!((receipt.state_bytes, receipt.pause_us.max, receipt.requests.waited), (0, 0, 0));
+    assert!(!bay.state_file("stateless").exists());
+}

@@ -1,0 +1,82 @@
+//! One request: its deadline, its errors.
+
+use std::time::{Duration, Instant};
+
+use hotbay::CallError;
+use hotbay_tests::{Hosted, example, fixture};
+
+#[test]
+fn hangs_in_a_call_and_the_next_request_is_answered_by_a_fresh_lane() {
+    let hosted = Hosted::with(|config| {
+        config.plugin.insert("hangs".to_owned(), serde_json::json!({ "old": "call" }));
+    });
+    hosted.live("hangs", &fixture("hangs"), "1.0.0");
+    for _ in 0..3 {
+        let began = Instant::now();
+        let hung = hosted.host().request("hangs", "add", Vec::new(), Duration::from_millis(200));
+        assert!(matches!(hung, Err(CallError::TimedOut { .. })), "{hung:?}");
+        assert!(began.elapsed() < Duration::from_secs(10), "the deadline was not kept");
+        assert_eq!(hosted.request("hangs", "count", "").unwrap(), "0");
+    }
+}
+
+#[test]
+fn slow_answers_hold_up_other_requests_and_not_for_ever() {
+    let hosted = Hosted::start();
+    hosted.live("slow", &fixture("slow"), "1.0.0");
+    let late = hosted.host().request("slow", "wait", b"3000".to_vec(), Duration::from_millis(50));
+    assert!(matches!(late, Err(CallError::TimedOut { .. })), "{late:?}");
+    assert_eq!(hosted.request("slow", "ping", "").unwrap(), "pong");
+}
+
+#[test]
+fn who_asks_for_what_is_not_there_is_told_what_is() {
+    let hosted = Hosted::start();
+    hosted.live("echo", &example("echo"), "1.0.0");
+    let ask = |service: &str, method: &str| hosted.request(service, method, "").unwrap_err();
+    let inline = |service: &str, method: &str| hosted.call(service, method, "").unwrap_err();
+    for error in [ask("ecko", "echo"), inline("ecko", "echo")] {
+        assert!(matches!(&error, CallError::NoSuchService { known, .. } if known == &["echo"]), "{error:?}");
+    }
+    for error in [ask("echo", "shout"), inline("echo", "shout")] {
+        let CallError::NoSuchMethod { known, .. } = &error else { panic!("{error:?}") };
+        assert_eq!(known, &["echo", "handle", "count"]);
+    }
+}
+
+#[test]
+fn panics_reach_the_caller_with_message_and_place() {
+    let hosted = Hosted::with(|config| {
+        config.plugin.insert("panics".to_owned(), serde_json::json!({ "old": "call" }));
+    });
+    hosted.live("panics", &fixture("panics"), "1.0.0");
+    for error in
+        [hosted.request("panics", "add", "").unwrap_err(), hosted.call("panics", "add", "").unwrap_err()]
+    {
+        let CallError::Panicked { text, .. } = &error else { panic!("{error:?}") };
+        assert!(text.contains("no luck in call, at ") && text.contains("panics.rs:"), "{text}");
+    }
+    assert_eq!(hosted.request("panics", "count", "").unwrap(), "0");
+}
+
+#[test]
+fn a_reply_is_appended_and_an_error_leaves_the_buffer_as_it_was() {
+    let hosted = Hosted::start();
+    hosted.live("echo", &example("echo"), "1.0.0");
+    let mut reply = b"before:".to_vec();
+    hosted.host().call("echo", "echo", b"after", &mut reply).unwrap();
+    assert_eq!(reply, b"before:after");
+    hosted.host().call("echo", "shout", b"", &mut reply).unwrap_err();
+    assert_eq!(reply, b"before:after");
+}
+
+#[test]
+fn an_embedding_program_without_a_probe_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = hotbay::Config::default();
+    config.plugins = folder.path().to_owned();
+    config.home = folder.path().join(".hotbay");
+    let error = hotbay::Host::start(config).unwrap_err();
+    assert!(matches!(error, hotbay::HostError::Probe), "{error:?}");
+    assert!(error.to_string().contains("hotbay::probe::entry()"), "{error}");
+}

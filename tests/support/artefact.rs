@@ -1,0 +1,121 @@
+//! The compiled host, plugins and fixtures.
+
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX, EXE_SUFFIX};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// `target/<profile>`, with everything in it that tests need.
+///
+/// Built here once per process, so that a bare `cargo test -p hotbay-tests` works; `HOTBAY_TEST_PREBUILT=1` says that
+/// it has been built, as `cargo xtask test` does.
+fn folder() -> &'static Path {
+    static FOLDER: OnceLock<PathBuf> = OnceLock::new();
+    FOLDER.get_or_init(|| {
+        // This program is `target/<profile>/deps/<test>-<hash>`.
+        let program = std::env::current_exe().unwrap();
+        let folder = program.ancestors().nth(2).unwrap().to_owned();
+        if std::env::var_os("HOTBAY_TEST_PREBUILT").is_none_or(|value| value != "1") {
+            build(&folder);
+        }
+        folder
+    })
+}
+
+fn build(folder: &Path) {
+    let profile = match folder.file_name().unwrap().to_str().unwrap() {
+        "debug" => "dev",
+        name => name,
+    };
+    let ran = cargo()
+        .args(["build", "--quiet", "--workspace", "--lib", "--bins", "--examples"])
+        .args(["--profile", profile])
+        .arg("--target-dir")
+        .arg(folder.parent().unwrap())
+        .current_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+        .output()
+        .expect("failed to run cargo");
+    assert!(
+        ran.status.success(),
+        "failed to build what is tested:\n{}",
+        String::from_utf8_lossy(&ran.stderr)
+    );
+}
+
+/// The cargo that runs the tests, without what it tells to the tests only.
+#[must_use]
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in std::env::vars_os() {
+        if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR") {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+/// The `hotbay` binary.
+#[must_use]
+pub fn hotbay_binary() -> PathBuf {
+    existing(folder().join(format!("hotbay{EXE_SUFFIX}")))
+}
+
+/// The file name of a library: `libecho.so`, `echo.dll`.
+#[must_use]
+pub fn library_name(name: &str) -> String {
+    format!("{DLL_PREFIX}{name}{DLL_SUFFIX}")
+}
+
+/// A compiled example plugin: `echo`, `echo_v2`, `logger`, `template`.
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    existing(folder().join(library_name(name)))
+}
+
+/// A compiled fixture, by its name.
+#[must_use]
+pub fn fixture(name: &str) -> PathBuf {
+    existing(folder().join("examples").join(library_name(name)))
+}
+
+fn existing(path: PathBuf) -> PathBuf {
+    assert!(path.is_file(), "{} is not built", path.display());
+    path
+}
+
+/// A plugin's bytes with something else in its manifest, of the same length: another version of the same code, or a
+/// manifest that no compiler of ours would write.
+#[must_use]
+pub fn edited(plugin: &Path, from: &str, to: &str) -> Vec<u8> {
+    assert_eq!(from.len(), to.len(), "the manifest's length stands before it");
+    let mut bytes = std::fs::read(plugin).unwrap();
+    let at = find(&bytes, b"HOTBAY-MANIFEST\0").expect("no manifest in the plugin") + 16;
+    let len = u32::from_le_bytes(bytes[at..at + 4].try_into().unwrap()) as usize;
+    let json = &mut bytes[at + 4..][..len];
+    let place = find(json, from.as_bytes()).unwrap_or_else(|| panic!("no {from} in the manifest"));
+    json[place..][..to.len()].copy_from_slice(to.as_bytes());
+    signed(bytes)
+}
+
+/// The same code under another version.
+#[must_use]
+pub fn with_version(plugin: &Path, from: &str, to: &str) -> Vec<u8> {
+    edited(plugin, &format!(r#""version":"{from}""#), &format!(r#""version":"{to}""#))
+}
+
+fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
+    bytes.windows(part.len()).position(|window| window == part)
+}
+
+/// On macOS a changed library has to be signed again, or the system ends whoever maps it.
+fn signed(bytes: Vec<u8>) -> Vec<u8> {
+    if !cfg!(target_os = "macos") {
+        return bytes;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("edited.dylib");
+    std::fs::write(&file, bytes).unwrap();
+    let ran = Command::new("codesign").args(["--force", "--sign", "-"]).arg(&file).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    std::fs::read(file).unwrap()
+}

@@ -1,0 +1,40 @@
+//! The one place that pauses. A test never sleeps and hopes: it says what it waits for.
+
+use std::time::{Duration, Instant};
+
+/// How long something may take that should be there at once. Long, since a test machine may be busy; no test that
+/// passes waits for it.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// Looks again and again until there is something to see, and fails after [`PATIENCE`].
+#[track_caller]
+pub fn eventually<T>(what: &str, look: impl FnMut() -> Option<T>) -> T {
+    within(PATIENCE, what, look)
+}
+
+/// The same with a deadline of one's own.
+#[track_caller]
+pub fn within<T>(deadline: Duration, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let began = Instant::now();
+    loop {
+        if let Some(seen) = look() {
+            return seen;
+        }
+        assert!(began.elapsed() < deadline, "waited {deadline:?} in vain: {what}");
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Looks for a while and fails if the thing happens. What is asserted is an absence, so this takes its whole time: keep
+/// it to some multiple of the host's settings.
+#[track_caller]
+pub fn never_within(time: Duration, what: &str, mut look: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while began.elapsed() < time {
+        assert!(!look(), "this must not happen: {what}");
+        std::thread::sleep(PAUSE);
+    }
+}
