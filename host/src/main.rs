@@ -1,2 +1,7 @@
-//! Soon.
-fn main() {}
+//! The program `hotbay`; what it does is the library's.
+
+fn main() -> std::process::ExitCode {
+    // A process that was started as a probe does nothing else.
+    hotbay::probe::entry();
+    hotbay::cli::main()
+}

@@ -109,11 +109,17 @@ impl Client {
         follow: bool,
         mut each: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
+        let silent = || ClientError::Silent { limit: self.limit };
         runtime()?.block_on(async {
-            let stream = self.send(&Request::Events { past, follow }, &[]).await?;
+            let request = Request::Events { past, follow };
+            let stream =
+                timeout(self.limit, self.send(&request, &[])).await.unwrap_or_else(|_| Err(silent()))?;
             let mut from = &stream;
             loop {
-                match frame::read(&mut from).await?.0 {
+                // What is past is there; what is to come may take days.
+                let limit = if follow { Duration::MAX } else { self.limit };
+                let read = timeout(limit, frame::read(&mut from)).await;
+                match read.map_err(|_| silent())??.0 {
                     Response::Event(event) => {
                         if each(event).is_break() {
                             return Ok(());

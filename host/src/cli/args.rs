@@ -1,0 +1,227 @@
+//! What can be typed.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Loads native plugins from a folder, talks to them at native speed, and replaces them while traffic flows.
+#[derive(Debug, Parser)]
+#[command(name = "hotbay", version, propagate_version = true)]
+#[command(
+    after_help = "Exit codes: 0 ok, 1 failed, 2 usage, 3 not found, 4 refused, 5 swap failed and rolled back, \
+                        6 host unreachable, 7 timed out."
+)]
+pub(super) struct Args {
+    /// The folder of everything that a run leaves behind; it names the host [default: .hotbay]
+    #[arg(long, global = true, env = "HOTBAY_HOME", value_name = "DIR")]
+    pub(super) home: Option<PathBuf>,
+
+    /// How data is shown
+    #[arg(short, long, global = true, env = "HOTBAY_OUTPUT", value_name = "FORMAT", default_value = "table")]
+    pub(super) output: Format,
+
+    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit
+    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
+    pub(super) timeout: Duration,
+
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+/// How data is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Format {
+    /// For people.
+    Table,
+    /// For programs: a stable contract.
+    Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Load the plugins folder and serve until SIGINT, SIGTERM or Ctrl-C, then stop all in order
+    Run(Run),
+    /// What runs, and which files were not taken
+    List,
+    /// One service on one screen
+    Status {
+        /// The service
+        name: String,
+    },
+    /// Why a service is as it is, and what to do next
+    Why {
+        /// The service
+        name: String,
+    },
+    /// The receipts of a service's swaps, newest last
+    History {
+        /// The service
+        name: String,
+    },
+    /// What happened
+    Events {
+        /// Stay for what is to come
+        #[arg(short, long)]
+        follow: bool,
+        /// Begin with so many of the past
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
+        past: usize,
+    },
+    /// Call a method; the reply goes to stdout as it is
+    Call {
+        /// Service and method, as in `greeter.greet`
+        #[arg(value_name = "NAME.METHOD", value_parser = target)]
+        target: Target,
+        /// The request: JSON or text as it is, `@FILE` for a file's bytes, `-` for stdin; empty without
+        #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+        data: Option<String>,
+    },
+    /// Copy a plugin into the plugins folder and wait until it is live or refused
+    Add {
+        /// The library
+        file: PathBuf,
+    },
+    /// Load a service's file anew, also when its bytes did not change
+    Reload {
+        /// The service
+        name: String,
+    },
+    /// Delete a service's file and stop the service; its state is kept
+    Remove {
+        /// The service
+        name: String,
+    },
+    /// Start a service that was stopped or could not be started
+    Start {
+        /// The service
+        name: String,
+        /// Begin with empty state; the old file is kept aside
+        #[arg(long)]
+        fresh: bool,
+    },
+    /// Stop a service until it is started again, also over restarts of the host
+    Stop {
+        /// The service
+        name: String,
+    },
+    /// Say whether a host would take a file; needs no host
+    Check {
+        /// The library
+        file: PathBuf,
+    },
+    /// Write a new plugin crate
+    New {
+        /// The service, the crate and its folder
+        name: String,
+        /// Build against this contract, a folder or a version, and not against the one that comes along
+        #[arg(long, value_name = "PATH|VERSION")]
+        api: Option<String>,
+    },
+    /// Look at sealed state; needs no host and no key, and shows none of its content
+    State {
+        #[command(subcommand)]
+        command: State,
+    },
+}
+
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    /// The folder that plugins are dropped into [default: plugins]
+    #[arg(long, value_name = "DIR")]
+    pub(super) plugins: Option<PathBuf>,
+    /// The configuration [default: hotbay.toml, if there is one]
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum State {
+    /// Every snapshot
+    List,
+    /// One snapshot
+    Show {
+        /// The service
+        name: String,
+    },
+}
+
+/// What `call` calls.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Target {
+    pub(super) service: String,
+    pub(super) method: String,
+}
+
+fn target(text: &str) -> Result<Target, String> {
+    // A service's name has no dot; a method's may.
+    match text.split_once('.') {
+        Some((service, method)) if !service.is_empty() && !method.is_empty() => {
+            Ok(Target { service: service.to_owned(), method: method.to_owned() })
+        }
+        _ => Err("name service and method, as in `greeter.greet`".to_owned()),
+    }
+}
+
+/// A day: beyond it a deadline is none.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+fn duration(text: &str) -> Result<Duration, String> {
+    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let seconds = match unit {
+        "ms" => 0.001,
+        "" | "s" => 1.0,
+        "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write a time as `30s`, `500ms` or `2m`".to_owned()),
+    };
+    let number: f64 = number.parse().map_err(|_| "write a time as `30s`, `500ms` or `2m`".to_owned())?;
+    match Duration::try_from_secs_f64(number * seconds) {
+        Ok(time) if time >= Duration::from_millis(1) && time <= LONGEST => Ok(time),
+        _ => Err("a time is from 1 ms to 24 hours".to_owned()),
+    }
+}
+
+/// The deadline as it is sent.
+pub(super) fn millis(deadline: Duration) -> u64 {
+    u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_commands_are_well_formed() {
+        <Args as clap::CommandFactory>::command().debug_assert();
+    }
+
+    #[test]
+    fn times_have_units_and_limits() {
+        for (text, ms) in
+            [("30", 30_000), ("1.5", 1500), ("500ms", 500), ("2m", 120_000), ("24h", 86_400_000)]
+        {
+            assert_eq!(duration(text).map(millis), Ok(ms), "{text}");
+        }
+        for text in ["", "0", "0ms", "-1", "25h", "1d", "s", "1e9", "1.2.3", "nan", "inf"] {
+            assert!(duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_target_is_a_service_and_a_method() {
+        let target = |text| super::target(text).map(|t| (t.service, t.method));
+        assert_eq!(target("a.b.c"), Ok(("a".to_owned(), "b.c".to_owned())));
+        for text in ["", "a", "a.", ".b"] {
+            assert!(target(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn global_options_stand_anywhere() {
+        let args =
+            Args::try_parse_from(["hotbay", "call", "a.b", "-d", "-1", "--home", "h", "-o", "json"]).unwrap();
+        assert_eq!((args.home, args.output), (Some("h".into()), Format::Json));
+    }
+}

@@ -1,0 +1,47 @@
+//! `hotbay check FILE`
+
+use std::path::Path;
+
+use super::change::existing;
+use super::output::{Output, one_line, or_dash};
+use crate::check::{self, Report};
+use crate::control::exit::Exit;
+use crate::control::protocol::Failure;
+
+pub(super) fn check(file: &Path, out: &Output) -> anyhow::Result<()> {
+    existing(file)?;
+    let report = check::check(file);
+    if out.is_json() {
+        out.json(&report)?;
+    } else {
+        out.text(&screen(&report))?;
+    }
+    if report.accepted {
+        return Ok(());
+    }
+    let reason = report.reason.unwrap_or_else(|| format!("failed to accept `{}`", file.display()));
+    Err(Failure::new(Exit::Refused, reason).into())
+}
+
+fn screen(report: &Report) -> String {
+    let verdict = if report.accepted { "accepted" } else { "refused" };
+    let mut lines = vec![one_line(&format!("{}: {verdict}", report.file.display()))];
+    let mut line = |what: &str, text: String| lines.push(format!("  {what:<10}  {}", one_line(&text)));
+    line("format", or_dash(report.format.as_ref()));
+    line("bytes", or_dash(report.bytes));
+    line("digest", or_dash(report.digest.as_ref()));
+    if let Some(manifest) = &report.manifest {
+        line("service", format!("{} {}", manifest.name, manifest.version));
+        line("contract", manifest.contract.clone());
+        line("methods", manifest.methods.join(", "));
+        line("requires", manifest.requires.join(", "));
+        if let Some(state) = &manifest.state {
+            let reads: Vec<String> = state.reads.iter().map(u32::to_string).collect();
+            let also =
+                if reads.is_empty() { String::new() } else { format!(", reads also {}", reads.join(", ")) };
+            line("state", format!("schema {}{also}", state.writes));
+        }
+        line("built by", format!("{} for {}", manifest.toolchain, manifest.target));
+    }
+    lines.join("\n")
+}

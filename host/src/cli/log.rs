@@ -1,0 +1,41 @@
+//! The host's log on stderr: time, level, text, and `plugin` and `generation` where a line has them.
+
+use std::io::{self, IsTerminal as _};
+
+use hotbay_plugin_api::Level;
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::LevelFilter;
+
+use crate::control::exit::Exit;
+use crate::control::protocol::Failure;
+
+/// Says in the syntax of `tracing` what is logged, over the configuration: `debug`, or `info,hotbay::swap=trace`.
+const VARIABLE: &str = "HOTBAY_LOG";
+
+pub(super) fn start(level: Level) -> anyhow::Result<()> {
+    let filter = match std::env::var(VARIABLE) {
+        Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
+            Failure::new(Exit::Usage, format!("failed to understand {VARIABLE}=`{directives}`: {error}"))
+        })?,
+        _ => EnvFilter::default().add_directive(filter(level).into()),
+    };
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_target(false)
+        // It would complain on stderr that stderr is closed, and panic since it is.
+        .log_internal_errors(false)
+        .init();
+    Ok(())
+}
+
+fn filter(level: Level) -> LevelFilter {
+    match level {
+        Level::Error => LevelFilter::ERROR,
+        Level::Warn => LevelFilter::WARN,
+        Level::Info => LevelFilter::INFO,
+        Level::Debug => LevelFilter::DEBUG,
+        Level::Trace => LevelFilter::TRACE,
+    }
+}

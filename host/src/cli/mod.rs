@@ -1,0 +1,131 @@
+//! The command line: a command is a request to the host, or a look at files.
+//!
+//! Data goes to stdout, everything else to stderr; the exit codes are in [`Exit`].
+
+mod args;
+mod change;
+mod check;
+mod call;
+mod events;
+mod history;
+mod list;
+mod log;
+mod new;
+mod output;
+mod run;
+mod signals;
+mod state;
+mod status;
+mod when;
+mod why;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use crate::Config;
+use crate::HostError;
+use crate::config::ConfigError;
+use crate::control::client::{Client, ClientError};
+use crate::control::exit::Exit;
+use crate::control::protocol::{Failure, Request};
+use args::{Args, Command};
+use output::{Closed, Output};
+
+/// Does what the arguments say.
+#[must_use]
+pub fn main() -> ExitCode {
+    let args = match Args::try_parse() {
+        Ok(args) => args,
+        Err(error) => {
+            // Help is asked for, and written to stdout; it may be closed by now.
+            let _ = error.print();
+            return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
+        }
+    };
+    match dispatch(args) {
+        Ok(()) => Exit::Ok.into(),
+        // Whoever read our data has had enough of it.
+        Err(error) if error.is::<Closed>() => Exit::Ok.into(),
+        Err(error) => {
+            output::narrate(&format!("error: {}", output::one_line(&format!("{error:#}"))));
+            exit_of(&error).into()
+        }
+    }
+}
+
+fn dispatch(args: Args) -> anyhow::Result<()> {
+    let out = Output::new(args.output);
+    let deadline = args.timeout;
+    let home = args.home;
+    let client = || Client::new(&home_or_default(home.clone()), deadline);
+    match args.command {
+        Command::Run(run) => run::run(run, home),
+        Command::List => list::list(&client(), &out),
+        Command::Status { name } => status::status(&client(), &name, &out),
+        Command::Why { name } => why::why(&client(), &name, &out),
+        Command::History { name } => history::history(&client(), &name, &out),
+        Command::Events { follow, past } => events::events(&client(), past, follow, &out),
+        Command::Call { target, data } => call::call(&client(), &target, data.as_deref(), deadline, &out),
+        Command::Add { file } => change::add(&client(), &file, deadline, &out),
+        Command::Reload { name } => {
+            change::change(&client(), &Request::Reload { name, deadline_ms: args::millis(deadline) }, &out)
+        }
+        Command::Remove { name } => change::remove(&client(), name, deadline, &out),
+        Command::Start { name, fresh } => change::change(
+            &client(),
+            &Request::Start { name, fresh, deadline_ms: args::millis(deadline) },
+            &out,
+        ),
+        Command::Stop { name } => {
+            change::change(&client(), &Request::Stop { name, deadline_ms: args::millis(deadline) }, &out)
+        }
+        Command::Check { file } => check::check(&file, &out),
+        Command::New { name, api } => new::new(&name, api.as_deref()),
+        Command::State { command } => state::state(&home_or_default(home), command, &out),
+    }
+}
+
+/// The home folder of a command that is not `run`.
+///
+/// A host that was started in this folder read `hotbay.toml` here. Where that cannot be read, it is the host's to say:
+/// one that runs already is not to be out of reach because its next configuration is being written.
+fn home_or_default(home: Option<PathBuf>) -> PathBuf {
+    home.unwrap_or_else(|| Config::load(None).unwrap_or_default().home)
+}
+
+/// How a command ends that ends with `error`: the one place that knows.
+fn exit_of(error: &anyhow::Error) -> Exit {
+    let cause = |error: &(dyn std::error::Error + 'static)| {
+        if let Some(failure) = error.downcast_ref::<Failure>() {
+            Some(failure.exit)
+        } else if let Some(error) = error.downcast_ref::<ClientError>() {
+            Some(error.exit())
+        } else if let Some(error) = error.downcast_ref::<HostError>() {
+            Some(Exit::from(error))
+        } else {
+            error.is::<ConfigError>().then_some(Exit::Usage)
+        }
+    };
+    error.chain().find_map(cause).unwrap_or(Exit::Failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cause_has_its_code_wherever_it_stands_in_the_chain() {
+        let refused = anyhow::Error::new(Failure::new(Exit::Refused, "failed")).context("around it");
+        assert_eq!(exit_of(&refused), Exit::Refused);
+        let config = Config::parse("x = 1", "hotbay.toml".as_ref()).unwrap_err();
+        assert_eq!(exit_of(&config.into()), Exit::Usage);
+        let locked = HostError::Locked { path: "lock".into() };
+        assert_eq!(exit_of(&locked.into()), Exit::Refused);
+        let unreachable =
+            ClientError::Unreachable { home: "h".into(), source: std::io::ErrorKind::NotFound.into() };
+        assert_eq!(exit_of(&unreachable.into()), Exit::Unreachable);
+        assert_eq!(exit_of(&anyhow::anyhow!("whatever")), Exit::Failed);
+    }
+}

@@ -1,0 +1,91 @@
+//! `hotbay status NAME`
+
+use super::output::{Output, one_line, or_dash};
+use super::when::stamp_and_age;
+use crate::control::client::Client;
+use crate::control::protocol::Request;
+use crate::kernel::view::{Outcome, Receipt, Retired, Status};
+
+pub(super) fn status(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
+    let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
+    if out.is_json() { out.json(&status) } else { out.text(&screen(&status)) }
+}
+
+fn screen(status: &Status) -> String {
+    let row = &status.row;
+    let mut lines = vec![title(status)];
+    let mut line = |what: &str, text: String| lines.push(format!("  {what:<10}  {}", one_line(&text)));
+    if let Some(reason) = &row.reason {
+        line("because", reason.clone());
+    }
+    line("since", stamp_and_age(status.since_unix_ms));
+    line("file", or_dash(row.source.as_ref().map(|path| path.display())));
+    line("digest", or_dash(row.digest.as_ref()));
+    if let Some(manifest) = &status.manifest {
+        line("methods", list(&manifest.methods));
+        line("requires", list(&manifest.requires));
+        line("built by", format!("{}, contract {}", manifest.toolchain, manifest.contract));
+    }
+    line("calls", format!("{}, of these {} with an error", status.calls, status.errors));
+    if let Some(snapshot) = &status.snapshot {
+        let at = stamp_and_age(snapshot.created_unix_ms);
+        line("state", format!("{} bytes in schema {}, sealed {at}", snapshot.bytes, snapshot.schema));
+    }
+    if let Some(receipt) = &status.last_swap {
+        line("last swap", told(receipt));
+    }
+    for pinned in &status.pinned {
+        let text = format!("generation {} ({}): {}", pinned.generation, pinned.version, pinned.reason);
+        line("pinned", text);
+    }
+    for candidate in &status.candidates {
+        let version = or_dash(candidate.version.as_ref());
+        let file = or_dash(candidate.source.as_ref().map(|path| path.display()));
+        let reason = candidate.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        line("also in", format!("{file}, {version}, {}{reason}", candidate.phase));
+    }
+    for event in &status.events {
+        lines.push(format!("  {}", super::events::line(event)));
+    }
+    lines.join("\n")
+}
+
+/// `echo 2.0.0, generation 2: running`
+pub(super) fn title(status: &Status) -> String {
+    let row = &status.row;
+    let version = row.version.as_ref().map(|version| format!(" {version}")).unwrap_or_default();
+    let generation =
+        row.generation.map(|generation| format!(", generation {generation}")).unwrap_or_default();
+    one_line(&format!("{}{version}{generation}: {}", row.name, row.phase))
+}
+
+/// A receipt in one sentence.
+pub(super) fn told(receipt: &Receipt) -> String {
+    let (from, to, requests) = (&receipt.from, &receipt.to, &receipt.requests);
+    let at = stamp_and_age(receipt.unix_ms);
+    if receipt.outcome == Outcome::RolledBack {
+        let reason = receipt.reason.as_deref().unwrap_or("the host does not say why");
+        return format!("{} to {} was rolled back: {reason} ({at})", from.version, to.version);
+    }
+    let held = receipt.retired_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let retired = match receipt.retired {
+        Retired::Unloaded => "unloaded",
+        Retired::Pinned => "pinned",
+    };
+    format!(
+        "{} to {}: {} requests answered by the old, {} waited at most {} us, {} by the new, {} lost, {} duplicated, \
+         old code {retired}{held} ({at})",
+        from.version,
+        to.version,
+        requests.old,
+        requests.waited,
+        receipt.pause_us.max,
+        requests.new,
+        requests.lost,
+        requests.duplicated,
+    )
+}
+
+fn list(words: &[String]) -> String {
+    if words.is_empty() { "-".to_owned() } else { words.join(", ") }
+}

@@ -1,0 +1,101 @@
+//! `hotbay why NAME`: why it is as it is, what did not change, what to do next.
+
+use serde::Serialize;
+
+use super::output::{Output, one_line, or_dash};
+use super::status::{title, told};
+use super::when::stamp_and_age;
+use crate::control::client::Client;
+use crate::control::protocol::Request;
+use crate::kernel::view::{Outcome, Phase, Status};
+
+#[derive(Debug, Serialize)]
+struct Why<'a> {
+    name: &'a str,
+    phase: Phase,
+    because: Vec<String>,
+    unchanged: Vec<String>,
+    next: Vec<String>,
+}
+
+pub(super) fn why(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
+    let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
+    let why = explain(&status);
+    if out.is_json() {
+        return out.json(&why);
+    }
+    let mut lines = vec![title(&status)];
+    for (what, sentences) in [("because", &why.because), ("unchanged", &why.unchanged), ("next", &why.next)] {
+        lines.extend(sentences.iter().map(|sentence| format!("  {what:<9}  {}", one_line(sentence))));
+    }
+    out.text(&lines.join("\n"))
+}
+
+fn explain(status: &Status) -> Why<'_> {
+    let row = &status.row;
+    let name = &row.name;
+    let file = or_dash(row.source.as_ref().map(|path| path.display()));
+    let since = stamp_and_age(status.since_unix_ms);
+    let reason = row.reason.clone();
+    let said = |otherwise: &str| vec![reason.clone().unwrap_or_else(|| otherwise.to_owned())];
+    let lines = |sentences: &[&str]| sentences.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
+    let again = format!("repair or replace {file}: the host takes it as soon as its bytes change");
+    let state_kept = "its state on disk, and every other service";
+
+    let (mut because, mut unchanged, mut next) = match row.phase {
+        Phase::Running => (said(&format!("nothing is wrong: it answers since {since}")), vec![], vec![]),
+        Phase::Starting => (
+            said(&format!("it is being started since {since}")),
+            vec![],
+            vec![format!("wait, or watch it with `hotbay events -f`")],
+        ),
+        Phase::Swapping => (
+            said(&format!("a new generation takes over since {since}")),
+            lines(&["calls are answered, or wait"]),
+            vec![format!("see how it ended with `hotbay history {name}`")],
+        ),
+        Phase::Stopped => (
+            said(&format!("it was stopped on purpose, {since}, and stays so over restarts of the host")),
+            lines(&[state_kept]),
+            vec![format!("`hotbay start {name}`")],
+        ),
+        Phase::Rejected => (
+            said("the file is no plugin that can be loaded"),
+            lines(&["nothing of this file was taken; every service runs as before"]),
+            vec![again, format!("see all that can be said of it with `hotbay check {file}`")],
+        ),
+        Phase::Shadowed => (
+            said("another file provides this service in a higher version"),
+            lines(&["the service runs from the other file"]),
+            vec![format!("remove the other file, and this one takes over; see them with `hotbay list`")],
+        ),
+        Phase::Faulted => (
+            said("it could not be started"),
+            lines(&[state_kept]),
+            vec![format!("`hotbay start {name}` tries again"), again],
+        ),
+        Phase::Quarantined => (
+            said("its state cannot be read, and it is not started with empty state in silence"),
+            lines(&["the file with its state was not touched"]),
+            vec![
+                format!("bring back the right key or a good copy of the file, then `hotbay start {name}`"),
+                format!("`hotbay start {name} --fresh` begins with empty state and keeps the old file aside"),
+            ],
+        ),
+    };
+    if let Some(receipt) = &status.last_swap
+        && receipt.outcome == Outcome::RolledBack
+    {
+        because.push(told(receipt));
+        unchanged.push(format!("{} serves on with its state", receipt.from.version));
+        next.push(format!(
+            "repair {} and add it again; all receipts: `hotbay history {name}`",
+            receipt.to.version
+        ));
+    }
+    for pinned in &status.pinned {
+        let text = format!("generation {} is retired and still mapped: {}", pinned.generation, pinned.reason);
+        because.push(text);
+    }
+    Why { name, phase: row.phase, because, unchanged, next }
+}
