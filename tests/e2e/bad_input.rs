@@ -57,7 +57,7 @@ fn text_and_nothing_are_no_libraries() {
 fn a_directory_is_no_file() {
     let bay = with_echo();
     std::fs::create_dir(bay.file("bad")).unwrap();
-    assert_says(&refused_row(&bay), &["director"]);
+    assert_says(&refused_row(&bay), &["folder"]);
     bay.wait_version("echo", "1.0.0");
 }
 
@@ -66,7 +66,7 @@ fn a_directory_is_no_file() {
 fn a_fifo_is_not_waited_for() {
     let bay = with_echo();
     hotbay_tests::make_fifo(&bay.file("bad"));
-    assert_says(&refused_row(&bay), &["regular file"]);
+    assert_says(&refused_row(&bay), &["FIFO"]);
     bay.wait_version("echo", "1.0.0");
 }
 

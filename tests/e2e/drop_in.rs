@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use hotbay::kernel::view::Phase;
-use hotbay_tests::{Bay, edited, eventually, example, fixture, never_within, with_version};
+use hotbay_tests::{Bay, edited, example, fixture, never_within, with_version};
 
 #[test]
 fn a_dropped_plugin_answers() {
@@ -68,6 +68,35 @@ fn other_files_in_the_folder_are_nobodys_business() {
 }
 
 #[test]
+fn many_at_once_all_come() {
+    let bay = Bay::started();
+    let names: Vec<String> = (0..10).map(|n| format!("bas{n}")).collect();
+    for name in &names {
+        let named = format!("\"name\":\"{name}\"");
+        bay.drop_bytes(name, &edited(&fixture("base"), r#""name":"base""#, &named));
+    }
+    for name in &names {
+        bay.wait_version(name, "1.0.0");
+        assert_eq!(bay.call(&format!("{name}.ping"), ""), "pong");
+    }
+}
+
+#[test]
+fn a_folder_that_goes_away_takes_no_service_along_and_is_watched_again() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    std::fs::rename(bay.plugins(), bay.path("away")).unwrap();
+    // Beyond the grace of these tests.
+    never_within(std::time::Duration::from_millis(900), "the service stops", || {
+        bay.hotbay(&["call", "echo.echo", "-d", "x"]).code != 0
+    });
+    std::fs::rename(bay.path("away"), bay.plugins()).unwrap();
+    bay.drop_in("echo", &example("echo_v2"));
+    bay.wait_version("echo", "2.0.0");
+}
+
+#[test]
 fn a_folder_that_tells_nothing_is_polled() {
     let bay = Bay::with("[watch]\nmode = \"poll\"").up();
     bay.drop_in("echo", &example("echo"));
@@ -113,7 +142,7 @@ fn changes_made_while_the_host_was_down_are_found_at_start() {
     for _ in 0..3 {
         bay.call("echo.echo", "");
     }
-    eventually("a snapshot of three", || bay.status("echo").snapshot.filter(|snapshot| snapshot.bytes > 0));
+    // A stop writes the state.
     bay.ok(&["stop", "echo"]);
     bay.ok(&["start", "echo"]);
     bay.kill();

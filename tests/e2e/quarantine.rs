@@ -103,6 +103,55 @@ fn another_services_file() {
 
 #[test]
 fn one_service_in_quarantine_holds_up_no_other() {
+    let mut bay = stored();
+    std::fs::write(bay.state_file("counter"), b"broken").unwrap();
+    bay.drop_in("echo", &hotbay_tests::example("echo"));
+    bay.start();
+    bay.wait_version("echo", "1.0.0");
+    bay.wait_phase("counter", Phase::Quarantined);
+}
+
+#[test]
+fn with_the_right_key_back_it_counts_on() {
+    let mut bay = stored();
+    let key = std::fs::read(bay.home().join("state.key")).unwrap();
+    std::fs::remove_file(bay.home().join("state.key")).unwrap();
+    // A new key is made, which opens nothing.
+    bay.start();
+    bay.wait_phase("counter", Phase::Quarantined);
+    bay.kill();
+    std::fs::write(bay.home().join("state.key"), key).unwrap();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.add", ""), "2");
+}
+
+#[test]
+fn counter_next_wrote_a_schema_that_the_version_before_cannot_read() {
+    let mut bay = stored();
+    bay.drop_in("counter", &fixture("counter_next"));
+    bay.start();
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.add", ""), "2");
+    bay.ok(&["stop", "counter"]);
+    bay.ok(&["start", "counter"]);
+    bay.kill();
+    let written = std::fs::read(bay.state_file("counter")).unwrap();
+
+    bay.drop_in("counter", &fixture("counter"));
+    bay.start();
+    let row = bay.wait_for("counter", |row| row.reason.is_some());
+    assert_ne!(row.phase, Phase::Running);
+    assert!(row.reason.unwrap().contains("schema 2"));
+    assert_eq!(std::fs::read(bay.state_file("counter")).unwrap(), written);
+
+    bay.drop_in("counter", &fixture("counter_next"));
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.add", ""), "3");
+}
+
+/// A bay whose host ended, with a count of one in store.
+fn stored() -> Bay {
     let mut bay = Bay::started();
     bay.drop_in("counter", &fixture("counter"));
     bay.wait_version("counter", "1.0.0");
@@ -110,9 +159,5 @@ fn one_service_in_quarantine_holds_up_no_other() {
     bay.ok(&["stop", "counter"]);
     bay.ok(&["start", "counter"]);
     bay.kill();
-    std::fs::write(bay.state_file("counter"), b"broken").unwrap();
-    bay.drop_in("echo", &hotbay_tests::example("echo"));
-    bay.start();
-    bay.wait_version("echo", "1.0.0");
-    bay.wait_phase("counter", Phase::Quarantined);
+    bay
 }

@@ -170,13 +170,17 @@ fn the_key_is_16_24_or_32_bytes_from_a_file_or_the_environment() {
 
 #[test]
 fn the_state_list_names_what_is_stored() {
-    let bay = Bay::started();
+    let mut bay = Bay::started();
     bay.drop_in("counter", &fixture("counter"));
     bay.wait_version("counter", "1.0.0");
     bay.call("counter.add", "");
     bay.ok(&["stop", "counter"]);
+    bay.kill();
+    // Without a host, and without the key.
+    std::fs::remove_file(bay.home().join("state.key")).unwrap();
     assert!(bay.ok(&["state", "list"]).contains("counter"));
     let shown = bay.ok(&["state", "show", "counter", "-o", "json"]);
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
-    assert!(shown.to_string().contains("\"count\""), "{shown}");
+    assert_eq!((&shown["service"], &shown["header"]["schema"]), (&"counter".into(), &1.into()));
+    assert_eq!(bay.hotbay(&["state", "show", "nobody"]).code, 3);
 }
