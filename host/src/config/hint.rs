@@ -15,14 +15,17 @@ const ALIKE: f64 = 0.84;
 /// Serde's message about a key or value that it does not know, with a suggestion in place of the whole list.
 ///
 /// Serde tells these only as text: `unknown field` or `unknown variant`, the word, then the ones it expected, each in
-/// backticks. Any other message stays as it is.
+/// backticks. Other messages stay as they are, but for what only programmers understand.
 pub(super) fn explain(message: &str) -> String {
     let what = if message.starts_with("unknown field") {
         "key"
     } else if message.starts_with("unknown variant") {
         "value"
+    } else if message == "invalid type: map, expected path string" {
+        // The folder is called `plugins`, so this is what one writes first.
+        return "a folder is no table; a plugin's own table is `[plugin.NAME]`".to_owned();
     } else {
-        return message.to_owned();
+        return message.replace("u64", "a whole number");
     };
     let mut words = message.split('`').skip(1).step_by(2);
     let Some(unknown) = words.next() else { return message.to_owned() };

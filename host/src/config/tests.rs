@@ -90,6 +90,11 @@ fn an_unknown_key_is_shown_with_its_place_and_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_plugins_table_under_the_name_of_the_folder_is_put_right() {
+    assert!(refused("[plugins.echo]\nloud = true").contains("1:2: a folder is no table"));
+}
+
+#[test]
 fn what_is_no_toml_is_shown_with_its_place() {
     assert!(refused("plugins = \"p\"\nhome = \n").contains("hotbay.toml:2:"));
     assert!(refused("[swap]\ndrain_ms = \"5\"").contains("hotbay.toml:2:12: invalid type"));
