@@ -1,0 +1,96 @@
+//! What `hotbay check FILE` finds, without a host.
+
+use std::path::{Path, PathBuf};
+
+use hotbay_plugin_api::manifest::Manifest;
+use serde::{Deserialize, Serialize};
+
+use crate::config::{Config, ProbeMode};
+use crate::discover::discover;
+use crate::os;
+use crate::probe::{Verdicts, probe};
+use crate::stage::Stage;
+use crate::verify::{format_of, verify};
+
+/// Everything that can be said of a file without a host.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Report {
+    /// The file.
+    pub file: PathBuf,
+    /// Whether a host would take it.
+    pub accepted: bool,
+    /// Why not, and what to do.
+    pub reason: Option<String>,
+    /// `elf`, `pe` or `mach-o`.
+    pub format: Option<String>,
+    /// BLAKE3 of its bytes, hex.
+    pub digest: Option<String>,
+    /// Its size.
+    pub bytes: Option<u64>,
+    /// What it says of itself; also where it is refused later.
+    pub manifest: Option<Manifest>,
+}
+
+/// Looks at `file` as a host would: reads it, parses it, and maps it in a probe process, with the plugin's table of
+/// `config`. This program must call [`crate::probe::entry`].
+#[must_use]
+pub fn check(file: &Path, config: &Config) -> Report {
+    let mut report = Report {
+        file: file.to_owned(),
+        accepted: false,
+        reason: None,
+        format: None,
+        digest: None,
+        bytes: None,
+        manifest: None,
+    };
+    report.reason = look(file, config, &mut report).err();
+    report.accepted = report.reason.is_none();
+    report
+}
+
+fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), String> {
+    let discovered = discover(file).map_err(|e| e.to_string())?;
+    report.format = discovered.file.try_clone().ok().and_then(|mut copy| {
+        use std::io::{Read as _, Seek as _};
+        let mut head = Vec::new();
+        copy.by_ref().take(64).read_to_end(&mut head).ok()?;
+        // Both handles share one position.
+        copy.rewind().ok()?;
+        format_of(&head).map(ToOwned::to_owned)
+    });
+    let verified = verify(discovered).map_err(|refused| {
+        report.digest = refused.digest.map(|digest| digest.as_str().to_owned());
+        report.bytes = refused.bytes;
+        report.manifest = refused.manifest.map(|manifest| *manifest);
+        refused.error.to_string()
+    })?;
+    report.digest = Some(verified.digest.as_str().to_owned());
+    report.bytes = Some(verified.bytes.len() as u64);
+    report.manifest = Some(verified.manifest.clone());
+
+    let folder = Scratch::new().map_err(|e| format!("failed to make a folder for the probe: {e}"))?;
+    let plugin_config = config.plugin.get(&verified.manifest.name);
+    let stage = Stage::open(&folder.0).map_err(|e| format!("failed to stage it: {e}"))?;
+    let staged = stage.stage(verified).map_err(|e| format!("failed to stage it: {e}"))?;
+    let settings = crate::config::Probe { mode: ProbeMode::Always, ..config.probe.clone() };
+    probe(staged, plugin_config, &settings, &Verdicts::default()).map(drop).map_err(|e| e.to_string())
+}
+
+/// A private folder that is removed again.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new() -> std::io::Result<Self> {
+        let name = format!("hotbay-check-{}-{}", std::process::id(), crate::kernel::clock::unix_ms());
+        let folder = std::env::temp_dir().join(name);
+        os::private_folder(&folder)?;
+        Ok(Self(folder))
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}

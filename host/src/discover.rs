@@ -1,0 +1,111 @@
+//! Discover: which files of the plugins folder could be plugins, without reading them.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::os;
+
+/// A file that could be a plugin, open and standing still as far as its fingerprint tells.
+#[derive(Debug)]
+pub(crate) struct Discovered {
+    pub(crate) path: PathBuf,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) file: File,
+}
+
+/// What tells one content of a path from the next without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Fingerprint {
+    len: u64,
+    modified: Option<SystemTime>,
+    identity: [u64; 4],
+}
+
+impl Fingerprint {
+    pub(crate) fn of(metadata: &Metadata) -> Self {
+        Self { len: metadata.len(), modified: metadata.modified().ok(), identity: os::identity(metadata) }
+    }
+
+    /// How long the file stood still, as its own time stamp tells; `None` when it is not to be trusted.
+    pub(crate) fn still_for(&self) -> Option<std::time::Duration> {
+        self.modified.and_then(|modified| modified.elapsed().ok())
+    }
+}
+
+/// Why a path of the plugins folder cannot be read as a plugin.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum DiscoverError {
+    /// A link whose target does not exist.
+    #[error("failed to follow the link: what it points to does not exist; remove it, or point it to a library")]
+    DeadLink,
+    /// A folder, FIFO, socket or device.
+    #[error("failed to read it as a plugin: it is {what}, not a file; remove it from the plugins folder")]
+    NoFile { what: &'static str },
+    /// The system refuses.
+    #[error("failed to open it: {0}")]
+    Open(#[from] io::Error),
+}
+
+/// The paths of the folder that are named like a library of this system, sorted. Flat: folders are not entered.
+pub(crate) fn scan(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(folder)? {
+        let path = entry?.path();
+        if is_library_name(&path) {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+/// Whether the name says library: this system's suffix, and not hidden (writers' temporary files are).
+pub(crate) fn is_library_name(path: &Path) -> bool {
+    let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    !hidden && path.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+}
+
+/// Opens a path of the scan.
+pub(crate) fn discover(path: &Path) -> Result<Discovered, DiscoverError> {
+    // Looked at before it is opened: opening a FIFO or a device can wait, or do something.
+    let metadata = match std::fs::metadata(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => return Err(DiscoverError::DeadLink),
+        other => other?,
+    };
+    require_file(&metadata)?;
+    let file = os::patient_reader().open(path)?;
+    let metadata = file.metadata()?;
+    require_file(&metadata)?;
+    Ok(Discovered { path: path.to_owned(), fingerprint: Fingerprint::of(&metadata), file })
+}
+
+/// The fingerprint of a path now, or `None` when it is gone (a dead link is there).
+pub(crate) fn fingerprint(path: &Path) -> Option<Fingerprint> {
+    let metadata = std::fs::metadata(path).or_else(|_| std::fs::symlink_metadata(path)).ok()?;
+    Some(Fingerprint::of(&metadata))
+}
+
+fn require_file(metadata: &Metadata) -> Result<(), DiscoverError> {
+    if metadata.is_file() {
+        return Ok(());
+    }
+    let what = if metadata.is_dir() { "a folder" } else { "a FIFO, socket or device" };
+    Err(DiscoverError::NoFile { what })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_names_of_libraries_of_this_system_are_seen() {
+        let suffix = std::env::consts::DLL_SUFFIX;
+        assert!(is_library_name(Path::new(&format!("plugins/libecho{suffix}"))));
+        assert!(!is_library_name(Path::new(&format!("plugins/.libecho{suffix}"))));
+        assert!(!is_library_name(Path::new("plugins/README.md")));
+        assert!(!is_library_name(Path::new(&format!("plugins/libecho{suffix}.tmp"))));
+    }
+}

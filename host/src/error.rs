@@ -1,0 +1,222 @@
+//! What goes wrong, told to the one who can mend it.
+
+use std::path::PathBuf;
+
+/// Who has to act.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The plugin's author.
+    Plugin,
+    /// The host's developers.
+    Host,
+    /// Whoever operates the host: files, permissions, configuration, the command given.
+    Operator,
+}
+
+/// A host that cannot start.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The plugins folder is missing, no folder, or not readable.
+    #[error("failed to read the plugins folder `{}`: create it, or name another with `--plugins`", path.display())]
+    Plugins {
+        /// The folder.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// The home folder cannot be made.
+    #[error("failed to prepare the home folder `{}`: name one that can be written with `--home`", path.display())]
+    Home {
+        /// The folder, or the file in it.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// Another host runs on the same home.
+    #[error("failed to lock `{}`: another host runs on this home; stop it, or name another with `--home`", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// The key cannot be read.
+    #[error("failed to load the key that seals state")]
+    Key(#[from] hotbay_state::KeyError),
+    /// The key is to come from the environment and is not there.
+    #[error("failed to load the key that seals state: the environment has no variable `{name}`; set it, or change `state.key_env`")]
+    NoKey {
+        /// The variable.
+        name: String,
+    },
+    /// The state folder cannot be opened.
+    #[error("failed to open the state store")]
+    Store(#[from] hotbay_state::StoreError),
+    /// The program does not run the probe.
+    #[error(
+        "failed to find a probe: call `hotbay::probe::entry()` first thing in `main`, or set `probe.program` to a binary that does"
+    )]
+    Probe,
+    /// A thread cannot be started.
+    #[error("failed to start the thread `{name}`")]
+    Thread {
+        /// Its name.
+        name: String,
+        /// What the system says.
+        source: std::io::Error,
+    },
+}
+
+/// A call that was not answered as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// There is no such service.
+    #[error("failed to find service `{service}`; {}", available("running", known))]
+    NoSuchService {
+        /// What was asked for.
+        service: String,
+        /// The services that run.
+        known: Vec<String>,
+    },
+    /// The service has no such method.
+    #[error("failed to find method `{method}` of service `{service}`; {}", available("it has", known))]
+    NoSuchMethod {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        method: String,
+        /// The methods that its manifest names.
+        known: Vec<String>,
+    },
+    /// The service exists and does not run.
+    #[error("failed to call service `{service}`: it is {phase}{}", because(reason))]
+    NotRunning {
+        /// The service.
+        service: String,
+        /// Where it is in its life.
+        phase: crate::kernel::view::Phase,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// The plugin answered with an error.
+    #[error("{text}")]
+    Failed {
+        /// The service.
+        service: String,
+        /// The plugin's words.
+        text: String,
+    },
+    /// The plugin panicked.
+    #[error("failed to answer: service `{service}` panicked: {text}")]
+    Panicked {
+        /// The service.
+        service: String,
+        /// Message and place.
+        text: String,
+    },
+    /// The deadline passed.
+    #[error("failed to answer within {} ms: service `{service}` {doing}", deadline.as_millis())]
+    TimedOut {
+        /// The service.
+        service: String,
+        /// How long was waited.
+        deadline: std::time::Duration,
+        /// What it was at.
+        doing: &'static str,
+    },
+    /// The chain of calls is too long.
+    #[error("failed to call service `{service}`: the chain of calls is longer than {limit}; services call each other in a circle")]
+    TooManyHops {
+        /// The service.
+        service: String,
+        /// The limit.
+        limit: usize,
+    },
+    /// The host is being stopped, or the caller may not call now.
+    #[error("failed to call service `{service}`: {text}")]
+    Refused {
+        /// The service.
+        service: String,
+        /// Why.
+        text: String,
+    },
+}
+
+/// A command to the kernel that was not carried out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// There is nothing of that name.
+    #[error("failed to find service `{name}`; {}", available("there are", known))]
+    NotFound {
+        /// What was asked for.
+        name: String,
+        /// What exists.
+        known: Vec<String>,
+    },
+    /// The file that was named does not exist.
+    #[error("{reason}")]
+    NoFile {
+        /// Which.
+        reason: String,
+    },
+    /// The file or the service was refused; nothing else changed.
+    #[error("{reason}")]
+    Refused {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// The swap failed and the old generation serves on.
+    #[error("failed to swap service `{name}`, generation {generation} serves on: {reason}")]
+    RolledBack {
+        /// The service.
+        name: String,
+        /// The generation that serves.
+        generation: u64,
+        /// Why.
+        reason: String,
+    },
+    /// It was tried and failed.
+    #[error("{reason}")]
+    Failed {
+        /// Why, and what to do.
+        reason: String,
+    },
+    /// It was not done in time; it may still come.
+    #[error("failed to see `{name}` settle within {} ms: it is {phase}", deadline.as_millis())]
+    TimedOut {
+        /// The service.
+        name: String,
+        /// How long was waited.
+        deadline: std::time::Duration,
+        /// Where it was then.
+        phase: crate::kernel::view::Phase,
+    },
+    /// The host is being stopped.
+    #[error("failed to carry out the command: the host is being stopped")]
+    Stopping,
+}
+
+fn available(what: &str, known: &[String]) -> String {
+    if known.is_empty() { "there is none".to_owned() } else { format!("{what}: {}", known.join(", ")) }
+}
+
+fn because(reason: &Option<String>) -> String {
+    reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default()
+}
+
+/// An error and its sources on one line.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        // Some errors repeat their source in their own words.
+        if !text.ends_with(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

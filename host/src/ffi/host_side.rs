@@ -1,0 +1,146 @@
+//! The host as a plugin sees it: the functions behind its link.
+
+use std::sync::Weak;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use abi_stable::prefix_type::WithMetadata;
+use abi_stable::std_types::{RSlice, RStr};
+use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, RawBuffer, Status};
+
+use crate::CallError;
+
+/// What a plugin can reach through its host: the kernel, as little of it as that takes.
+pub(crate) trait Services: Send + Sync {
+    /// Calls `service` inline, writing into buffers that the calling plugin lends.
+    fn call(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        reply: &mut RawBuffer,
+    ) -> Result<(), CallError>;
+}
+
+/// The host's side of one generation. Its address is the handle of the plugin's link.
+pub(crate) struct HostSide {
+    name: String,
+    generation: u64,
+    // The plugin's table of the configuration, as JSON.
+    config: String,
+    services: Weak<dyn Services>,
+    accepting: AtomicBool,
+}
+
+impl HostSide {
+    pub(crate) fn new(
+        name: &str,
+        generation: u64,
+        config: Option<&serde_json::Value>,
+        services: Weak<dyn Services>,
+    ) -> Box<Self> {
+        let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
+        Box::new(Self { name: name.to_owned(), generation, config, services, accepting: AtomicBool::new(false) })
+    }
+
+    /// The link to give to `create`. Boxed: the handle is this value's address.
+    pub(super) fn link(self: &Box<Self>) -> HostLink {
+        HostLink { table: table(), handle: HostHandle(std::ptr::from_ref::<Self>(self).cast()) }
+    }
+
+    /// Whether the plugin may call other services now.
+    pub(super) fn accept_calls(&self, accept: bool) {
+        self.accepting.store(accept, Ordering::Release);
+    }
+}
+
+struct Functions;
+
+impl Functions {
+    abi_stable::staticref!(
+        const TABLE: WithMetadata<HostTable> = WithMetadata::new(HostTable { log_enabled, log, config, call })
+    );
+}
+
+fn table() -> HostTableRef {
+    HostTableRef(Functions::TABLE.as_prefix())
+}
+
+fn side<'a>(handle: HostHandle) -> &'a HostSide {
+    // SAFETY: F5; the handle is the address of a `HostSide` that outlives every mapping of the plugin it was given to.
+    unsafe { &*handle.0.cast::<HostSide>() }
+}
+
+/// Runs `body`; a panic of ours must not unwind into the plugin.
+fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(otherwise)
+}
+
+// Lines of plugins have this target; `HOTBAY_LOG=hotbay::plugin=debug` shows more of them.
+macro_rules! at_level {
+    ($level:expr, $event:ident!($($args:tt)*)) => {
+        match $level {
+            1 => tracing::$event!(target: "hotbay::plugin", tracing::Level::ERROR, $($args)*),
+            2 => tracing::$event!(target: "hotbay::plugin", tracing::Level::WARN, $($args)*),
+            3 => tracing::$event!(target: "hotbay::plugin", tracing::Level::INFO, $($args)*),
+            4 => tracing::$event!(target: "hotbay::plugin", tracing::Level::DEBUG, $($args)*),
+            _ => tracing::$event!(target: "hotbay::plugin", tracing::Level::TRACE, $($args)*),
+        }
+    };
+}
+
+extern "C" fn log_enabled(_: HostHandle, level: u32) -> bool {
+    guarded(false, || at_level!(level, enabled!()))
+}
+
+extern "C" fn log(handle: HostHandle, level: u32, target: RStr<'_>, text: RStr<'_>, fields: RStr<'_>) {
+    guarded((), || {
+        let HostSide { name, generation, .. } = side(handle);
+        let at = (!target.is_empty()).then(|| target.as_str());
+        let space = if fields.is_empty() { "" } else { " " };
+        at_level!(level, event!(plugin = name.as_str(), generation, at, "{text}{space}{fields}"));
+    });
+}
+
+extern "C" fn config(handle: HostHandle, out: &mut RawBuffer, error: &mut RawBuffer) -> Status {
+    if out.write(side(handle).config.as_bytes()) {
+        return Status::OK;
+    }
+    let _ = error.write(b"read the configuration: no more memory is lent");
+    Status::FAILED
+}
+
+extern "C" fn call(
+    handle: HostHandle,
+    service: RStr<'_>,
+    method: RStr<'_>,
+    request: RSlice<'_, u8>,
+    reply: &mut RawBuffer,
+    error: &mut RawBuffer,
+) -> Status {
+    guarded(Status::FAILED, || {
+        let side = side(handle);
+        let kernel = side.services.upgrade().filter(|_| side.accepting.load(Ordering::Acquire));
+        let Some(kernel) = kernel else {
+            let _ = error.write(format!("call service `{service}` outside of start … stop").as_bytes());
+            return Status::REFUSED;
+        };
+        match kernel.call(service.as_str(), method.as_str(), request.as_slice(), reply) {
+            Ok(()) => Status::OK,
+            Err(failure) => {
+                let _ = error.write(failure.to_string().as_bytes());
+                status(&failure)
+            }
+        }
+    })
+}
+
+fn status(failure: &CallError) -> Status {
+    match failure {
+        CallError::NoSuchService { .. } | CallError::NotRunning { .. } => Status::NO_SUCH_SERVICE,
+        CallError::NoSuchMethod { .. } => Status::NO_SUCH_METHOD,
+        CallError::Panicked { .. } => Status::PANICKED,
+        CallError::TimedOut { .. } => Status::TIMED_OUT,
+        CallError::TooManyHops { .. } | CallError::Refused { .. } => Status::REFUSED,
+        _ => Status::FAILED,
+    }
+}

@@ -1,0 +1,170 @@
+//! A plugin's library: opened by our own handle, checked, and closed for real.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use abi_stable::StableAbi;
+use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
+use abi_stable::library::{AbiHeaderRef, LibHeader, ROOT_MODULE_LOADER_NAME_WITH_NUL};
+use hotbay_plugin_api::abi::PluginModuleRef;
+
+use crate::os;
+
+/// Addresses of the headers of all libraries that are open (F2).
+static OPEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+
+/// A staged copy that could not be loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum LoadError {
+    /// The system's loader refuses it.
+    #[error("failed to map the library: {0}; is something that it links to missing, or the home folder mounted noexec?")]
+    Open(#[source] libloading::Error),
+    /// It has no header of the contract.
+    #[error("failed to find the plugin's functions: export it with `export_plugin!`")]
+    NoHeader(#[source] libloading::Error),
+    /// The header is of another abi_stable.
+    #[error("failed to read the plugin's header: it was built with another abi_stable ({0}); rebuild it with this host's hotbay-plugin-api")]
+    Header(String),
+    /// The layouts differ.
+    #[error("failed to match the contract's layout: {0}; rebuild it with this host's hotbay-plugin-api")]
+    Layout(String),
+    /// The loader handed out a library that is already open.
+    #[error("failed to map the library anew: the loader returned one that is already open")]
+    Stale,
+}
+
+/// An open library, or plugins linked into this program (for tests of the kernel: no file, same life).
+#[derive(Debug)]
+pub(crate) enum Library {
+    /// Opened from a staged copy.
+    File {
+        path: PathBuf,
+        header: usize,
+        // `None` once closed.
+        handle: Option<Handle>,
+    },
+    /// Linked in.
+    #[cfg(test)]
+    Linked,
+}
+
+#[cfg(unix)]
+type Handle = libloading::os::unix::Library;
+#[cfg(windows)]
+type Handle = libloading::os::windows::Library;
+
+impl Library {
+    /// Opens `path` and checks that its functions are those of the contract.
+    pub(crate) fn open(path: &Path) -> Result<(Self, PluginModuleRef), LoadError> {
+        let handle = open_handle(path).map_err(LoadError::Open)?;
+        // SAFETY: F1; the symbol, where it exists, is abi_stable's header, whose first field is checked by `upgrade`.
+        let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
+        let header: AbiHeaderRef = *header.map_err(LoadError::NoHeader)?;
+        let address = std::ptr::from_ref(&*header).addr();
+        if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address) {
+            return Err(LoadError::Stale);
+        }
+        // From here on the address is given back by `close`.
+        let library = Self::File { path: path.to_owned(), header: address, handle: Some(handle) };
+        let header = header.upgrade().map_err(|e| LoadError::Header(one_line(&e.to_string())))?;
+        let module = checked_module(header)?;
+        Ok((library, module))
+    }
+
+    /// Plugins linked into this program.
+    #[cfg(test)]
+    pub(crate) fn linked() -> Self {
+        Self::Linked
+    }
+
+    /// Closes the handle and looks whether the mapping is gone.
+    pub(crate) fn close(mut self) -> Closed {
+        self.close_handle();
+        match &self {
+            Self::File { path, .. } => match os::is_mapped(path) {
+                Ok(false) => Closed::Unmapped,
+                Ok(true) => Closed::Mapped,
+                Err(e) => Closed::Unknown(e),
+            },
+            #[cfg(test)]
+            Self::Linked => Closed::Unmapped,
+        }
+    }
+
+    fn close_handle(&mut self) {
+        match self {
+            Self::File { header, handle, .. } => {
+                if let Some(handle) = handle.take() {
+                    drop(handle);
+                    OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
+                }
+            }
+            #[cfg(test)]
+            Self::Linked => {}
+        }
+    }
+}
+
+impl Drop for Library {
+    fn drop(&mut self) {
+        self.close_handle();
+    }
+}
+
+/// What was seen after a library was closed.
+#[derive(Debug)]
+pub(crate) enum Closed {
+    /// Its mapping is gone.
+    Unmapped,
+    /// Its mapping is still there.
+    Mapped,
+    /// It could not be looked at.
+    Unknown(std::io::Error),
+}
+
+#[cfg(unix)]
+fn open_handle(path: &Path) -> Result<Handle, libloading::Error> {
+    use libloading::os::unix::{RTLD_LOCAL, RTLD_NOW};
+    // Now: a symbol that is missing is an error here, not an abort at the first call. Local: no plugin sees another.
+    // SAFETY: F1.
+    unsafe { Handle::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
+}
+
+#[cfg(windows)]
+fn open_handle(path: &Path) -> Result<Handle, libloading::Error> {
+    use libloading::os::windows::LOAD_WITH_ALTERED_SEARCH_PATH;
+    // What it links to is looked for beside the copy first, never in the working directory of the host's caller.
+    // SAFETY: F1.
+    unsafe { Handle::load_with_flags(path, LOAD_WITH_ALTERED_SEARCH_PATH) }
+}
+
+fn checked_module(header: &'static LibHeader) -> Result<PluginModuleRef, LoadError> {
+    let layout = header.layout().ok_or_else(|| LoadError::Layout("it exports no layout".to_owned()))?;
+    // F3: fresh globals, dropped before the library is.
+    let globals = CheckingGlobals::new();
+    check_layout_compatibility_with_globals(<PluginModuleRef as StableAbi>::LAYOUT, layout, &globals).map_err(|e| {
+        // The whole report is pages long; it names both layouts in its first lines.
+        tracing::debug!(report = %e, "layout mismatch");
+        LoadError::Layout(first_difference(&e.to_string()))
+    })?;
+    // SAFETY: F3; the layout was just checked.
+    unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
+        .map_err(|e| LoadError::Header(one_line(&e.to_string())))
+}
+
+/// The first difference of abi_stable's report, on one line.
+fn first_difference(report: &str) -> String {
+    let lines: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+    let at = lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("Expected")).unwrap_or(0);
+    one_line(&lines[at..].iter().take(6).copied().collect::<Vec<_>>().join(" "))
+}
+
+fn one_line(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(300) {
+        Some((end, _)) => format!("{}…", &line[..end]),
+        None => line,
+    }
+}

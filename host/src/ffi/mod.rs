@@ -1,0 +1,29 @@
+//! Loading and calling across: the one place of the host that touches foreign code.
+//!
+//! # Safety argument
+//!
+//! The blocks of `unsafe` below cite these:
+//!
+//! * **F1 The bytes were looked at first.** A library is opened only from a staged copy in the owner's private folder,
+//!   whose bytes parsed whole, were hashed, and were mapped once by the probe (unless the operator switched it off).
+//!   What its initialisers do is the plugin's trust, which no check can give (`ABI.md`, trust model).
+//! * **F2 One mapping per generation.** Each staged copy has a fresh name and is opened once; [`Library::open`] refuses
+//!   a header at an address that another live library has, so a loader that hands out an older mapping is noticed.
+//! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
+//!   globals that are dropped at once: its process-wide globals would keep references into unloaded libraries.
+//! * **F4 The library outlives what came from it.** `module`, `instance` and `state` are private to [`Plugin`], are
+//!   reachable only through it, and `library` is its last field. Nothing that a plugin allocated is kept.
+//! * **F5 What a plugin points at outlives it.** The [`HostSide`] behind a plugin's link is freed only after the
+//!   mapping was seen to be gone; where it is not gone, it is leaked.
+//! * **F6 Life-cycle order.** `create` precedes every use of an instance and `destroy` ends it: [`Plugin`] is made by
+//!   the first and consumed by the second.
+
+#![allow(unsafe_code, reason = "loading and calling foreign code is what this module is for")]
+
+mod host_side;
+mod library;
+mod plugin;
+
+pub(crate) use host_side::{HostSide, Services};
+pub(crate) use library::{Closed, Library, LoadError};
+pub(crate) use plugin::{Answer, CreateError, Plugin};

@@ -1,0 +1,150 @@
+//! One plugin value with the library that it lives in: the safe face of the contract's functions.
+
+use hotbay_plugin_api::abi::{
+    HostLink, Instance, Lent, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension, Status,
+};
+
+use super::library::Closed;
+use super::{HostSide, Library, LoadError};
+
+/// What a plugin answers: done, or how it ended and its words.
+pub(crate) type Answer = Result<(), (Status, String)>;
+
+/// A created plugin.
+pub(crate) struct Plugin {
+    module: PluginModuleRef,
+    instance: Instance,
+    state: Option<&'static StateExtension>,
+    // Freed after the library is seen to be unmapped (F5).
+    host: Box<HostSide>,
+    // Last (F4): the fields above point into it.
+    library: Library,
+}
+
+/// Why a plugin was not created.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum CreateError {
+    /// Its library could not be loaded.
+    #[error(transparent)]
+    Load(#[from] LoadError),
+    /// Its `create` says no.
+    #[error("failed to create the plugin: {0}")]
+    Failed(String),
+    /// Its `create` panicked.
+    #[error("failed to create the plugin: it panicked: {0}")]
+    Panicked(String),
+}
+
+impl Plugin {
+    /// Opens the library at `path` and creates the plugin. On a lane of its generation, never on a caller's thread.
+    pub(crate) fn create(path: &std::path::Path, host: Box<HostSide>) -> Result<Self, CreateError> {
+        let (library, module) = Library::open(path)?;
+        Self::create_in(library, module, host)
+    }
+
+    /// Creates a plugin that is linked in.
+    #[cfg(test)]
+    pub(crate) fn create_linked<P: hotbay_plugin_api::Export>(host: Box<HostSide>) -> Result<Self, CreateError> {
+        Self::create_in(Library::linked(), hotbay_plugin_api::abi::module::<P>(), host)
+    }
+
+    fn create_in(library: Library, module: PluginModuleRef, host: Box<HostSide>) -> Result<Self, CreateError> {
+        let mut instance = Instance::NONE;
+        let link: HostLink = host.link();
+        let created = answer(|error| (module.create())(link, &mut instance, error));
+        if let Err((status, text)) = created {
+            if !matches!(library.close(), Closed::Unmapped) {
+                // F5: threads that `create` left behind may still log.
+                Box::leak(host);
+            }
+            return Err(match status {
+                Status::PANICKED => CreateError::Panicked(text),
+                _ => CreateError::Failed(text),
+            });
+        }
+        let (id, revision) = STATE_EXTENSION;
+        // SAFETY: F4; the reference is kept beside the library, which outlives it.
+        let state = unsafe { (module.extension())(id.into(), revision).as_state() };
+        Ok(Self { module, instance, state, host, library })
+    }
+
+    pub(crate) fn start(&self) -> Answer {
+        self.host.accept_calls(true);
+        answer(|error| (self.module.start())(self.instance, error))
+    }
+
+    pub(crate) fn stop(&self) -> Answer {
+        let stopped = answer(|error| (self.module.stop())(self.instance, error));
+        self.host.accept_calls(false);
+        stopped
+    }
+
+    pub(crate) fn pause(&self) -> Answer {
+        answer(|error| (self.module.pause())(self.instance, error))
+    }
+
+    pub(crate) fn resume(&self) -> Answer {
+        answer(|error| (self.module.resume())(self.instance, error))
+    }
+
+    /// Calls a method, writing into buffers that the caller lends.
+    #[inline]
+    pub(crate) fn call(
+        &self,
+        method: &str,
+        request: &[u8],
+        reply: &mut RawBuffer,
+        error: &mut RawBuffer,
+    ) -> Status {
+        (self.module.call())(self.instance, method.into(), request.into(), reply, error)
+    }
+
+    /// Whether the plugin has state to hand on.
+    pub(crate) fn is_stateful(&self) -> bool {
+        self.state.is_some()
+    }
+
+    pub(crate) fn export(&self, out: &mut Vec<u8>) -> Answer {
+        let Some(state) = self.state else { return Ok(()) };
+        let mut out = Lent::new(out);
+        answer(|error| (state.export)(self.instance, out.raw(), error))
+    }
+
+    pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
+        let Some(state) = self.state else { return Ok(()) };
+        answer(|error| (state.import)(self.instance, schema, bytes.into(), error))
+    }
+
+    /// Drops the plugin's value. Its library stays until [`Plugin::close`].
+    pub(crate) fn destroy(&mut self) -> Answer {
+        let instance = std::mem::replace(&mut self.instance, Instance::NONE);
+        if instance == Instance::NONE {
+            return Ok(());
+        }
+        answer(|error| (self.module.destroy())(instance, error))
+    }
+
+    /// Closes the library and looks whether it is gone. After `destroy`, when no thread is inside any more.
+    pub(crate) fn close(self) -> Closed {
+        let Self { host, library, .. } = self;
+        let closed = library.close();
+        if !matches!(closed, Closed::Unmapped) {
+            // F5: what is still mapped may still call.
+            Box::leak(host);
+        }
+        closed
+    }
+}
+
+impl std::fmt::Debug for Plugin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Plugin").field("library", &self.library).finish_non_exhaustive()
+    }
+}
+
+fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {
+    let mut text = Vec::new();
+    let status = call(Lent::new(&mut text).raw());
+    if status == Status::OK { Ok(()) } else { Err((status, String::from_utf8_lossy(&text).into_owned())) }
+}

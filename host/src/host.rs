@@ -1,0 +1,314 @@
+//! The host: what an embedding program, the command line and the control plane hold in their hands.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use hotbay_plugin_api::abi::Lent;
+use hotbay_state::{Key, Store};
+use serde::{Deserialize, Serialize};
+
+use crate::config::{KeySource, ProbeMode};
+use crate::discover::discover;
+use crate::ffi::Services as _;
+use crate::kernel::held::Held;
+use crate::kernel::history::History;
+use crate::kernel::shared::Shared;
+use crate::kernel::snapshots::Snapshots;
+use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
+use crate::stage::Stage;
+use crate::supervise::{Kernel, Message};
+use crate::verify::verify;
+use crate::{CallError, Config, ControlError, HostError, os, probe};
+
+/// A running host; cheap to clone. The last clone that is dropped stops it.
+#[derive(Debug, Clone)]
+pub struct Host {
+    inner: Arc<Inner>,
+}
+
+/// What a command changed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Changed {
+    /// The service as it is now.
+    #[serde(flatten)]
+    pub row: Row,
+    /// The receipt, when the command led to a swap.
+    pub receipt: Option<Receipt>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    shared: Arc<Shared>,
+    kernel: mpsc::Sender<Message>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+    // Held for as long as the host lives: one host per home.
+    _lock: File,
+}
+
+impl Host {
+    /// Starts a host: locks the home, reads the key, and begins to load what lies in the plugins folder. Returns at once;
+    /// [`Host::events`] tells what comes of it.
+    ///
+    /// # Errors
+    /// The folders, the key or the lock cannot be had, or this program does not run the probe.
+    pub fn start(mut config: Config) -> Result<Host, HostError> {
+        if config.probe.mode != ProbeMode::Off && config.probe.program.is_none() && !probe::is_entered() {
+            return Err(HostError::Probe);
+        }
+        config.plugins = readable_folder(&config.plugins)?;
+        let home = |source| HostError::Home { path: config.home.clone(), source };
+        os::private_folder(&config.home).map_err(home)?;
+        config.home = std::fs::canonicalize(&config.home).map_err(home)?;
+        let lock = lock(&config.home)?;
+        let home = |source| HostError::Home { path: config.home.clone(), source };
+        let stage = Stage::open(&config.home).map_err(home)?;
+        let history = History::open(&config.home).map_err(home)?;
+        let held = Held::open(&config.home).map_err(home)?;
+        let snapshots = Snapshots::new(key(&config)?, Store::open(config.home.join("state"))?);
+
+        let shared = Arc::new(Shared::new(config, stage, snapshots, history));
+        let (sender, inbox) = mpsc::channel();
+        let kernel = Kernel::new(Arc::clone(&shared), held, inbox, sender.clone());
+        let name = "hotbay-kernel".to_owned();
+        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || kernel.run());
+        let thread = thread.map_err(|source| HostError::Thread { name, source })?;
+        Ok(Host { inner: Arc::new(Inner { shared, kernel: sender, thread: Mutex::new(Some(thread)), _lock: lock }) })
+    }
+
+    /// The settings, with absolute folders.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.inner.shared.config
+    }
+
+    /// A row per service and per file that was not taken, by name. Empty once the host is stopped.
+    #[must_use]
+    pub fn list(&self) -> Vec<Row> {
+        self.ask(|kernel| kernel.rows()).unwrap_or_default()
+    }
+
+    /// Everything about one service.
+    ///
+    /// # Errors
+    /// There is no such service, or the host is being stopped.
+    pub fn status(&self, name: &str) -> Result<Status, ControlError> {
+        let name = name.to_owned();
+        self.ask(move |kernel| kernel.status(&name))?
+    }
+
+    /// The receipts of a service, newest last, also of earlier runs.
+    ///
+    /// # Errors
+    /// There is no such service and no receipt of it, or the history cannot be read.
+    pub fn history(&self, name: &str) -> Result<Vec<Receipt>, ControlError> {
+        if !hotbay_plugin_api::manifest::is_valid_name(name) {
+            // It becomes a file name below.
+            self.status(name)?;
+            return Ok(Vec::new());
+        }
+        let receipts = self.inner.shared.history.read(name).map_err(|e| ControlError::Failed {
+            reason: format!("failed to read the history of service `{name}`: {e}"),
+        })?;
+        if receipts.is_empty() {
+            self.status(name)?;
+        }
+        Ok(receipts)
+    }
+
+    /// What happens from now on, after the last `past` events. The stream ends with the host.
+    #[must_use]
+    pub fn events(&self, past: usize) -> mpsc::Receiver<Event> {
+        self.inner.shared.journal.listen(past)
+    }
+
+    /// Calls a service on this thread and appends the reply to `reply`. No deadline is possible, and what the plugin keeps
+    /// per thread stays on this one: its library may be `pinned` until the thread ends. [`Host::request`] has neither.
+    ///
+    /// # Errors
+    /// No such service or method, or the plugin's error or panic. `reply` is then as it was.
+    pub fn call(&self, service: &str, method: &str, request: &[u8], reply: &mut Vec<u8>) -> Result<(), CallError> {
+        let mut lent = Lent::new(reply);
+        self.inner.shared.registry.call(service, method, request, lent.raw())
+    }
+
+    /// Calls a service through its lane and waits for the reply, `deadline` at most.
+    ///
+    /// # Errors
+    /// As [`Host::call`], or the deadline passed.
+    pub fn request(
+        &self,
+        service: &str,
+        method: &str,
+        request: Vec<u8>,
+        deadline: Duration,
+    ) -> Result<Vec<u8>, CallError> {
+        self.inner.shared.registry.request(service, method, request, deadline)
+    }
+
+    /// Copies `file` into the plugins folder, in one step, and waits until it serves.
+    ///
+    /// # Errors
+    /// The file is refused (nothing changed), the swap was rolled back, or `deadline` passed.
+    pub fn add(&self, file: &Path, deadline: Duration) -> Result<Changed, ControlError> {
+        let refused = |reason: String| ControlError::Refused { reason: format!("{}: {reason}", file.display()) };
+        if !file.exists() {
+            let reason = format!("failed to find the file `{}`", file.display());
+            return Err(ControlError::NoFile { reason });
+        }
+        let discovered = discover(file).map_err(|e| refused(e.to_string()))?;
+        let verified = verify(discovered).map_err(|e| refused(e.error.to_string()))?;
+        let Some(name) = file.file_name().filter(|_| crate::discover::is_library_name(file)) else {
+            return Err(refused(format!("failed to add it: its name does not end in {}", std::env::consts::DLL_SUFFIX)));
+        };
+        let folder = &self.config().plugins;
+        let path = folder.join(name);
+        copy_in(&verified.bytes, folder, &path).map_err(|e| ControlError::Failed {
+            reason: format!("failed to write `{}`: {e}", path.display()),
+        })?;
+        let (service, digest) = (verified.manifest.name, verified.digest);
+        let wish = service.clone();
+        self.command(&service, deadline, move |kernel, reply| kernel.await_file(wish, path, digest, reply))
+    }
+
+    /// Loads the service's file anew, as a swap, also when it did not change; a file that failed before is tried again.
+    ///
+    /// # Errors
+    /// There is no such service, the file is refused, the swap was rolled back, or `deadline` passed.
+    pub fn reload(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+        let wish = name.to_owned();
+        self.command(name, deadline, move |kernel, reply| kernel.reload(wish, reply))
+    }
+
+    /// Deletes the service's files, stops it in order and keeps its state.
+    ///
+    /// # Errors
+    /// There is no such service, a file cannot be deleted, or `deadline` passed.
+    pub fn remove(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+        let wish = name.to_owned();
+        self.command(name, deadline, move |kernel, reply| kernel.remove(wish, reply))
+    }
+
+    /// Starts a service that was stopped, or that failed. `fresh` begins with empty state and keeps the old file aside.
+    ///
+    /// # Errors
+    /// There is no such service, it cannot be started, or `deadline` passed.
+    pub fn start_service(&self, name: &str, fresh: bool, deadline: Duration) -> Result<Changed, ControlError> {
+        let wish = name.to_owned();
+        self.command(name, deadline, move |kernel, reply| kernel.start(wish, fresh, reply))
+    }
+
+    /// Stops a service until [`Host::start_service`], also over a restart of the host. Its state is written first.
+    ///
+    /// # Errors
+    /// There is no such service, its state could not be kept (it serves on), or `deadline` passed.
+    pub fn stop_service(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+        let wish = name.to_owned();
+        self.command(name, deadline, move |kernel, reply| kernel.stop(wish, reply))
+    }
+
+    /// Stops all services, who requires before what is required: state is written, libraries are unloaded. Returns when
+    /// that is done; a second call waits for the first.
+    pub fn shutdown(&self) {
+        self.inner.shutdown();
+    }
+
+    /// Asks the kernel's loop.
+    fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut Kernel) -> T + Send + 'static,
+    ) -> Result<T, ControlError> {
+        let (send, receive) = mpsc::channel();
+        let question = Box::new(move |kernel: &mut Kernel| drop(send.send(question(kernel))));
+        self.inner.kernel.send(Message::Ask(question)).map_err(|_| ControlError::Stopping)?;
+        receive.recv().map_err(|_| ControlError::Stopping)
+    }
+
+    /// Gives a command to the kernel's loop and waits for its answer.
+    fn command(
+        &self,
+        name: &str,
+        deadline: Duration,
+        command: impl FnOnce(&mut Kernel, crate::supervise::Reply) + Send + 'static,
+    ) -> Result<Changed, ControlError> {
+        let until = Instant::now() + deadline;
+        let (send, receive) = mpsc::channel();
+        let ask = Box::new(move |kernel: &mut Kernel| command(kernel, send));
+        self.inner.kernel.send(Message::Ask(ask)).map_err(|_| ControlError::Stopping)?;
+        match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
+            Ok(answer) => answer,
+            Err(mpsc::RecvTimeoutError::Disconnected) => Err(ControlError::Stopping),
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                let phase = self.status(name).map_or(Phase::Starting, |status| status.row.phase);
+                Err(ControlError::TimedOut { name: name.to_owned(), deadline, phase })
+            }
+        }
+    }
+}
+
+impl Inner {
+    fn shutdown(&self) {
+        let mut thread = self.thread.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(thread) = thread.take() {
+            let (send, receive) = mpsc::channel();
+            if self.kernel.send(Message::End(send)).is_ok() {
+                let _ = receive.recv();
+            }
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.shutdown();
+    }
+}
+
+fn readable_folder(path: &Path) -> Result<std::path::PathBuf, HostError> {
+    let failed = |source| HostError::Plugins { path: path.to_owned(), source };
+    // Read once: a folder that exists and cannot be read would look empty.
+    std::fs::read_dir(path).map_err(failed)?;
+    std::fs::canonicalize(path).map_err(failed)
+}
+
+fn lock(home: &Path) -> Result<File, HostError> {
+    let path = home.join("lock");
+    let failed = |source| HostError::Home { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(std::fs::TryLockError::WouldBlock) => Err(HostError::Locked { path }),
+        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
+    }
+}
+
+fn key(config: &Config) -> Result<Key, HostError> {
+    match &config.state.key {
+        KeySource::Home => Ok(Key::load_or_create(&config.home.join("state.key"))?.0),
+        KeySource::File(path) => Ok(Key::load(path)?),
+        KeySource::Environment(name) => {
+            let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
+            Ok(Key::parse(&text)?)
+        }
+    }
+}
+
+/// Writes beside the target under a hidden name, then renames: whoever looks sees the old file or the new one.
+fn copy_in(bytes: &[u8], folder: &Path, path: &Path) -> std::io::Result<()> {
+    use std::io::Write as _;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let fresh = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    let written = (|| {
+        let mut file = File::create(&fresh)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        std::fs::rename(&fresh, path)
+    })();
+    if written.is_err() {
+        let _ = std::fs::remove_file(&fresh);
+    }
+    written
+}

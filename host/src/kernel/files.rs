@@ -1,0 +1,246 @@
+//! The plugins folder as the kernel knows it. Level-triggered: each look compares what is there with what was there;
+//! notifications only say when to look.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use hotbay_plugin_api::manifest::Manifest;
+
+use super::view::{Phase, Row};
+use crate::config::Watch;
+use crate::discover::{self, Fingerprint, discover};
+use crate::verify::{Digest, verify};
+
+/// A file that does not parse whole gets this long, standing still, before it is refused: its writer may have paused.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// A verified file. Its bytes are read again, and compared by digest, when it is loaded.
+#[derive(Debug, Clone)]
+pub(crate) struct Candidate {
+    pub(crate) path: PathBuf,
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Manifest,
+    pub(crate) version: semver::Version,
+}
+
+/// A file that is no plugin.
+#[derive(Debug, Clone)]
+pub(crate) struct NoPlugin {
+    pub(crate) digest: Option<Digest>,
+    pub(crate) manifest: Option<Box<Manifest>>,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug)]
+enum Content {
+    Unread,
+    Plugin(Box<Candidate>),
+    NoPlugin(NoPlugin),
+}
+
+#[derive(Debug)]
+struct Known {
+    fingerprint: Option<Fingerprint>,
+    changed: Instant,
+    // To be read: now, or when it stood still.
+    pending: bool,
+    whole: bool,
+    gone: Option<Instant>,
+    content: Content,
+}
+
+/// What a look found.
+#[derive(Debug, Default)]
+pub(crate) struct Look {
+    /// When to look again at the latest, where something is not settled.
+    pub(crate) again: Option<Instant>,
+    /// Files that were read: verified ones and refused ones.
+    pub(crate) verified: Vec<Candidate>,
+    pub(crate) refused: Vec<(PathBuf, NoPlugin)>,
+    /// Files that are gone for good.
+    pub(crate) gone: Vec<PathBuf>,
+}
+
+/// The files of the folder.
+#[derive(Debug)]
+pub(crate) struct Files {
+    folder: PathBuf,
+    settle: Duration,
+    grace: Duration,
+    known: BTreeMap<PathBuf, Known>,
+    first: bool,
+}
+
+impl Files {
+    pub(crate) fn new(folder: PathBuf, watch: &Watch) -> Self {
+        Self { folder, settle: watch.settle, grace: watch.grace, known: BTreeMap::new(), first: true }
+    }
+
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Looks at the folder. `renamed` are paths that something was moved to: such a file is whole at once.
+    pub(crate) fn look(&mut self, renamed: &BTreeSet<PathBuf>) -> io::Result<Look> {
+        let now = Instant::now();
+        let present: BTreeSet<PathBuf> = discover::scan(&self.folder)?.into_iter().collect();
+        let mut look = Look::default();
+        for path in &present {
+            self.note(path, renamed.contains(path), now);
+        }
+        self.first = false;
+        for (path, known) in &mut self.known {
+            if !present.contains(path) {
+                known.gone.get_or_insert(now);
+                continue;
+            }
+            if known.pending {
+                known.read(path, self.settle, now, &mut look);
+            }
+        }
+        let grace = self.grace;
+        self.known.retain(|path, known| {
+            let Some(gone) = known.gone else { return true };
+            if now.duration_since(gone) < grace {
+                look.look_again(gone + grace);
+                return true;
+            }
+            look.gone.push(path.clone());
+            false
+        });
+        Ok(look)
+    }
+
+    fn note(&mut self, path: &Path, renamed: bool, now: Instant) {
+        let fingerprint = discover::fingerprint(path);
+        let first = self.first;
+        let known = self.known.entry(path.to_owned()).or_insert_with(|| Known {
+            fingerprint: None,
+            changed: now,
+            pending: false,
+            whole: false,
+            gone: None,
+            content: Content::Unread,
+        });
+        let back = known.gone.take().is_some();
+        if known.fingerprint != fingerprint || back || matches!(known.content, Content::Unread) && !known.pending {
+            // What lies there since before the host was started is not being written.
+            let old = first && fingerprint.and_then(|f| f.still_for()).is_some_and(|still| still > self.settle);
+            known.whole = renamed || old;
+            known.fingerprint = fingerprint;
+            known.changed = now;
+            known.pending = true;
+        } else if renamed {
+            known.whole = true;
+        }
+    }
+
+    /// Reads a file anew at the next look, also where it did not change.
+    pub(crate) fn forget(&mut self, path: &Path) {
+        if let Some(known) = self.known.get_mut(path) {
+            known.pending = true;
+            known.whole = true;
+        }
+    }
+
+    /// Takes files as deleted without waiting for them to come back.
+    pub(crate) fn drop_now(&mut self, path: &Path) {
+        self.known.remove(path);
+    }
+
+    /// Files whose content is not known yet.
+    pub(crate) fn is_settling(&self) -> bool {
+        self.known.values().any(|known| known.pending)
+    }
+
+    pub(crate) fn exists(&self, path: &Path) -> bool {
+        self.known.contains_key(path)
+    }
+
+    pub(crate) fn candidates(&self) -> impl Iterator<Item = &Candidate> {
+        self.known.values().filter_map(|known| match &known.content {
+            Content::Plugin(candidate) => Some(&**candidate),
+            _ => None,
+        })
+    }
+
+    /// The refused file with this digest, if there is one.
+    pub(crate) fn refused(&self, digest: &Digest) -> Option<&NoPlugin> {
+        self.known.values().find_map(|known| match &known.content {
+            Content::NoPlugin(refused) if refused.digest.as_ref() == Some(digest) => Some(refused),
+            _ => None,
+        })
+    }
+
+    /// A row for each file that is no plugin.
+    pub(crate) fn rows(&self) -> impl Iterator<Item = Row> {
+        self.known.iter().filter_map(|(path, known)| match &known.content {
+            Content::NoPlugin(refused) => {
+                let manifest = refused.manifest.as_ref();
+                let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                Some(Row {
+                    name: manifest.map_or_else(stem, |manifest| manifest.name.clone()),
+                    version: manifest.map(|manifest| manifest.version.clone()),
+                    generation: None,
+                    phase: Phase::Rejected,
+                    digest: refused.digest.as_ref().map(|digest| digest.as_str().to_owned()),
+                    source: Some(path.clone()),
+                    reason: Some(refused.reason.clone()),
+                })
+            }
+            _ => None,
+        })
+    }
+}
+
+impl Known {
+    fn read(&mut self, path: &Path, settle: Duration, now: Instant, look: &mut Look) {
+        let still = now.duration_since(self.changed);
+        if !self.whole && still < settle {
+            look.look_again(self.changed + settle);
+            return;
+        }
+        let refused = match discover(path) {
+            Err(error) => NoPlugin { digest: None, manifest: None, reason: error.to_string() },
+            Ok(discovered) => match verify(discovered) {
+                Ok(verified) => {
+                    self.pending = false;
+                    // It may have changed since the look began: then the next look sees another fingerprint.
+                    self.fingerprint = Some(verified.fingerprint);
+                    let same = matches!(&self.content, Content::Plugin(old) if old.digest == verified.digest);
+                    let candidate = Candidate {
+                        path: verified.path,
+                        digest: verified.digest,
+                        manifest: verified.manifest,
+                        version: verified.version,
+                    };
+                    if !same {
+                        look.verified.push(candidate.clone());
+                        self.content = Content::Plugin(Box::new(candidate));
+                    }
+                    return;
+                }
+                Err(refused) if refused.may_be_unfinished() && still < PATIENCE => {
+                    look.look_again(now + settle.min(self.changed + PATIENCE - now));
+                    return;
+                }
+                Err(refused) => NoPlugin {
+                    digest: refused.digest,
+                    manifest: refused.manifest,
+                    reason: refused.error.to_string(),
+                },
+            },
+        };
+        self.pending = false;
+        look.refused.push((path.to_owned(), refused.clone()));
+        self.content = Content::NoPlugin(refused);
+    }
+}
+
+impl Look {
+    fn look_again(&mut self, at: Instant) {
+        self.again = Some(self.again.map_or(at, |again| again.min(at)));
+    }
+}

@@ -1,0 +1,124 @@
+//! The gate: what new calls wait at while a swap has it closed.
+
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::view::Pause;
+
+/// One closing of a slot. Opened once; whoever arrives later passes.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    inside: Mutex<Queue>,
+    moved: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    open: bool,
+    waiting: u64,
+    expired: u64,
+    waits: Vec<Duration>,
+}
+
+/// What a gate saw.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Passage {
+    /// Calls that waited and went on.
+    pub(crate) waited: u64,
+    /// Calls whose deadline passed while they waited: they were told so.
+    pub(crate) expired: u64,
+    pub(crate) pause: Pause,
+}
+
+impl Gate {
+    /// Waits until the gate opens; false when the deadline passed first.
+    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+        let arrived = Instant::now();
+        let mut queue = self.lock();
+        queue.waiting += 1;
+        while !queue.open {
+            queue = match deadline {
+                None => self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner),
+                Some(deadline) => {
+                    let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+                    else {
+                        break;
+                    };
+                    self.moved.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+        }
+        queue.waiting -= 1;
+        let passed = queue.open;
+        if passed {
+            queue.waits.push(arrived.elapsed());
+        } else {
+            queue.expired += 1;
+        }
+        drop(queue);
+        self.moved.notify_all();
+        passed
+    }
+
+    /// Lets everybody pass.
+    pub(crate) fn open(&self) {
+        self.lock().open = true;
+        self.moved.notify_all();
+    }
+
+    /// What the gate saw, once the last that waited has left. Call it after `open`.
+    pub(crate) fn passage(&self) -> Passage {
+        let mut queue = self.lock();
+        while queue.waiting > 0 {
+            queue = self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut micros: Vec<u64> =
+            queue.waits.iter().map(|wait| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)).collect();
+        micros.sort_unstable();
+        let at = |per_cent: usize| micros.get((micros.len() * per_cent).div_ceil(100).max(1) - 1).copied().unwrap_or(0);
+        Passage {
+            waited: micros.len() as u64,
+            expired: queue.expired,
+            pause: Pause { p50: at(50), p99: at(99), max: at(100) },
+        }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whoever_waits_passes_when_the_gate_opens_and_is_counted() {
+        let gate = Gate::default();
+        std::thread::scope(|scope| {
+            let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| gate.wait(None))).collect();
+            // Opening may come before or after they arrive; both count as waited.
+            gate.open();
+            assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap()));
+        });
+        assert_eq!(gate.passage().waited, 3);
+        assert_eq!(gate.passage().expired, 0);
+    }
+
+    #[test]
+    fn a_deadline_ends_the_wait_at_a_closed_gate() {
+        let gate = Gate::default();
+        assert!(!gate.wait(Some(Instant::now())));
+        gate.open();
+        assert!(gate.wait(Some(Instant::now())));
+        let passage = gate.passage();
+        assert_eq!((passage.waited, passage.expired), (1, 1));
+    }
+
+    #[test]
+    fn a_gate_that_nobody_waited_at_has_a_pause_of_zero() {
+        let gate = Gate::default();
+        gate.open();
+        assert_eq!(gate.passage().pause, Pause::default());
+    }
+}

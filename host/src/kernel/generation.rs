@@ -1,0 +1,50 @@
+//! A generation: one loaded version of one plugin.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use hotbay_plugin_api::manifest::Manifest;
+
+use super::lane::Lane;
+use super::tally::Tally;
+use super::view::Side;
+use crate::ffi::Plugin;
+use crate::stage::Staged;
+use crate::verify::Digest;
+
+/// A created plugin with its lane. Published by its slot once it is started; ended by `unload`.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    /// The service.
+    pub(crate) name: Arc<str>,
+    /// Committed swaps of the service in this run, and one.
+    pub(crate) number: u64,
+    /// Counts loads over all services: no two generations have the same.
+    pub(crate) load: u64,
+    pub(crate) tally: Arc<Tally>,
+    /// Whether a thread that is no lane called it: what it keeps per thread may then outlive it.
+    pub(crate) called_inline: AtomicBool,
+    pub(crate) lane: Arc<Lane>,
+    // Owns the library: unmapped before its file is removed.
+    pub(crate) plugin: Plugin,
+    // Last: the file that the library was opened from.
+    pub(crate) staged: Staged,
+}
+
+impl Generation {
+    pub(crate) fn manifest(&self) -> &Manifest {
+        &self.staged.manifest
+    }
+
+    pub(crate) fn digest(&self) -> &Digest {
+        &self.staged.digest
+    }
+
+    pub(crate) fn side(&self) -> Side {
+        Side {
+            version: self.manifest().version.clone(),
+            generation: self.number,
+            digest: self.digest().as_str().to_owned(),
+        }
+    }
+}

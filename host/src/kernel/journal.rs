@@ -1,0 +1,80 @@
+//! What happened: the last events in memory, and whoever listens.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, PoisonError, mpsc};
+
+use super::clock;
+use super::view::{Event, Side};
+
+/// Events that are kept for those who ask later. At some 200 bytes each, a fifth of a megabyte.
+const KEPT: usize = 1000;
+
+/// Events of this run of the host.
+#[derive(Debug, Default)]
+pub(crate) struct Journal(Mutex<Inside>);
+
+#[derive(Debug, Default)]
+struct Inside {
+    count: u64,
+    events: VecDeque<Event>,
+    listeners: Vec<mpsc::Sender<Event>>,
+}
+
+impl Journal {
+    /// Notes an event, and writes it into the log.
+    pub(crate) fn note(&self, kind: &str, service: Option<&str>, side: Option<&Side>, text: impl Into<String>) {
+        let text = text.into();
+        let generation = side.map(|side| side.generation);
+        let version = side.map(|side| side.version.clone());
+        match kind {
+            "rejected" | "faulted" | "quarantined" | "rolled_back" | "pinned" => {
+                tracing::warn!(plugin = service, generation, version, "{kind}: {text}");
+            }
+            "discovered" | "verified" | "probed" | "drained" | "snapshot" => {
+                tracing::debug!(plugin = service, generation, version, "{kind}: {text}");
+            }
+            _ => tracing::info!(plugin = service, generation, version, "{kind}: {text}"),
+        }
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inside.count += 1;
+        let event = Event {
+            sequence: inside.count,
+            unix_ms: clock::unix_ms(),
+            kind: kind.to_owned(),
+            service: service.map(ToOwned::to_owned),
+            version,
+            generation,
+            text,
+        };
+        inside.listeners.retain(|listener| listener.send(event.clone()).is_ok());
+        if inside.events.len() == KEPT {
+            inside.events.pop_front();
+        }
+        inside.events.push_back(event);
+    }
+
+    /// The last `past` events, then those to come. Ends when the journal is closed.
+    pub(crate) fn listen(&self, past: usize) -> mpsc::Receiver<Event> {
+        let (send, receive) = mpsc::channel();
+        let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        for event in inside.events.iter().skip(inside.events.len().saturating_sub(past)) {
+            let _ = send.send(event.clone());
+        }
+        inside.listeners.push(send);
+        receive
+    }
+
+    /// The last `count` events of a service.
+    pub(crate) fn of(&self, service: &str, count: usize) -> Vec<Event> {
+        let inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_it = |event: &&Event| event.service.as_deref() == Some(service);
+        let mut last: Vec<Event> = inside.events.iter().rev().filter(of_it).take(count).cloned().collect();
+        last.reverse();
+        last
+    }
+
+    /// Ends every listener's stream.
+    pub(crate) fn close(&self) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).listeners.clear();
+    }
+}

@@ -1,0 +1,24 @@
+//! The kernel: who is here, in which phase, and how one generation follows another.
+//!
+//! One loop decides ([`crate::supervise`]); what takes time is done on threads of its own ([`op`]) and reported back.
+
+pub mod view;
+
+pub(crate) mod clock;
+pub(crate) mod files;
+pub(crate) mod gate;
+pub(crate) mod generation;
+pub(crate) mod held;
+pub(crate) mod history;
+pub(crate) mod journal;
+pub(crate) mod lane;
+pub(crate) mod lease;
+pub(crate) mod op;
+pub(crate) mod plan;
+pub(crate) mod receipt;
+pub(crate) mod registry;
+pub(crate) mod service;
+pub(crate) mod shared;
+pub(crate) mod snapshots;
+pub(crate) mod tally;
+pub(crate) mod wish;

@@ -1,0 +1,109 @@
+//! Operations: what takes time. Each runs on a thread of its own, one at a time per service, and reports to the loop.
+
+mod start;
+mod stop;
+mod swap;
+
+pub(crate) use start::start;
+pub(crate) use stop::{Stop, snapshot, stop};
+pub(crate) use swap::swap;
+
+use std::sync::{Arc, Weak};
+
+use super::files::Candidate;
+use super::generation::Generation;
+use super::service::{Failure, FailureKind, Task};
+use super::shared::Shared;
+use super::view::Receipt;
+use crate::discover::discover;
+use crate::ffi::Services;
+use crate::load::{Loaded, Place, load};
+use crate::probe::{ProbeError, probe};
+use crate::swap::Stages;
+use crate::unload::{Remains, Unloaded, unload};
+use crate::verify::verify;
+
+/// How an operation ended, for the loop.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) name: Arc<str>,
+    pub(crate) task: Task,
+    pub(crate) outcome: Outcome,
+    /// A library that could not be unmapped.
+    pub(crate) remains: Option<Remains>,
+}
+
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    /// A generation was started and published.
+    Started { generation: Arc<Generation>, version: semver::Version },
+    /// Another took over.
+    Swapped { generation: Arc<Generation>, version: semver::Version, receipt: Box<Receipt> },
+    /// The old one serves on, unless `old` is `None`: then the way back failed too.
+    RolledBack { candidate: Candidate, old: Option<Arc<Generation>>, receipt: Box<Receipt>, failure: Failure },
+    /// Nothing was started.
+    NotStarted { candidate: Candidate, failure: Failure },
+    /// It is stopped and its state is kept.
+    Stopped,
+    /// It could not be stopped without losing something, and serves on.
+    NotStopped { generation: Arc<Generation>, failure: Failure },
+    /// Its state was looked at, and written if it had changed.
+    Snapshotted(Result<(), String>),
+}
+
+/// From a file to a created plugin: discover, verify, stage, probe, load.
+fn prepare(
+    shared: &Shared,
+    name: &Arc<str>,
+    number: u64,
+    candidate: &Candidate,
+    stages: &mut Stages,
+) -> Result<Loaded, Failure> {
+    let refused = |reason: String| Failure { kind: FailureKind::Refused, reason };
+    let moved = || Failure { kind: FailureKind::Moved, reason: "the file changed meanwhile".to_owned() };
+    let config = shared.config.plugin.get(&**name);
+
+    let verified = stages.time("verify", || {
+        let discovered = discover(&candidate.path).map_err(|_| moved())?;
+        verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
+    })?;
+    let staged = stages.time("stage", || shared.stage.stage(verified));
+    let staged = staged.map_err(|e| refused(format!("failed to stage it: {e}; is the disk of the home folder full?")))?;
+    let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
+    let probed = probed.map_err(|error| match error {
+        // No fault of the file: it is tried again with the next command or change.
+        ProbeError::Start { .. } | ProbeError::NoProbe { .. } => {
+            Failure { kind: FailureKind::Faulted, reason: error.to_string() }
+        }
+        _ => refused(error.to_string()),
+    })?;
+    let load_number = shared.next_load();
+    let place = Place { name, number, load: load_number, config, deadline: shared.config.swap.callback };
+    let registry: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
+    let services: Weak<dyn Services> = Arc::downgrade(&registry);
+    let loaded = stages
+        .time("load", || load(probed, &place, services))
+        .map_err(|e| Failure { kind: FailureKind::Faulted, reason: crate::error::chain(&e) })?;
+    shared.add_lane(load_number, &loaded.generation.lane);
+    Ok(loaded)
+}
+
+/// Unloads a generation that nobody is inside of, and says what was seen.
+fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
+    let side = generation.side();
+    let name = Arc::clone(&generation.name);
+    let lanes = shared.other_lanes(generation.load);
+    let unloaded = unload(generation, &lanes, shared.config.swap.callback);
+    match unloaded.reason() {
+        None => shared.journal.note("unloaded", Some(&name), Some(&side), "its library is unmapped"),
+        Some(reason) => shared.journal.note("pinned", Some(&name), Some(&side), reason),
+    }
+    unloaded
+}
+
+fn remains(unloaded: Unloaded) -> Option<Remains> {
+    match unloaded {
+        Unloaded::Gone => None,
+        Unloaded::Pinned(remains) => Some(remains),
+    }
+}

@@ -1,0 +1,63 @@
+//! Start a service: from its file and its snapshot to a published generation.
+
+use std::sync::Arc;
+
+use super::{Outcome, Report, prepare, remains, retire};
+use crate::kernel::files::Candidate;
+use crate::kernel::lease::Slot;
+use crate::kernel::service::{Failure, FailureKind, Task};
+use crate::kernel::shared::Shared;
+use crate::kernel::snapshots::is_unreadable;
+use crate::swap::{Stages, give};
+use crate::{error::chain, load::Loaded};
+
+/// Starts a service that is down. `fresh` keeps its snapshot aside and begins with empty state.
+pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: u64, fresh: bool) -> Report {
+    let name = Arc::clone(slot.name());
+    let mut left = None;
+    let started = prepare(shared, &name, number, &candidate, &mut Stages::default()).and_then(|loaded| {
+        let kept = Arc::clone(&loaded.generation);
+        feed_and_start(shared, loaded, fresh).inspect_err(|_| left = remains(retire(shared, kept)))
+    });
+    let outcome = match started {
+        Ok(generation) => {
+            // What was published before is that nobody is there: nobody has a lease of it.
+            let _ = slot.publish(Arc::clone(&generation));
+            let text = format!("version {} from {}", candidate.manifest.version, candidate.path.display());
+            shared.journal.note("started", Some(&name), Some(&generation.side()), text);
+            Outcome::Started { generation, version: candidate.version }
+        }
+        Err(failure) => Outcome::NotStarted { candidate, failure },
+    };
+    Report { name, task: Task::Start, outcome, remains: left }
+}
+
+fn feed_and_start(
+    shared: &Shared,
+    loaded: Loaded,
+    fresh: bool,
+) -> Result<Arc<crate::kernel::generation::Generation>, Failure> {
+    let faulted = |reason: String| Failure { kind: FailureKind::Faulted, reason };
+    let name = Arc::clone(&loaded.generation.name);
+    let within = shared.config.swap.callback;
+    shared.journal.note("loaded", Some(&name), Some(&loaded.generation.side()), "mapped and created");
+    if loaded.generation.plugin.is_stateful() {
+        if fresh && let Some(path) = shared.snapshots.set_aside(&name).map_err(|e| faulted(chain(&e)))? {
+            let text = format!("begins with empty state; the old file is kept as {}", path.display());
+            shared.journal.note("snapshot", Some(&name), None, text);
+        }
+        let opened = shared.snapshots.load(&name).map_err(|e| {
+            let advice = format!("; `hotbay start {name} --fresh` begins with empty state and keeps the file aside");
+            let kind = if is_unreadable(&e) { FailureKind::Quarantined } else { FailureKind::Faulted };
+            Failure { kind, reason: chain(&e) + &advice }
+        })?;
+        if let Some(opened) = opened {
+            give(&loaded.generation, opened.header.schema, &opened.plain, within).map_err(|reason| {
+                faulted(format!("{reason}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"))
+            })?;
+        }
+    }
+    crate::start::start(loaded, within)
+        .map(|started| started.generation)
+        .map_err(|(_, error)| faulted(error.to_string()))
+}

@@ -1,0 +1,89 @@
+//! Stop a service in order: nobody inside, state on disk, resources given back, library gone. And the snapshot that is
+//! taken while it runs.
+
+use std::sync::Arc;
+
+use super::{Outcome, Report, remains, retire};
+use crate::drain::drain;
+use crate::ffi::Plugin;
+use crate::kernel::generation::Generation;
+use crate::kernel::lease::Slot;
+use crate::kernel::service::{Failure, FailureKind, Task};
+use crate::kernel::shared::Shared;
+use crate::kernel::view::Phase;
+use crate::start::{callback, export};
+
+/// How a stop is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Stop {
+    /// Somebody asked for it: where state could not be kept, the service serves on.
+    Asked,
+    /// The host ends: go on whatever fails.
+    HostEnds,
+}
+
+/// Stops a service.
+pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, how: Stop) -> Report {
+    let name = Arc::clone(slot.name());
+    let within = shared.config.swap.callback;
+    let replaced = slot.take_down(Phase::Stopped, Some("it is being stopped".to_owned()));
+    let kept = match drain(replaced, shared.config.swap.drain) {
+        Ok(()) => keep_state(shared, &generation),
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(reason) = kept {
+        if how == Stop::Asked {
+            // What was published meanwhile is that nobody is there: nobody has a lease of it.
+            let _ = slot.publish(Arc::clone(&generation));
+            let reason = format!("failed to stop service `{name}`, it serves on: {reason}");
+            let failure = Failure { kind: FailureKind::Faulted, reason };
+            let outcome = Outcome::NotStopped { generation, failure };
+            return Report { name, task: Task::Stop, outcome, remains: None };
+        }
+        tracing::error!(plugin = %name, reason, "the newest state was not kept; the last snapshot holds");
+    }
+    if let Err(error) = callback(&generation, "stop", within, Plugin::stop) {
+        tracing::warn!(plugin = %name, generation = generation.number, %error, "the service did not stop well");
+    }
+    let side = generation.side();
+    let left = remains(retire(shared, generation));
+    shared.journal.note("stopped", Some(&name), Some(&side), "its state is kept");
+    Report { name, task: Task::Stop, outcome: Outcome::Stopped, remains: left }
+}
+
+/// Pauses the plugin and writes its state; resumes it when that fails.
+fn keep_state(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
+    if !generation.plugin.is_stateful() {
+        return Ok(());
+    }
+    let within = shared.config.swap.callback;
+    callback(generation, "pause", within, Plugin::pause).map_err(|e| e.to_string())?;
+    let saved = export(generation, within)
+        .map_err(|e| e.to_string())
+        .and_then(|state| shared.snapshots.save(generation, &state));
+    if let Err(reason) = saved {
+        if let Err(error) = callback(generation, "resume", within, Plugin::resume) {
+            tracing::warn!(plugin = %generation.name, %error, "the generation did not resume well");
+        }
+        return Err(reason);
+    }
+    Ok(())
+}
+
+/// Writes the state of a running service, if it changed.
+pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
+    let name = Arc::clone(&generation.name);
+    let written = export(&generation, shared.config.swap.callback)
+        .map_err(|e| e.to_string())
+        .and_then(|state| shared.snapshots.save(&generation, &state).map(|written| (written, state.len())));
+    let outcome = match written {
+        Ok((true, bytes)) => {
+            shared.journal.note("snapshot", Some(&name), Some(&generation.side()), format!("{bytes} bytes"));
+            Ok(())
+        }
+        Ok((false, _)) => Ok(()),
+        Err(reason) => Err(reason),
+    };
+    drop(generation);
+    Report { name, task: Task::Snapshot, outcome: Outcome::Snapshotted(outcome), remains: None }
+}

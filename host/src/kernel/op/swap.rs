@@ -1,0 +1,213 @@
+//! Swap a service: prepare the candidate, run the transaction, retire who lost, write the receipt.
+
+use std::sync::Arc;
+
+use super::{Outcome, Report, prepare, remains, retire};
+use crate::error::chain;
+use crate::kernel::clock;
+use crate::kernel::files::Candidate;
+use crate::kernel::generation::Generation;
+use crate::kernel::lease::{Replaced, Slot};
+use crate::kernel::receipt::Window;
+use crate::kernel::service::{Failure, FailureKind, Task};
+use crate::kernel::shared::Shared;
+use crate::kernel::view::{self, Receipt, Retired, Side};
+use crate::load::Loaded;
+use crate::start::callback;
+use crate::swap::{Capsule, Stages, Swap, give};
+use crate::unload::{Remains, Unloaded};
+
+/// Replaces the generation that serves.
+pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, candidate: Candidate) -> Report {
+    let name = Arc::clone(slot.name());
+    let number = old.number + 1;
+    let mut draft = Draft {
+        from: old.side(),
+        to: Side {
+            version: candidate.manifest.version.clone(),
+            generation: number,
+            digest: candidate.digest.as_str().to_owned(),
+        },
+        window: Window { old_before: old.tally.counts(), ..Window::default() },
+        stages: Stages::default(),
+        state_bytes: 0,
+    };
+    let prepared = prepare(shared, &name, number, &candidate, &mut draft.stages)
+        .map_err(|failure| (failure, None))
+        .and_then(|loaded| feed_from_disk(shared, &old, loaded));
+    let loaded = match prepared {
+        Ok(loaded) => loaded,
+        Err((failure, created)) => {
+            draft.window.old_after = old.tally.counts();
+            let unloaded = created.map_or(Unloaded::Gone, |created| retire(shared, created));
+            return rolled_back(shared, draft, candidate, Some(old), failure, unloaded);
+        }
+    };
+    shared.journal.note("loaded", Some(&name), Some(&draft.to), "mapped and created");
+
+    let swap = Swap {
+        slot,
+        old: &old,
+        snapshots: &shared.snapshots,
+        callback: shared.config.swap.callback,
+        drain: shared.config.swap.drain,
+    };
+    match crate::swap::swap(&swap, loaded, &mut draft.stages) {
+        Ok(committed) => {
+            draft.window.passage = committed.passage;
+            draft.window.drained = committed.undrained.is_none();
+            draft.window.old_after = old.tally.counts();
+            draft.window.new = committed.new.tally.counts();
+            draft.state_bytes = committed.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
+            if let Some(capsule) = committed.capsule {
+                write_down(shared, &name, &draft.to, &capsule);
+            }
+            let unloaded = match committed.undrained {
+                None => retire(shared, old),
+                Some(replaced) => retire_later(shared, replaced, old),
+            };
+            committed_report(shared, draft, candidate.version, committed.new, unloaded)
+        }
+        Err(given_up) => {
+            draft.window.passage = given_up.passage;
+            draft.window.old_after = old.tally.counts();
+            draft.state_bytes = given_up.state_bytes;
+            let unloaded = retire(shared, given_up.candidate);
+            let failure = Failure { kind: FailureKind::Faulted, reason: given_up.reason };
+            let old = match given_up.old_is_down {
+                None => Some(old),
+                Some(why) => {
+                    shared.journal.note("faulted", Some(&name), Some(&draft.from), why);
+                    retire(shared, old);
+                    None
+                }
+            };
+            rolled_back(shared, draft, candidate, old, failure, unloaded)
+        }
+    }
+}
+
+/// What a receipt is made of.
+struct Draft {
+    from: Side,
+    to: Side,
+    window: Window,
+    stages: Stages,
+    state_bytes: u64,
+}
+
+/// A version with state after one without: what an earlier version left on disk is its state.
+fn feed_from_disk(
+    shared: &Shared,
+    old: &Generation,
+    loaded: Loaded,
+) -> Result<Loaded, (Failure, Option<Arc<Generation>>)> {
+    let new = &loaded.generation;
+    if old.plugin.is_stateful() || !new.plugin.is_stateful() {
+        return Ok(loaded);
+    }
+    let fed = shared.snapshots.load(&new.name).map_err(|e| chain(&e)).and_then(|opened| match opened {
+        Some(opened) => give(new, opened.header.schema, &opened.plain, shared.config.swap.callback),
+        None => Ok(()),
+    });
+    match fed {
+        Ok(()) => Ok(loaded),
+        Err(reason) => Err((Failure { kind: FailureKind::Faulted, reason }, Some(loaded.generation))),
+    }
+}
+
+/// The durable snapshot, beside the swap: callers go on meanwhile, and the file before it is replaced in one step.
+fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
+    match shared.snapshots.save_capsule(name, capsule) {
+        Ok(()) => shared.journal.note("snapshot", Some(name), Some(side), format!("{} bytes", capsule.plain_len)),
+        Err(error) => {
+            tracing::error!(plugin = name, error, "the snapshot of a swap was not written; the next one will be tried");
+        }
+    }
+}
+
+/// Calls are still inside after the deadline: they end on the old code, and it is unloaded then.
+fn retire_later(shared: &Arc<Shared>, replaced: Replaced, old: Arc<Generation>) -> Unloaded {
+    let pinned = view::Pinned {
+        generation: old.number,
+        version: old.manifest().version.clone(),
+        reason: format!("calls inside it did not end within {} ms", shared.config.swap.drain.as_millis()),
+        bytes: old.staged.bytes,
+    };
+    let path = old.staged.path.clone();
+    let shared = Arc::clone(shared);
+    let waiting = std::thread::Builder::new().name(format!("retire-{}", old.name)).spawn(move || {
+        while !replaced.drain(shared.config.swap.drain) {}
+        drop(replaced);
+        let stopped = callback(&old, "stop", shared.config.swap.callback, crate::ffi::Plugin::stop);
+        if let Err(error) = stopped {
+            tracing::warn!(plugin = %old.name, generation = old.number, %error, "the old generation did not stop well");
+        }
+        retire(&shared, old)
+    });
+    if let Err(error) = waiting {
+        tracing::error!(%error, "failed to start a thread to retire a generation: it stays until the host ends");
+    }
+    Unloaded::Pinned(Remains { pinned, path })
+}
+
+fn committed_report(
+    shared: &Shared,
+    draft: Draft,
+    version: semver::Version,
+    generation: Arc<Generation>,
+    unloaded: Unloaded,
+) -> Report {
+    let name = Arc::clone(&generation.name);
+    let text = format!("{} → {}, {} bytes of state", draft.from.version, draft.to.version, draft.state_bytes);
+    shared.journal.note("swapped", Some(&name), Some(&draft.to), text);
+    let receipt = receipt(shared, &name, draft, view::Outcome::Committed, None, &unloaded);
+    let outcome = Outcome::Swapped { generation, version, receipt };
+    Report { name, task: Task::Swap, outcome, remains: remains(unloaded) }
+}
+
+fn rolled_back(
+    shared: &Shared,
+    draft: Draft,
+    candidate: Candidate,
+    old: Option<Arc<Generation>>,
+    failure: Failure,
+    unloaded: Unloaded,
+) -> Report {
+    let name: Arc<str> = candidate.manifest.name.as_str().into();
+    if failure.kind != FailureKind::Moved {
+        shared.journal.note("rolled_back", Some(&name), Some(&draft.to), failure.reason.clone());
+    }
+    let reason = Some(failure.reason.clone());
+    let receipt = receipt(shared, &name, draft, view::Outcome::RolledBack, reason, &unloaded);
+    let outcome = Outcome::RolledBack { candidate, old, receipt, failure };
+    Report { name, task: Task::Swap, outcome, remains: remains(unloaded) }
+}
+
+fn receipt(
+    shared: &Shared,
+    name: &str,
+    draft: Draft,
+    outcome: view::Outcome,
+    reason: Option<String>,
+    unloaded: &Unloaded,
+) -> Box<Receipt> {
+    let retired_reason = unloaded.reason();
+    let receipt = Receipt {
+        outcome,
+        reason,
+        unix_ms: clock::unix_ms(),
+        from: draft.from,
+        to: draft.to,
+        requests: draft.window.requests(),
+        pause_us: draft.window.passage.pause,
+        stages_us: draft.stages.into_micros(),
+        state_bytes: draft.state_bytes,
+        retired: if retired_reason.is_none() { Retired::Unloaded } else { Retired::Pinned },
+        retired_reason,
+    };
+    if let Err(error) = shared.history.add(name, &receipt) {
+        tracing::error!(plugin = name, %error, "failed to write the receipt into the history");
+    }
+    Box::new(receipt)
+}

@@ -1,0 +1,211 @@
+//! A service as the kernel's loop knows it.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use hotbay_plugin_api::manifest::Manifest;
+
+use super::clock;
+use super::files::Candidate;
+use super::generation::Generation;
+use super::lease::Slot;
+use super::tally::{Counts, Tally};
+use super::view::{Phase, Receipt, Row, Side};
+use crate::unload::Remains;
+use crate::verify::Digest;
+
+/// One name and everything that belongs to it.
+#[derive(Debug)]
+pub(crate) struct Service {
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) phase: Phase,
+    pub(crate) reason: Option<String>,
+    pub(crate) since_unix_ms: u64,
+    /// The generation that serves, also while an operation works with it.
+    pub(crate) serving: Option<Serving>,
+    /// The generation itself; with the operation while there is one.
+    pub(crate) generation: Option<Arc<Generation>>,
+    pub(crate) busy: Option<Busy>,
+    /// Counts operations that ended.
+    pub(crate) ended: u64,
+    /// How the last one ended, for whoever waits.
+    pub(crate) last: Option<Ended>,
+    /// Swaps that were committed in this run.
+    pub(crate) committed: u64,
+    /// Digests that were tried and failed: not tried again until they change, or somebody asks.
+    pub(crate) failed: BTreeMap<Digest, Failure>,
+    pub(crate) remains: Vec<Remains>,
+    pub(crate) last_swap: Option<Receipt>,
+    /// Calls of generations that are gone.
+    pub(crate) past: Counts,
+    pub(crate) snapshot_due: Instant,
+    /// Swap at the next occasion, also when nothing changed.
+    pub(crate) reload: bool,
+    /// Begin the next start with empty state.
+    pub(crate) fresh: bool,
+}
+
+/// Who serves, for those who only look.
+#[derive(Debug, Clone)]
+pub(crate) struct Serving {
+    pub(crate) side: Side,
+    pub(crate) manifest: Manifest,
+    pub(crate) version: semver::Version,
+    pub(crate) digest: Digest,
+    pub(crate) source: PathBuf,
+    pub(crate) tally: Arc<Tally>,
+    pub(crate) stateful: bool,
+}
+
+/// What an operation is at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Task {
+    Start,
+    Swap,
+    Stop,
+    Snapshot,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Busy {
+    pub(crate) task: Task,
+    pub(crate) since: Instant,
+}
+
+/// Why a digest does not serve.
+#[derive(Debug, Clone)]
+pub(crate) struct Failure {
+    pub(crate) kind: FailureKind,
+    pub(crate) reason: String,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum FailureKind {
+    /// Refused before anything of it ran in the host.
+    Refused,
+    /// It could not be created, fed or started.
+    Faulted,
+    /// The state on disk cannot be read.
+    Quarantined,
+    /// The file changed while it was worked on: no fault at all.
+    Moved,
+}
+
+/// How an operation ended.
+#[derive(Debug, Clone)]
+pub(crate) enum Ended {
+    Done,
+    Swapped(Box<Receipt>),
+    RolledBack(Failure),
+    Failed(Failure),
+}
+
+impl Service {
+    pub(crate) fn new(slot: Arc<Slot>) -> Self {
+        Self {
+            slot,
+            phase: Phase::Starting,
+            reason: None,
+            since_unix_ms: clock::unix_ms(),
+            serving: None,
+            generation: None,
+            busy: None,
+            ended: 0,
+            last: None,
+            committed: 0,
+            failed: BTreeMap::new(),
+            remains: Vec::new(),
+            last_swap: None,
+            past: Counts::default(),
+            snapshot_due: Instant::now(),
+            reload: false,
+            fresh: false,
+        }
+    }
+
+    /// Enters a phase; true when it is another than before, or for another reason.
+    pub(crate) fn enter(&mut self, phase: Phase, reason: Option<String>) -> bool {
+        if self.phase != phase {
+            self.since_unix_ms = clock::unix_ms();
+        } else if self.reason == reason {
+            return false;
+        }
+        self.phase = phase;
+        self.reason = reason;
+        true
+    }
+
+    /// Whether its state is written from time to time now.
+    pub(crate) fn is_due_for_snapshots(&self) -> bool {
+        self.busy.is_none() && self.serving.as_ref().is_some_and(|serving| serving.stateful)
+    }
+
+    /// Whether an operation is on its way that changes who serves.
+    pub(crate) fn is_changing(&self) -> bool {
+        self.busy.is_some_and(|busy| busy.task != Task::Snapshot)
+    }
+
+    /// The number of the generation that serves, or would serve next without a swap.
+    pub(crate) fn number(&self) -> u64 {
+        self.committed + 1
+    }
+
+    pub(crate) fn serve(&mut self, generation: Arc<Generation>, version: semver::Version) {
+        self.serving = Some(Serving {
+            side: generation.side(),
+            manifest: generation.manifest().clone(),
+            version,
+            digest: generation.digest().clone(),
+            source: generation.staged.source.clone(),
+            tally: Arc::clone(&generation.tally),
+            stateful: generation.plugin.is_stateful(),
+        });
+        self.generation = Some(generation);
+    }
+
+    /// Nobody serves any more: what was counted is kept.
+    pub(crate) fn retire_counts(&mut self) {
+        if let Some(serving) = self.serving.take() {
+            let counts = serving.tally.counts();
+            self.past.answered += counts.answered;
+            self.past.failed += counts.failed;
+        }
+    }
+
+    /// Calls and errors of this run.
+    pub(crate) fn counts(&self) -> (u64, u64) {
+        let now = self.serving.as_ref().map(|serving| serving.tally.counts()).unwrap_or_default();
+        (self.past.answered + now.answered, self.past.failed + now.failed)
+    }
+
+    /// The candidate that should serve: the highest version that did not fail; of equal ones the one that serves, else
+    /// the one at the path that serves, else the first path.
+    pub(crate) fn best<'a>(&self, candidates: &[&'a Candidate]) -> Option<&'a Candidate> {
+        let serving = self.serving.as_ref();
+        candidates.iter().filter(|candidate| !self.failed.contains_key(&candidate.digest)).copied().max_by_key(
+            |candidate| {
+                let same_digest = serving.is_some_and(|serving| serving.digest == candidate.digest);
+                let same_path = serving.is_some_and(|serving| serving.source == candidate.path);
+                (&candidate.version, same_digest, same_path, std::cmp::Reverse(&candidate.path))
+            },
+        )
+    }
+
+    /// The service's line in the list. `target` is what would serve if it could.
+    pub(crate) fn row(&self, name: &str, target: Option<&Candidate>) -> Row {
+        let serving = self.serving.as_ref();
+        Row {
+            name: name.to_owned(),
+            version: serving
+                .map(|serving| serving.side.version.clone())
+                .or_else(|| target.map(|target| target.manifest.version.clone())),
+            generation: serving.map(|serving| serving.side.generation),
+            phase: self.phase,
+            digest: serving.map(|s| &s.digest).or(target.map(|t| &t.digest)).map(|d| d.as_str().to_owned()),
+            source: serving.map(|s| s.source.clone()).or_else(|| target.map(|t| t.path.clone())),
+            reason: self.reason.clone(),
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! What the kernel's loop, its operations and its callers share.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use super::history::History;
+use super::journal::Journal;
+use super::lane::Lane;
+use super::registry::Registry;
+use super::snapshots::Snapshots;
+use crate::Config;
+use crate::probe::Verdicts;
+use crate::stage::Stage;
+
+/// One per host.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) config: Config,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) stage: Stage,
+    pub(crate) verdicts: Verdicts,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) journal: Journal,
+    pub(crate) history: History,
+    pub(crate) loads: AtomicU64,
+    // By load: whose lanes may hold thread-locals of a generation that unloads.
+    lanes: Mutex<BTreeMap<u64, Weak<Lane>>>,
+}
+
+impl Shared {
+    pub(crate) fn new(config: Config, stage: Stage, snapshots: Snapshots, history: History) -> Self {
+        Self {
+            config,
+            registry: Arc::default(),
+            stage,
+            verdicts: Verdicts::default(),
+            snapshots,
+            journal: Journal::default(),
+            history,
+            loads: AtomicU64::new(0),
+            lanes: Mutex::default(),
+        }
+    }
+
+    /// A number that no other load has.
+    pub(crate) fn next_load(&self) -> u64 {
+        self.loads.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    pub(crate) fn add_lane(&self, load: u64, lane: &Arc<Lane>) {
+        let mut lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.retain(|_, lane| lane.strong_count() > 0);
+        lanes.insert(load, Arc::downgrade(lane));
+    }
+
+    /// The lanes of all generations but one.
+    pub(crate) fn other_lanes(&self, load: u64) -> Vec<Arc<Lane>> {
+        let lanes = self.lanes.lock().unwrap_or_else(PoisonError::into_inner);
+        lanes.iter().filter(|(other, _)| **other != load).filter_map(|(_, lane)| lane.upgrade()).collect()
+    }
+}

@@ -1,0 +1,220 @@
+//! What the outside sees of the kernel: plain data, and the JSON contracts of the command line.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use hotbay_plugin_api::manifest::Manifest;
+use serde::{Deserialize, Serialize};
+
+/// Where a service, or a file that was not taken, is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Phase {
+    /// It is being started, or waits for what it requires.
+    Starting,
+    /// It answers.
+    Running,
+    /// It answers, or makes callers wait, while a new generation takes over.
+    Swapping,
+    /// It was stopped on purpose.
+    Stopped,
+    /// The file is no plugin that can be loaded.
+    Rejected,
+    /// The file holds a service that another file provides in a higher version.
+    Shadowed,
+    /// It could not be started.
+    Faulted,
+    /// Its state cannot be read, so it is not started with empty state in silence.
+    Quarantined,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(match self {
+            Phase::Starting => "starting",
+            Phase::Running => "running",
+            Phase::Swapping => "swapping",
+            Phase::Stopped => "stopped",
+            Phase::Rejected => "rejected",
+            Phase::Shadowed => "shadowed",
+            Phase::Faulted => "faulted",
+            Phase::Quarantined => "quarantined",
+        })
+    }
+}
+
+/// A line of `hotbay list`: a service, or a file that was not taken. What is not known is `null`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Row {
+    /// The service; of a file that was not taken, the manifest's name, else the file's stem.
+    pub name: String,
+    /// The plugin's version.
+    pub version: Option<String>,
+    /// 1 at the first load of the service in this run of the host, +1 per committed swap.
+    pub generation: Option<u64>,
+    /// Where it is in its life.
+    pub phase: Phase,
+    /// BLAKE3 of the file's bytes, hex.
+    pub digest: Option<String>,
+    /// The file.
+    pub source: Option<PathBuf>,
+    /// Why it is in this phase, where that is not plain.
+    pub reason: Option<String>,
+}
+
+/// One service on one screen: `hotbay status NAME`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Status {
+    /// As in the list.
+    #[serde(flatten)]
+    pub row: Row,
+    /// What the plugin says of itself.
+    pub manifest: Option<Manifest>,
+    /// When it came into this phase, milliseconds since 1970.
+    pub since_unix_ms: u64,
+    /// Calls answered by the generations of this run.
+    pub calls: u64,
+    /// Of these, with an error.
+    pub errors: u64,
+    /// The newest durable snapshot; `null` without state.
+    pub snapshot: Option<Snapshot>,
+    /// Old generations whose code is still mapped, and why.
+    pub pinned: Vec<Pinned>,
+    /// The newest receipt.
+    pub last_swap: Option<Receipt>,
+    /// Other files that hold this service.
+    pub candidates: Vec<Row>,
+    /// What happened to it, newest last: the last 20 events.
+    pub events: Vec<Event>,
+}
+
+/// A snapshot of a service's state on disk.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// Counts the snapshots of the service.
+    pub sequence: u64,
+    /// Schema version of the state.
+    pub schema: u32,
+    /// Size of the state before sealing, bytes.
+    pub bytes: u64,
+    /// When it was sealed, milliseconds since 1970.
+    pub created_unix_ms: u64,
+}
+
+/// An old generation whose library could not be unmapped.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Pinned {
+    /// Its generation.
+    pub generation: u64,
+    /// Its version.
+    pub version: String,
+    /// What holds it.
+    pub reason: String,
+    /// Size of its file, bytes.
+    pub bytes: u64,
+}
+
+/// How a swap ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// The new generation serves.
+    Committed,
+    /// The old generation serves on.
+    RolledBack,
+}
+
+/// What became of a generation's library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Retired {
+    /// The mapping is gone: this was looked at.
+    Unloaded,
+    /// The mapping is still there.
+    Pinned,
+}
+
+/// One side of a swap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Side {
+    /// The plugin's version.
+    pub version: String,
+    /// The generation; of a candidate that was rolled back, the number that it would have had.
+    pub generation: u64,
+    /// BLAKE3 of the file's bytes, hex.
+    pub digest: String,
+}
+
+/// What became of the requests of a swap's window: from the start of prepare to the end of the old one's drain.
+/// Disjoint: accepted = old + waited + new + lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Requests {
+    /// Answered by the old generation without waiting.
+    pub old: u64,
+    /// Waited at the gate, then were answered.
+    pub waited: u64,
+    /// Answered by the new generation without waiting.
+    pub new: u64,
+    /// Accepted and never answered.
+    pub lost: u64,
+    /// Answered more than once.
+    pub duplicated: u64,
+}
+
+/// How long requests waited at the gate, microseconds. All zero when none did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Pause {
+    /// Half of those that waited, waited no longer.
+    pub p50: u64,
+    /// 99 of 100 waited no longer.
+    pub p99: u64,
+    /// The longest.
+    pub max: u64,
+}
+
+/// The receipt of one swap.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Receipt {
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Why it was rolled back.
+    pub reason: Option<String>,
+    /// When it ended, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// The generation that served before.
+    pub from: Side,
+    /// The candidate.
+    pub to: Side,
+    /// What became of the requests meanwhile.
+    pub requests: Requests,
+    /// How long requests waited.
+    pub pause_us: Pause,
+    /// How long each stage took, microseconds.
+    pub stages_us: BTreeMap<String, u64>,
+    /// Size of the state that was carried, bytes.
+    pub state_bytes: u64,
+    /// What became of the library that does not serve any more.
+    pub retired: Retired,
+    /// What holds it, when it is pinned.
+    pub retired_reason: Option<String>,
+}
+
+/// Something that happened: a line of `hotbay events`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// Counts the events of this run of the host.
+    pub sequence: u64,
+    /// When, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// A stage of a plugin's life: `discovered verified probed loaded started swapped drained unloaded pinned stopped
+    /// shadowed rejected faulted quarantined rolled_back removed snapshot`.
+    pub kind: String,
+    /// The service, where it is known.
+    pub service: Option<String>,
+    /// The plugin's version, where it is known.
+    pub version: Option<String>,
+    /// The generation, where there is one.
+    pub generation: Option<u64>,
+    /// One line for people.
+    pub text: String,
+}

@@ -1,0 +1,67 @@
+//! Load: map the probed copy into the host, check its layout, and create the plugin on its own lane.
+
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use crate::ffi::{CreateError, HostSide, Plugin, Services};
+use crate::kernel::generation::Generation;
+use crate::kernel::lane::{Lane, LaneError};
+use crate::probe::Probed;
+
+/// A created plugin that is not started.
+#[derive(Debug)]
+pub(crate) struct Loaded {
+    pub(crate) generation: Arc<Generation>,
+}
+
+/// What a load is given.
+#[derive(Debug)]
+pub(crate) struct Place<'a> {
+    pub(crate) name: &'a Arc<str>,
+    pub(crate) number: u64,
+    pub(crate) load: u64,
+    pub(crate) config: Option<&'a serde_json::Value>,
+    pub(crate) deadline: Duration,
+}
+
+/// Why a probed plugin was not loaded.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum LoadFailed {
+    /// The library or the plugin refuses.
+    #[error(transparent)]
+    Create(#[from] CreateError),
+    /// Its constructor hangs.
+    #[error("failed to create the plugin within {} ms: its constructor hangs; the thread that it holds is lost", .0.as_millis())]
+    Hangs(Duration),
+    /// No thread can be had.
+    #[error("failed to start a lane: {0}")]
+    Lane(std::io::Error),
+}
+
+/// Maps and creates. On its own lane, never on a caller's thread.
+pub(crate) fn load(
+    probed: Probed,
+    place: &Place<'_>,
+    services: Weak<dyn Services>,
+) -> Result<Loaded, LoadFailed> {
+    let Probed { staged } = probed;
+    let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number)).map_err(LoadFailed::Lane)?;
+    let host = HostSide::new(place.name, place.number, place.config, services);
+    let path = staged.path.clone();
+    match lane.run(place.deadline, move || Plugin::create(&path, host)) {
+        Ok(Ok(plugin)) => {
+            let (name, tally) = (Arc::clone(place.name), Arc::default());
+            let (number, load) = (place.number, place.load);
+            let called_inline = AtomicBool::new(false);
+            let generation = Generation { name, number, load, tally, called_inline, lane, plugin, staged };
+            Ok(Loaded { generation: Arc::new(generation) })
+        }
+        Ok(Err(refused)) => {
+            lane.close(place.deadline);
+            Err(refused.into())
+        }
+        Err(LaneError::TimedOut | LaneError::Full | LaneError::Closed) => Err(LoadFailed::Hangs(place.deadline)),
+    }
+}

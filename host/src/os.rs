@@ -1,0 +1,145 @@
+//! What each system does its own way.
+
+#![allow(unsafe_code, reason = "the one module of this crate that calls the system's own functions")]
+
+use std::io;
+use std::path::Path;
+use std::process::{Child, Command};
+
+/// Whether a library that was opened from `path` is mapped into this process.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let maps = std::fs::read("/proc/self/maps")?;
+    let wanted = path.as_os_str().as_bytes();
+    Ok(maps.split(|byte| *byte == b'\n').any(|line| {
+        line.ends_with(wanted) || line.strip_suffix(b" (deleted)").is_some_and(|line| line.ends_with(wanted))
+    }))
+}
+
+/// Whether a library that was opened from `path` is mapped into this process: dyld's list of images.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    unsafe extern "C" {
+        safe fn _dyld_image_count() -> u32;
+        safe fn _dyld_get_image_name(index: u32) -> *const std::ffi::c_char;
+    }
+    Ok((0.._dyld_image_count()).map(_dyld_get_image_name).filter(|name| !name.is_null()).any(|name| {
+        // SAFETY: O1: dyld answers null or a C string that lives while the image is loaded; images are unloaded by
+        // the kernel's unload only, which runs one at a time per service and is what asks here.
+        unsafe { std::ffi::CStr::from_ptr(name) }.to_bytes() == path.as_os_str().as_bytes()
+    }))
+}
+
+/// Elsewhere nobody can be asked: say so, and the generation is filed as pinned.
+#[cfg(all(unix, not(any(target_os = "linux", target_os = "android", target_vendor = "apple"))))]
+pub(crate) fn is_mapped(_: &Path) -> io::Result<bool> {
+    Err(io::Error::from(io::ErrorKind::Unsupported))
+}
+
+/// Whether a library that was opened from `path` is mapped into this process.
+#[cfg(windows)]
+pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
+    use std::os::windows::ffi::OsStrExt;
+    let wide: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
+    // SAFETY: O2: `wide` ends with a zero and lives over the call, which only looks.
+    let module = unsafe { windows_sys::Win32::System::LibraryLoader::GetModuleHandleW(wide.as_ptr()) };
+    Ok(!module.is_null())
+}
+
+/// Makes the child the head of its own process group, so that what it starts can be ended with it.
+pub(crate) fn own_group(command: &mut Command) {
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(command, 0);
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
+}
+
+#[cfg(windows)]
+const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
+
+/// Ends the child, and on Unix what it started.
+pub(crate) fn kill_group(child: &mut Child) {
+    #[cfg(unix)]
+    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+    }
+    // Windows: a job object would take its children too; the child itself goes here.
+    let _ = child.kill();
+}
+
+/// How a process ended, in words: its signal or crash code, else its exit code.
+pub(crate) fn describe(status: std::process::ExitStatus) -> String {
+    #[cfg(unix)]
+    if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
+        let name = match signal {
+            4 => "SIGILL",
+            6 => "SIGABRT",
+            7 => "SIGBUS",
+            8 => "SIGFPE",
+            9 => "SIGKILL",
+            10 => "SIGBUS",
+            11 => "SIGSEGV",
+            _ => return format!("it was ended by signal {signal}"),
+        };
+        return format!("it was ended by signal {signal} ({name})");
+    }
+    match status.code() {
+        #[cfg(windows)]
+        Some(code) if code < 0 => format!("it crashed with code {:#010x}", code as u32),
+        Some(code) => format!("it ended the process with exit code {code}"),
+        None => "it ended".to_owned(),
+    }
+}
+
+/// Settings for a new file that only its owner can read.
+pub(crate) fn private_file() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    // Windows: the file inherits the home folder's access list.
+    options
+}
+
+/// Makes a folder, and its parents, that only its owner can enter. One that exists is left as it is.
+pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    // Windows: the folder inherits its parent's access list.
+    builder.create(path)
+}
+
+/// Settings to open a file for reading that never wait, also where the path turned into a FIFO.
+pub(crate) fn patient_reader() -> std::fs::OpenOptions {
+    let mut options = std::fs::OpenOptions::new();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblocking());
+    // Windows: no path of a folder is a FIFO, and sharing is the default.
+    options
+}
+
+#[cfg(unix)]
+fn nonblocking() -> i32 {
+    i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default()
+}
+
+/// What tells one file from another without reading it: device, inode and change time where there are such.
+pub(crate) fn identity(metadata: &std::fs::Metadata) -> [u64; 4] {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        [metadata.dev(), metadata.ino(), metadata.ctime().cast_unsigned(), metadata.ctime_nsec().cast_unsigned()]
+    }
+    #[cfg(windows)]
+    {
+        use std::os::windows::fs::MetadataExt;
+        [metadata.creation_time(), metadata.last_write_time(), 0, 0]
+    }
+}

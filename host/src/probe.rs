@@ -1,0 +1,155 @@
+//! Probe: a throw-away process maps the library before the host does.
+//!
+//! dlopen of a damaged file does not fail, it kills; so do constructors that crash, hang or exit. The probe is this very
+//! program, started again with a marker as its first argument: [`entry`] recognises it.
+
+mod child;
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+pub use child::entry;
+pub(crate) use child::is_entered;
+
+use crate::config::{self, ProbeMode};
+use crate::os;
+use crate::stage::Staged;
+use crate::verify::Digest;
+
+/// The probe's marker, its first argument; the second is a nonce, which its verdict repeats.
+const MARKER: &str = "--hotbay-probe-of-a-plugin";
+
+/// A staged copy that was mapped, created and dropped once, elsewhere.
+#[derive(Debug)]
+pub(crate) struct Probed {
+    pub(crate) staged: Staged,
+}
+
+/// What the probe found wrong. Everything here is the plugin's fault but the last two.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum ProbeError {
+    /// The plugin was refused in order.
+    #[error("{0}")]
+    Refused(String),
+    /// The process ended in the middle.
+    #[error("failed to probe it: while {stage}, {how}; the host is untouched, the file is not tried again until it changes")]
+    Died { stage: String, how: String },
+    /// The process did not end.
+    #[error("failed to probe it within {} ms: it hangs while {stage}; the host is untouched, the file is not tried again until it changes", deadline.as_millis())]
+    Hung { stage: String, deadline: Duration },
+    /// The probe could not be started.
+    #[error("failed to start the probe `{}`: {text}", program.display())]
+    Start { program: PathBuf, text: String },
+    /// The program is no probe.
+    #[error("failed to probe it: `{}` is no probe; call `hotbay::probe::entry()` first thing in its `main`", program.display())]
+    NoProbe { program: PathBuf },
+}
+
+/// Verdicts of this run, by digest and configuration.
+#[derive(Debug, Default)]
+pub(crate) struct Verdicts(Mutex<BTreeMap<(Digest, String), Result<(), ProbeError>>>);
+
+/// Probes a staged copy, as `[probe] mode` says.
+pub(crate) fn probe(
+    staged: Staged,
+    plugin_config: Option<&serde_json::Value>,
+    settings: &config::Probe,
+    verdicts: &Verdicts,
+) -> Result<Probed, ProbeError> {
+    let plugin_config = plugin_config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
+    let key = (staged.digest.clone(), plugin_config);
+    let known = || verdicts.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+    let verdict = match settings.mode {
+        ProbeMode::Off => Ok(()),
+        ProbeMode::Always => run(&staged.path, &key.1, settings),
+        ProbeMode::Cached => known().unwrap_or_else(|| {
+            let verdict = run(&staged.path, &key.1, settings);
+            // A probe that could not run says nothing of the file.
+            if !matches!(verdict, Err(ProbeError::Start { .. } | ProbeError::NoProbe { .. })) {
+                verdicts.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), verdict.clone());
+            }
+            verdict
+        }),
+    };
+    verdict.map(|()| Probed { staged })
+}
+
+fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(), ProbeError> {
+    let program = settings.program.clone().unwrap_or_else(this_program);
+    let nonce = nonce();
+    let failed = |e: std::io::Error| ProbeError::Start { program: program.clone(), text: e.to_string() };
+    let mut command = Command::new(&program);
+    command.arg(MARKER).arg(&nonce).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    // The library must load as it is: what this variable asks for costs a mapping per panic.
+    command.env_remove("RUST_BACKTRACE");
+    os::own_group(&mut command);
+    let mut child = command.spawn().map_err(failed)?;
+
+    let request = child::Request { path: path.to_owned(), config: plugin_config.to_owned() };
+    let request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
+    // A plugin may end the process before it has read; its verdict tells, not this error.
+    drop(child.stdin.take().map(|mut stdin| stdin.write_all(&request)));
+    let output = child.stdout.take().map(|mut stdout| {
+        std::thread::spawn(move || {
+            let mut text = Vec::new();
+            // A plugin that prints without end must not fill the host's memory.
+            let _ = stdout.by_ref().take(1 << 20).read_to_end(&mut text);
+            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
+            text
+        })
+    });
+
+    let status = wait(&mut child, settings.deadline);
+    // Also after an orderly end: what the plugin started must not outlive its probe, nor hold the pipe open.
+    os::kill_group(&mut child);
+    let ended = match status {
+        Some(status) => Some(status),
+        None => child.wait().ok().and(None),
+    };
+    let text = output.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    let said = child::Said::parse(&text, &nonce);
+    match (said.verdict, ended) {
+        (Some(Ok(())), Some(status)) if status.success() => Ok(()),
+        (Some(Err(reason)), Some(_)) => Err(ProbeError::Refused(reason)),
+        (_, None) => Err(ProbeError::Hung { stage: said.stage, deadline: settings.deadline }),
+        (None, Some(_)) if !said.began => Err(ProbeError::NoProbe { program }),
+        (_, Some(status)) => Err(ProbeError::Died { stage: said.stage, how: os::describe(status) }),
+    }
+}
+
+/// Waits for the child. Looking in growing steps costs less than the child's start, and needs no handler of signals,
+/// which belong to the embedding program.
+fn wait(child: &mut std::process::Child, deadline: Duration) -> Option<std::process::ExitStatus> {
+    let begun = Instant::now();
+    let mut step = Duration::from_micros(200);
+    loop {
+        match child.try_wait() {
+            Ok(Some(status)) => return Some(status),
+            Ok(None) if begun.elapsed() < deadline => std::thread::park_timeout(step),
+            Ok(None) | Err(_) => return None,
+        }
+        step = (step * 2).min(Duration::from_millis(5));
+    }
+}
+
+/// This program, also after its file was replaced by an upgrade.
+fn this_program() -> PathBuf {
+    if cfg!(target_os = "linux") {
+        return "/proc/self/exe".into();
+    }
+    // Windows and macOS: the path that the system remembers.
+    std::env::current_exe().unwrap_or_else(|_| "hotbay".into())
+}
+
+/// Tells the verdict from what a plugin prints by mistake; it need not be secret.
+fn nonce() -> String {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    format!("{:x}-{:x}-{:x}", std::process::id(), now.as_nanos(), COUNT.fetch_add(1, Ordering::Relaxed))
+}

@@ -1,0 +1,210 @@
+//! Supervise: the kernel's one loop. It compares what the folder holds and what was asked for with what runs, and
+//! starts the operations that bring the two together. It never loads, calls or waits for a plugin itself.
+
+mod commands;
+mod decide;
+mod reports;
+mod views;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::{Arc, mpsc};
+use std::time::{Duration, Instant};
+
+use crate::kernel::files::Files;
+use crate::kernel::held::Held;
+use crate::kernel::op::{self, Report};
+use crate::kernel::plan;
+use crate::kernel::service::Service;
+use crate::kernel::shared::Shared;
+use crate::kernel::wish::Wish;
+use crate::watch::Watch;
+
+pub(crate) use commands::Reply;
+
+/// What wakes the loop.
+pub(crate) enum Message {
+    /// Something in the folder moved; these paths were moved to.
+    Look(BTreeSet<PathBuf>),
+    /// Somebody asks or commands.
+    Ask(Box<dyn FnOnce(&mut Kernel) + Send>),
+    /// An operation ended.
+    Done(Box<Report>),
+    /// The host ends.
+    End(mpsc::Sender<()>),
+}
+
+/// Everything that only the loop touches.
+#[derive(Debug)]
+pub(crate) struct Kernel {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) files: Files,
+    pub(crate) held: Held,
+    pub(crate) services: BTreeMap<String, Service>,
+    pub(crate) wishes: Vec<Wish>,
+    watch: Watch,
+    inbox: mpsc::Receiver<Message>,
+    sender: mpsc::Sender<Message>,
+    moved: BTreeSet<PathBuf>,
+    // When to look at the folder next, whatever is heard.
+    look_at: Instant,
+    rescan_at: Instant,
+    // When to decide again: something waits for time to pass.
+    decide_at: Option<Instant>,
+    folder_is_lost: bool,
+}
+
+impl Kernel {
+    pub(crate) fn new(shared: Arc<Shared>, held: Held, inbox: mpsc::Receiver<Message>, sender: mpsc::Sender<Message>) -> Self {
+        let folder = shared.config.plugins.clone();
+        let tell = sender.clone();
+        let watch = Watch::new(&folder, shared.config.watch.mode, move |moved| {
+            // The loop is gone when the host ends.
+            let _ = tell.send(Message::Look(moved));
+        });
+        let files = Files::new(folder, &shared.config.watch);
+        let now = Instant::now();
+        Self {
+            shared,
+            files,
+            held,
+            services: BTreeMap::new(),
+            wishes: Vec::new(),
+            watch,
+            inbox,
+            sender,
+            moved: BTreeSet::new(),
+            look_at: now,
+            rescan_at: now,
+            decide_at: None,
+            folder_is_lost: false,
+        }
+    }
+
+    /// Runs until the host ends.
+    pub(crate) fn run(mut self) {
+        loop {
+            self.look();
+            self.decide();
+            self.answer_wishes();
+            if let Some(ended) = self.wait() {
+                self.end();
+                let _ = ended.send(());
+                return;
+            }
+        }
+    }
+
+    /// Waits for the next message or moment, and takes in all messages that are there.
+    fn wait(&mut self) -> Option<mpsc::Sender<()>> {
+        let snapshots = self.services.values().filter(|s| s.is_due_for_snapshots()).map(|s| s.snapshot_due);
+        let next = snapshots.chain(self.decide_at).chain([self.look_at]).min().unwrap_or(self.look_at);
+        let mut message = match self.inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            Ok(message) => Some(message),
+            // The loop holds a sender itself, so it cannot be disconnected.
+            Err(_) => None,
+        };
+        while let Some(taken) = message {
+            match taken {
+                Message::Look(moved) => {
+                    self.moved.extend(moved);
+                    self.look_at = Instant::now();
+                }
+                Message::Ask(ask) => ask(self),
+                Message::Done(report) => self.take_in(*report),
+                Message::End(ended) => return Some(ended),
+            }
+            message = self.inbox.try_recv().ok();
+        }
+        None
+    }
+
+    /// Looks at the folder when it is time.
+    fn look(&mut self) {
+        let now = Instant::now();
+        if now < self.look_at {
+            return;
+        }
+        if now >= self.rescan_at {
+            self.rescan_at = now + self.shared.config.watch.rescan;
+            self.watch.rearm();
+            self.forget_remains();
+        }
+        self.look_at = self.rescan_at;
+        let moved = std::mem::take(&mut self.moved);
+        let look = match self.files.look(&moved) {
+            Ok(look) => look,
+            Err(error) => {
+                // A folder that cannot be read is no folder without files: everything stays as it is.
+                if !std::mem::replace(&mut self.folder_is_lost, true) {
+                    let folder = self.files.folder().display();
+                    tracing::error!(%error, "failed to read the plugins folder `{folder}`; what runs stays");
+                }
+                return;
+            }
+        };
+        self.folder_is_lost = false;
+        if let Some(again) = look.again {
+            self.look_at = self.look_at.min(again);
+        }
+        let journal = &self.shared.journal;
+        for candidate in look.verified {
+            let text = format!("version {} in {}", candidate.manifest.version, candidate.path.display());
+            journal.note("verified", Some(&candidate.manifest.name), None, text);
+        }
+        for (path, refused) in look.refused {
+            let name = refused.manifest.as_ref().map(|manifest| manifest.name.as_str());
+            journal.note("rejected", name, None, format!("{}: {}", path.display(), refused.reason));
+        }
+        for path in look.gone {
+            journal.note("removed", None, None, path.display().to_string());
+        }
+    }
+
+    /// Libraries that were pinned may have gone since.
+    fn forget_remains(&mut self) {
+        for (name, service) in &mut self.services {
+            service.remains.retain(|remains| {
+                let mapped = !matches!(crate::os::is_mapped(&remains.path), Ok(false));
+                if !mapped {
+                    let text = format!("generation {} is gone since", remains.pinned.generation);
+                    self.shared.journal.note("unloaded", Some(name), None, text);
+                }
+                mapped
+            });
+        }
+    }
+
+    /// Runs `body` on a thread and takes its report in when it comes.
+    fn spawn(&self, name: &str, body: impl FnOnce(&Arc<Shared>) -> Report + Send + 'static) -> std::io::Result<()> {
+        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        std::thread::Builder::new().name(format!("op-{name}")).spawn(move || {
+            let report = body(&shared);
+            let _ = sender.send(Message::Done(Box::new(report)));
+        })?;
+        Ok(())
+    }
+
+    /// Stops everything: who requires before what is required, state on disk, libraries gone.
+    fn end(&mut self) {
+        // Operations have deadlines of their own; this bounds their sum.
+        let patience = Instant::now() + 10 * self.shared.config.swap.callback + Duration::from_secs(10);
+        while self.services.values().any(|service| service.busy.is_some()) {
+            match self.inbox.recv_timeout(patience.saturating_duration_since(Instant::now())) {
+                Ok(Message::Done(report)) => self.take_in(*report),
+                // Whoever asks now is told, by the end of the channel, that the host ends.
+                Ok(_) => {}
+                Err(_) => break,
+            }
+        }
+        let mut order = plan::start_order(&self.graph());
+        order.reverse();
+        for name in order {
+            let Some(service) = self.services.get_mut(&name) else { continue };
+            let Some(generation) = service.generation.take() else { continue };
+            let report = op::stop(&self.shared, &service.slot, generation, op::Stop::HostEnds);
+            self.take_in(report);
+        }
+        self.shared.journal.close();
+    }
+}

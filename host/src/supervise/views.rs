@@ -1,0 +1,109 @@
+//! What the outside sees.
+
+use super::Kernel;
+use crate::ControlError;
+use crate::kernel::files::Candidate;
+use crate::kernel::service::{FailureKind, Service};
+use crate::kernel::view::{Phase, Row, Status};
+
+/// Events that a status shows.
+const EVENTS: usize = 20;
+
+impl Kernel {
+    /// A row per service and per file that was not taken, by name.
+    pub(crate) fn rows(&self) -> Vec<Row> {
+        let mut rows: Vec<Row> = self.services.keys().filter_map(|name| self.row(name)).collect();
+        for (name, service) in &self.services {
+            rows.extend(self.other_rows(name, service));
+        }
+        rows.extend(self.files.rows());
+        rows.sort_by(|a, b| (&a.name, a.generation.is_none()).cmp(&(&b.name, b.generation.is_none())));
+        rows
+    }
+
+    pub(crate) fn row(&self, name: &str) -> Option<Row> {
+        self.services.get(name).map(|service| service.row(name, self.target(name)))
+    }
+
+    /// Files that hold the service and do not serve.
+    fn other_rows(&self, name: &str, service: &Service) -> Vec<Row> {
+        // One of them is told by the service's own row.
+        let main = match &service.serving {
+            Some(serving) => Some((&serving.source, &serving.digest)),
+            None => self.target(name).map(|target| (&target.path, &target.digest)),
+        };
+        let row = |candidate: &Candidate| {
+            let (phase, reason) = match service.failed.get(&candidate.digest) {
+                Some(failure) if failure.kind == FailureKind::Quarantined => (Phase::Quarantined, failure.reason.clone()),
+                Some(failure) => (Phase::Rejected, failure.reason.clone()),
+                None => (Phase::Shadowed, shadowed_by(service)),
+            };
+            Row {
+                name: name.to_owned(),
+                version: Some(candidate.manifest.version.clone()),
+                generation: None,
+                phase,
+                digest: Some(candidate.digest.as_str().to_owned()),
+                source: Some(candidate.path.clone()),
+                reason: Some(reason),
+            }
+        };
+        if service.busy.is_some() && service.serving.is_some() {
+            // A swap is on its way to one of them: they are told apart when it has ended.
+            return Vec::new();
+        }
+        self.candidates_of(name).into_iter().filter(|other| Some((&other.path, &other.digest)) != main).map(row).collect()
+    }
+
+    pub(crate) fn status(&self, name: &str) -> Result<Status, ControlError> {
+        let events = self.shared.journal.of(name, EVENTS);
+        let Some(service) = self.services.get(name) else {
+            let row = self.files.rows().find(|row| row.name == name).ok_or_else(|| self.not_found(name))?;
+            return Ok(Status {
+                row,
+                manifest: None,
+                since_unix_ms: crate::kernel::clock::unix_ms(),
+                calls: 0,
+                errors: 0,
+                snapshot: None,
+                pinned: Vec::new(),
+                last_swap: None,
+                candidates: Vec::new(),
+                events,
+            });
+        };
+        let (calls, errors) = service.counts();
+        let serving = service.serving.as_ref().map(|serving| serving.manifest.clone());
+        Ok(Status {
+            row: service.row(name, self.target(name)),
+            manifest: serving.or_else(|| self.target(name).map(|target| target.manifest.clone())),
+            since_unix_ms: service.since_unix_ms,
+            calls,
+            errors,
+            snapshot: self.shared.snapshots.shown(name),
+            pinned: service.remains.iter().map(|remains| remains.pinned.clone()).collect(),
+            last_swap: service.last_swap.clone(),
+            candidates: self.other_rows(name, service),
+            events,
+        })
+    }
+
+    /// The error for a name that nothing has, with those that there are.
+    pub(crate) fn not_found(&self, name: &str) -> ControlError {
+        let mut known: Vec<String> = self.services.keys().cloned().chain(self.files.rows().map(|row| row.name)).collect();
+        known.sort();
+        known.dedup();
+        ControlError::NotFound { name: name.to_owned(), known }
+    }
+}
+
+fn shadowed_by(service: &Service) -> String {
+    match &service.serving {
+        Some(serving) => format!(
+            "shadowed by version {} in {}; it takes over when that file goes",
+            serving.side.version,
+            serving.source.display()
+        ),
+        None => "another file holds the service in a higher version, or the same".to_owned(),
+    }
+}

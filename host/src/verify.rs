@@ -1,0 +1,171 @@
+//! Verify: read the bytes once, parse them whole, and read the manifest, without running an instruction of them.
+
+mod library_file;
+
+use std::io::Read as _;
+use std::path::PathBuf;
+
+use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
+
+use crate::discover::{Discovered, Fingerprint};
+
+/// No plugin is larger. The cap keeps a sparse file of terabytes from filling the memory.
+const MAX_BYTES: u64 = 1 << 30;
+
+/// A file whose bytes are a plugin's, as far as can be told without running them.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) path: PathBuf,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) digest: Digest,
+    pub(crate) manifest: Manifest,
+    pub(crate) version: semver::Version,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// BLAKE3 of a file's bytes, hex.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Digest(std::sync::Arc<str>);
+
+impl Digest {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self(blake3::hash(bytes).to_hex().as_str().into())
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Enough of it for people and file names.
+    pub(crate) fn short(&self) -> &str {
+        &self.0[..16]
+    }
+}
+
+/// A file that is refused, with what could be read of it.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    pub(crate) digest: Option<Digest>,
+    pub(crate) bytes: Option<u64>,
+    pub(crate) manifest: Option<Box<Manifest>>,
+    pub(crate) error: VerifyError,
+}
+
+impl Refused {
+    /// Whether a writer that is still at it could explain the refusal.
+    pub(crate) fn may_be_unfinished(&self) -> bool {
+        matches!(self.error, VerifyError::Moving | VerifyError::Empty | VerifyError::Broken(_))
+    }
+}
+
+/// Why a file is no plugin that this host can load.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub(crate) enum VerifyError {
+    /// Reading failed.
+    #[error("failed to read it: {0}")]
+    Read(#[from] std::io::Error),
+    /// It changed while it was read.
+    #[error("failed to read it: it is still being written")]
+    Moving,
+    /// It has no bytes.
+    #[error("failed to read it as a library: it is empty; copy it again")]
+    Empty,
+    /// It is too large.
+    #[error("failed to read it: it has {0} bytes, the limit is {MAX_BYTES}")]
+    TooLarge(u64),
+    /// It is of no known format.
+    #[error("failed to read it as a library: it is no ELF, PE or Mach-O file")]
+    NoLibrary,
+    /// It is cut off or damaged.
+    #[error("failed to read it as a library: it is incomplete or damaged ({0}); copy it again")]
+    Broken(String),
+    /// It is of another system or processor.
+    #[error("failed to load it on this machine: it is built for {found}, this host is {ours}; build it for this target")]
+    OtherTarget { found: String, ours: String },
+    /// It is an executable or object file.
+    #[error("failed to load it: it is {0}, not a shared library; set `crate-type = [\"cdylib\"]`")]
+    NotShared(&'static str),
+    /// It exports no manifest or header.
+    #[error("failed to find a plugin in it: it is a library without `{0}`; export one with `export_plugin!`")]
+    NoPlugin(&'static str),
+    /// The manifest cannot be read.
+    #[error("failed to read its manifest: {0}; rebuild it with this host's hotbay-plugin-api")]
+    Manifest(String),
+    /// The contract is another.
+    #[error(
+        "failed to agree on the contract: it was built for {0}, this host speaks {CONTRACT_MAJOR}.{CONTRACT_MINOR}; rebuild it with this host's hotbay-plugin-api"
+    )]
+    Contract(String),
+    /// The service's name is not allowed.
+    #[error("failed to register the service: its name `{0}` is not allowed; names match [a-z0-9_-]{{1,64}} and are no device names of Windows")]
+    Name(String),
+    /// The version is not semver.
+    #[error("failed to read its version `{0}`: {1}; versions are semver, such as 1.2.3")]
+    Version(String, semver::Error),
+    /// A panic of the plugin would end the host.
+    #[error("failed to accept it: it is built with panic = \"abort\", its panics would end the host; build it with panic = \"unwind\"")]
+    Aborts,
+}
+
+/// Reads and checks a discovered file.
+pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
+    let Discovered { path, fingerprint, mut file } = discovered;
+    let refuse = |error| Refused { digest: None, bytes: None, manifest: None, error };
+    let bytes = read_still(&mut file, fingerprint).map_err(refuse)?;
+    let (digest, len) = (Digest::of(&bytes), bytes.len() as u64);
+    let refuse = |manifest: Option<Manifest>, error| Refused {
+        digest: Some(digest.clone()),
+        bytes: Some(len),
+        manifest: manifest.map(Box::new),
+        error,
+    };
+    let json = library_file::manifest(&bytes).map_err(|error| refuse(None, error))?;
+    let manifest: Manifest =
+        serde_json::from_slice(json).map_err(|e| refuse(None, VerifyError::Manifest(e.to_string())))?;
+    match check(&manifest) {
+        Ok(version) => Ok(Verified { path, fingerprint, digest, manifest, version, bytes }),
+        Err(error) => Err(refuse(Some(manifest), error)),
+    }
+}
+
+/// What the file is, for `hotbay check`: also where it is refused.
+pub(crate) fn format_of(bytes: &[u8]) -> Option<&'static str> {
+    library_file::format(bytes)
+}
+
+fn read_still(file: &mut std::fs::File, fingerprint: Fingerprint) -> Result<Vec<u8>, VerifyError> {
+    let len = file.metadata()?.len();
+    if len > MAX_BYTES {
+        return Err(VerifyError::TooLarge(len));
+    }
+    if len == 0 {
+        return Err(VerifyError::Empty);
+    }
+    let mut bytes = Vec::new();
+    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    // What was read is one content only if nothing moved meanwhile.
+    let after = Fingerprint::of(&file.metadata()?);
+    if after != fingerprint || bytes.len() as u64 != len {
+        return Err(VerifyError::Moving);
+    }
+    Ok(bytes)
+}
+
+fn check(manifest: &Manifest) -> Result<semver::Version, VerifyError> {
+    // The contract first: under another major the other fields may mean something else.
+    let major = manifest.contract.split('.').next().and_then(|major| major.parse::<u32>().ok());
+    if major != Some(CONTRACT_MAJOR) {
+        return Err(VerifyError::Contract(manifest.contract.clone()));
+    }
+    for name in std::iter::once(&manifest.name).chain(&manifest.requires) {
+        if !is_valid_name(name) {
+            return Err(VerifyError::Name(name.clone()));
+        }
+    }
+    if manifest.panic == "abort" {
+        return Err(VerifyError::Aborts);
+    }
+    semver::Version::parse(&manifest.version).map_err(|e| VerifyError::Version(manifest.version.clone(), e))
+}

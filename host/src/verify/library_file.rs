@@ -1,0 +1,127 @@
+//! A shared library as bytes: format, target, wholeness, and the manifest's bytes.
+
+use hotbay_plugin_api::abi::{HEADER_SYMBOL, MANIFEST_SYMBOL};
+use hotbay_plugin_api::manifest::MAGIC;
+use object::read::{ExportTarget, NameOrOrdinal};
+use object::{Architecture, BinaryFormat, FileKind, Object, ObjectKind, ObjectSection, ObjectSegment};
+
+use super::VerifyError;
+
+/// The format's name, where it is one that some system loads.
+pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
+    match FileKind::parse(bytes).ok()? {
+        FileKind::Elf32 | FileKind::Elf64 => Some("elf"),
+        FileKind::Pe32 | FileKind::Pe64 => Some("pe"),
+        FileKind::MachO32 | FileKind::MachO64 | FileKind::MachOFat32 | FileKind::MachOFat64 => Some("mach-o"),
+        _ => None,
+    }
+}
+
+/// The JSON of the manifest, after everything that can be checked without it.
+pub(super) fn manifest(bytes: &[u8]) -> Result<&[u8], VerifyError> {
+    if format(bytes).is_none() {
+        // A file cut inside its first bytes is no library yet, and may become one.
+        return Err(if is_start_of_library(bytes) { broken("cut off in its header") } else { VerifyError::NoLibrary });
+    }
+    let file = object::File::parse(bytes).map_err(broken)?;
+    require_this_machine(&file)?;
+    require_shared(&file)?;
+    require_whole(&file, bytes.len() as u64)?;
+    exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
+    let address = exported(&file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
+    embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))
+}
+
+fn is_start_of_library(bytes: &[u8]) -> bool {
+    let magics: [&[u8]; 4] = [b"\x7fELF", b"MZ", &[0xcf, 0xfa, 0xed, 0xfe], &[0xca, 0xfe, 0xba, 0xbe]];
+    magics.iter().any(|magic| bytes.starts_with(magic) || magic.starts_with(bytes))
+}
+
+fn require_this_machine(file: &object::File<'_>) -> Result<(), VerifyError> {
+    let ours = (BinaryFormat::native_object(), native_architecture());
+    let found = (file.format(), file.architecture());
+    let native = |(format, architecture)| {
+        // COFF is what Windows calls its object files, PE its libraries.
+        let format = if format == BinaryFormat::Pe { BinaryFormat::Coff } else { format };
+        (format, architecture)
+    };
+    if native(found) == native(ours) && file.is_64() == cfg!(target_pointer_width = "64") {
+        return Ok(());
+    }
+    let words = |(format, architecture): (BinaryFormat, Architecture)| format!("{architecture:?} {format:?}");
+    Err(VerifyError::OtherTarget { found: words(found), ours: words(ours) })
+}
+
+fn native_architecture() -> Architecture {
+    match std::env::consts::ARCH {
+        "x86_64" => Architecture::X86_64,
+        "x86" => Architecture::I386,
+        "aarch64" => Architecture::Aarch64,
+        "arm" => Architecture::Arm,
+        "riscv64" => Architecture::Riscv64,
+        "powerpc64" => Architecture::PowerPc64,
+        "s390x" => Architecture::S390x,
+        "loongarch64" => Architecture::LoongArch64,
+        _ => Architecture::Unknown,
+    }
+}
+
+fn require_shared(file: &object::File<'_>) -> Result<(), VerifyError> {
+    match file.kind() {
+        ObjectKind::Dynamic => Ok(()),
+        ObjectKind::Executable => Err(VerifyError::NotShared("an executable")),
+        ObjectKind::Relocatable => Err(VerifyError::NotShared("an object file")),
+        ObjectKind::Core => Err(VerifyError::NotShared("a core dump")),
+        _ => Err(VerifyError::NotShared("of an unknown kind")),
+    }
+}
+
+/// Everything that the headers promise lies within the file: a loader would map what is missing, and crash on it.
+fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
+    let within = |(start, size): (u64, u64)| start.checked_add(size).is_some_and(|end| end <= len);
+    if !file.segments().map(|segment| segment.file_range()).all(within) {
+        return Err(broken("a segment ends behind the file"));
+    }
+    let mut sections = 0usize;
+    for section in file.sections() {
+        sections += 1;
+        if !section.file_range().is_none_or(within) {
+            return Err(broken("a section ends behind the file"));
+        }
+        section.name().map_err(broken)?;
+    }
+    // Linkers write the table of sections last: a file that was allocated before it was written ends in zeros.
+    if sections == 0 { Err(broken("its sections are missing")) } else { Ok(()) }
+}
+
+/// The address of an exported symbol.
+fn exported(file: &object::File<'_>, name: &str) -> Result<Option<u64>, VerifyError> {
+    // Mach-O puts an underscore before each name.
+    let same = |found: &[u8]| found == name.as_bytes() || found.strip_prefix(b"_") == Some(name.as_bytes());
+    for export in file.exports().map_err(broken)? {
+        let export = export.map_err(broken)?;
+        if let (NameOrOrdinal::Name(found), ExportTarget::Address { address }) = (export.name(), export.target())
+            && same(found)
+        {
+            return Ok(Some(address));
+        }
+    }
+    Ok(None)
+}
+
+fn embedded_json<'a>(file: &object::File<'a>, address: u64) -> Result<&'a [u8], &'static str> {
+    let at = |address, size| {
+        file.sections().find_map(|section| section.data_range(address, size).ok().flatten()).ok_or("it is not in the file")
+    };
+    let head = at(address, 20)?;
+    let (magic, len) = head.split_at(MAGIC.len());
+    if magic != MAGIC {
+        return Err("its magic is another");
+    }
+    let len = u32::from_le_bytes(len.try_into().map_err(|_| "it is cut off")?);
+    at(address + 20, u64::from(len))
+}
+
+fn broken(what: impl std::fmt::Display) -> VerifyError {
+    VerifyError::Broken(what.to_string())
+}

@@ -1,0 +1,94 @@
+//! Watch: hears that something in the plugins folder moved, and tells the kernel to look.
+//!
+//! Events only wake: they are lost, doubled and late, and on network mounts they do not come at all. What they add to a
+//! look is one thing that the folder does not show: that a file was moved there, so that it is whole at once.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use notify::event::{ModifyKind, RenameMode};
+use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, RecursiveMode, Watcher};
+
+use crate::config::WatchMode;
+use crate::discover::is_library_name;
+use crate::os;
+
+/// How often the folder is read in `poll` mode between two rescans.
+const POLL: Duration = Duration::from_millis(250);
+
+/// A watch on one folder. Ends when it is dropped.
+pub(crate) struct Watch {
+    folder: PathBuf,
+    identity: Option<[u64; 4]>,
+    mode: WatchMode,
+    tell: Tell,
+    watcher: Option<Box<dyn Watcher + Send>>,
+}
+
+type Tell = std::sync::Arc<dyn Fn(BTreeSet<PathBuf>) + Send + Sync>;
+
+impl Watch {
+    /// Watches `folder`; `tell` is called with the paths that something was moved to.
+    pub(crate) fn new(
+        folder: &Path,
+        mode: WatchMode,
+        tell: impl Fn(BTreeSet<PathBuf>) + Send + Sync + 'static,
+    ) -> Self {
+        let mut watch =
+            Self { folder: folder.to_owned(), identity: None, mode, tell: std::sync::Arc::new(tell), watcher: None };
+        watch.rearm();
+        watch
+    }
+
+    /// Watches anew when the folder is another than the one that was watched, or when that failed before. Called with
+    /// each rescan: a watch stays on a folder that was moved away.
+    pub(crate) fn rearm(&mut self) {
+        let identity = folder_identity(&self.folder);
+        if self.watcher.is_some() && identity == self.identity {
+            return;
+        }
+        self.watcher = None;
+        self.identity = identity;
+        match self.arm() {
+            Ok(watcher) => self.watcher = Some(watcher),
+            Err(error) => {
+                tracing::warn!(%error, "the plugins folder cannot be watched; it is read again every `watch.rescan_ms`");
+            }
+        }
+    }
+
+    fn arm(&self) -> notify::Result<Box<dyn Watcher + Send>> {
+        let tell = std::sync::Arc::clone(&self.tell);
+        let handler = move |event: notify::Result<Event>| tell(moved_to(event));
+        let mut watcher: Box<dyn Watcher + Send> = match self.mode {
+            WatchMode::Native => Box::new(RecommendedWatcher::new(handler, Config::default())?),
+            WatchMode::Poll => Box::new(PollWatcher::new(handler, Config::default().with_poll_interval(POLL))?),
+        };
+        watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        Ok(watcher)
+    }
+}
+
+impl std::fmt::Debug for Watch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Watch").field("folder", &self.folder).field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// Libraries that a rename event names as its target. An error, such as an overflow of the queue, still wakes.
+fn moved_to(event: notify::Result<Event>) -> BTreeSet<PathBuf> {
+    let Ok(event) = event else { return BTreeSet::new() };
+    let target = match event.kind {
+        EventKind::Modify(ModifyKind::Name(RenameMode::To)) => event.paths.into_iter().next(),
+        EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => event.paths.into_iter().nth(1),
+        _ => None,
+    };
+    target.into_iter().filter(|path| is_library_name(path)).collect()
+}
+
+fn folder_identity(folder: &Path) -> Option<[u64; 4]> {
+    let [device, inode, ..] = os::identity(&std::fs::metadata(folder).ok()?);
+    // A folder's change time moves with each file: only what names the folder itself is compared.
+    Some([device, if cfg!(unix) { inode } else { 0 }, 0, 0])
+}
