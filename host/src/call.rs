@@ -52,7 +52,9 @@ pub(crate) fn request(
     let service = || slot.name().to_string();
     match done {
         Ok(answer) => answer,
-        Err(LaneError::TimedOut) => Err(CallError::TimedOut { service: service(), deadline, doing: "has not answered" }),
+        Err(LaneError::TimedOut) => {
+            Err(CallError::TimedOut { service: service(), deadline, doing: "has not answered" })
+        }
         Err(LaneError::Full) => Err(CallError::Refused {
             service: service(),
             text: "too many requests wait for it; try again later".to_owned(),
@@ -84,9 +86,11 @@ fn failure(generation: &Generation, method: &str, status: Status, text: &[u8]) -
     let text = String::from_utf8_lossy(text).into_owned();
     match status {
         Status::PANICKED => CallError::Panicked { service, text },
-        Status::NO_SUCH_METHOD => {
-            CallError::NoSuchMethod { service, method: method.to_owned(), known: generation.manifest().methods.clone() }
-        }
+        Status::NO_SUCH_METHOD => CallError::NoSuchMethod {
+            service,
+            method: method.to_owned(),
+            known: generation.manifest().methods.clone(),
+        },
         _ => CallError::Failed { service, text },
     }
 }

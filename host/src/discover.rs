@@ -39,7 +39,9 @@ impl Fingerprint {
 #[non_exhaustive]
 pub(crate) enum DiscoverError {
     /// A link whose target does not exist.
-    #[error("failed to follow the link: what it points to does not exist; remove it, or point it to a library")]
+    #[error(
+        "failed to follow the link: what it points to does not exist; remove it, or point it to a library"
+    )]
     DeadLink,
     /// A folder, FIFO, socket or device.
     #[error("failed to read it as a plugin: it is {what}, not a file; remove it from the plugins folder")]
@@ -72,7 +74,9 @@ pub(crate) fn is_library_name(path: &Path) -> bool {
 pub(crate) fn discover(path: &Path) -> Result<Discovered, DiscoverError> {
     // Looked at before it is opened: opening a FIFO or a device can wait, or do something.
     let metadata = match std::fs::metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => return Err(DiscoverError::DeadLink),
+        Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
+            return Err(DiscoverError::DeadLink);
+        }
         other => other?,
     };
     require_file(&metadata)?;

@@ -43,7 +43,9 @@ pub enum HostError {
     #[error("failed to load the key that seals state")]
     Key(#[from] hotbay_state::KeyError),
     /// The key is to come from the environment and is not there.
-    #[error("failed to load the key that seals state: the environment has no variable `{name}`; set it, or change `state.key_env`")]
+    #[error(
+        "failed to load the key that seals state: the environment has no variable `{name}`; set it, or change `state.key_env`"
+    )]
     NoKey {
         /// The variable.
         name: String,
@@ -125,7 +127,9 @@ pub enum CallError {
         doing: &'static str,
     },
     /// The chain of calls is too long.
-    #[error("failed to call service `{service}`: the chain of calls is longer than {limit}; services call each other in a circle")]
+    #[error(
+        "failed to call service `{service}`: the chain of calls is longer than {limit}; services call each other in a circle"
+    )]
     TooManyHops {
         /// The service.
         service: String,

@@ -75,7 +75,9 @@ impl Host {
         let name = "hotbay-kernel".to_owned();
         let thread = std::thread::Builder::new().name(name.clone()).spawn(move || kernel.run());
         let thread = thread.map_err(|source| HostError::Thread { name, source })?;
-        Ok(Host { inner: Arc::new(Inner { shared, kernel: sender, thread: Mutex::new(Some(thread)), _lock: lock }) })
+        Ok(Host {
+            inner: Arc::new(Inner { shared, kernel: sender, thread: Mutex::new(Some(thread)), _lock: lock }),
+        })
     }
 
     /// The settings, with absolute folders.
@@ -129,7 +131,13 @@ impl Host {
     ///
     /// # Errors
     /// No such service or method, or the plugin's error or panic. `reply` is then as it was.
-    pub fn call(&self, service: &str, method: &str, request: &[u8], reply: &mut Vec<u8>) -> Result<(), CallError> {
+    pub fn call(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        reply: &mut Vec<u8>,
+    ) -> Result<(), CallError> {
         let mut lent = Lent::new(reply);
         self.inner.shared.registry.call(service, method, request, lent.raw())
     }
@@ -153,7 +161,8 @@ impl Host {
     /// # Errors
     /// The file is refused (nothing changed), the swap was rolled back, or `deadline` passed.
     pub fn add(&self, file: &Path, deadline: Duration) -> Result<Changed, ControlError> {
-        let refused = |reason: String| ControlError::Refused { reason: format!("{}: {reason}", file.display()) };
+        let refused =
+            |reason: String| ControlError::Refused { reason: format!("{}: {reason}", file.display()) };
         if !file.exists() {
             let reason = format!("failed to find the file `{}`", file.display());
             return Err(ControlError::NoFile { reason });
@@ -161,7 +170,10 @@ impl Host {
         let discovered = discover(file).map_err(|e| refused(e.to_string()))?;
         let verified = verify(discovered).map_err(|e| refused(e.error.to_string()))?;
         let Some(name) = file.file_name().filter(|_| crate::discover::is_library_name(file)) else {
-            return Err(refused(format!("failed to add it: its name does not end in {}", std::env::consts::DLL_SUFFIX)));
+            return Err(refused(format!(
+                "failed to add it: its name does not end in {}",
+                std::env::consts::DLL_SUFFIX
+            )));
         };
         let folder = &self.config().plugins;
         let path = folder.join(name);
@@ -195,7 +207,12 @@ impl Host {
     ///
     /// # Errors
     /// There is no such service, it cannot be started, or `deadline` passed.
-    pub fn start_service(&self, name: &str, fresh: bool, deadline: Duration) -> Result<Changed, ControlError> {
+    pub fn start_service(
+        &self,
+        name: &str,
+        fresh: bool,
+        deadline: Duration,
+    ) -> Result<Changed, ControlError> {
         let wish = name.to_owned();
         self.command(name, deadline, move |kernel, reply| kernel.start(wish, fresh, reply))
     }

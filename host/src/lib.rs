@@ -65,6 +65,9 @@ pub mod error;
 mod ffi;
 mod os;
 
+#[cfg(test)]
+mod linked;
+
 pub use config::Config;
 pub use error::{Blame, CallError, ControlError, HostError};
 pub use host::{Changed, Host};

@@ -62,6 +62,8 @@ pub(crate) fn load(
             lane.close(place.deadline);
             Err(refused.into())
         }
-        Err(LaneError::TimedOut | LaneError::Full | LaneError::Closed) => Err(LoadFailed::Hangs(place.deadline)),
+        Err(LaneError::TimedOut | LaneError::Full | LaneError::Closed) => {
+            Err(LoadFailed::Hangs(place.deadline))
+        }
     }
 }

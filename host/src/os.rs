@@ -135,7 +135,12 @@ pub(crate) fn identity(metadata: &std::fs::Metadata) -> [u64; 4] {
     #[cfg(unix)]
     {
         use std::os::unix::fs::MetadataExt;
-        [metadata.dev(), metadata.ino(), metadata.ctime().cast_unsigned(), metadata.ctime_nsec().cast_unsigned()]
+        [
+            metadata.dev(),
+            metadata.ino(),
+            metadata.ctime().cast_unsigned(),
+            metadata.ctime_nsec().cast_unsigned(),
+        ]
     }
     #[cfg(windows)]
     {

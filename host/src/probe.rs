@@ -37,7 +37,9 @@ pub(crate) enum ProbeError {
     #[error("{0}")]
     Refused(String),
     /// The process ended in the middle.
-    #[error("failed to probe it: while {stage}, {how}; the host is untouched, the file is not tried again until it changes")]
+    #[error(
+        "failed to probe it: while {stage}, {how}; the host is untouched, the file is not tried again until it changes"
+    )]
     Died { stage: String, how: String },
     /// The process did not end.
     #[error("failed to probe it within {} ms: it hangs while {stage}; the host is untouched, the file is not tried again until it changes", deadline.as_millis())]
@@ -71,7 +73,11 @@ pub(crate) fn probe(
             let verdict = run(&staged.path, &key.1, settings);
             // A probe that could not run says nothing of the file.
             if !matches!(verdict, Err(ProbeError::Start { .. } | ProbeError::NoProbe { .. })) {
-                verdicts.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key.clone(), verdict.clone());
+                verdicts
+                    .0
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .insert(key.clone(), verdict.clone());
             }
             verdict
         }),

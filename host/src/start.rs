@@ -104,7 +104,9 @@ fn words(callback: &'static str, (status, text): (Status, String)) -> CallbackEr
 fn lane_error(callback: &'static str, deadline: Duration, error: &LaneError) -> CallbackError {
     match error {
         LaneError::TimedOut => CallbackError::Hangs { callback, deadline },
-        LaneError::Full => CallbackError::Failed { callback, text: "too many requests wait in its lane".to_owned() },
+        LaneError::Full => {
+            CallbackError::Failed { callback, text: "too many requests wait in its lane".to_owned() }
+        }
         LaneError::Closed => CallbackError::Failed { callback, text: "its lane is gone".to_owned() },
     }
 }

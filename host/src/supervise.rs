@@ -55,7 +55,12 @@ pub(crate) struct Kernel {
 }
 
 impl Kernel {
-    pub(crate) fn new(shared: Arc<Shared>, held: Held, inbox: mpsc::Receiver<Message>, sender: mpsc::Sender<Message>) -> Self {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        held: Held,
+        inbox: mpsc::Receiver<Message>,
+        sender: mpsc::Sender<Message>,
+    ) -> Self {
         let folder = shared.config.plugins.clone();
         let tell = sender.clone();
         let watch = Watch::new(&folder, shared.config.watch.mode, move |moved| {
@@ -99,11 +104,8 @@ impl Kernel {
     fn wait(&mut self) -> Option<mpsc::Sender<()>> {
         let snapshots = self.services.values().filter(|s| s.is_due_for_snapshots()).map(|s| s.snapshot_due);
         let next = snapshots.chain(self.decide_at).chain([self.look_at]).min().unwrap_or(self.look_at);
-        let mut message = match self.inbox.recv_timeout(next.saturating_duration_since(Instant::now())) {
-            Ok(message) => Some(message),
-            // The loop holds a sender itself, so it cannot be disconnected.
-            Err(_) => None,
-        };
+        // The loop holds a sender itself, so this ends with a message or with the time.
+        let mut message = self.inbox.recv_timeout(next.saturating_duration_since(Instant::now())).ok();
         while let Some(taken) = message {
             match taken {
                 Message::Look(moved) => {
@@ -176,7 +178,11 @@ impl Kernel {
     }
 
     /// Runs `body` on a thread and takes its report in when it comes.
-    fn spawn(&self, name: &str, body: impl FnOnce(&Arc<Shared>) -> Report + Send + 'static) -> std::io::Result<()> {
+    fn spawn(
+        &self,
+        name: &str,
+        body: impl FnOnce(&Arc<Shared>) -> Report + Send + 'static,
+    ) -> std::io::Result<()> {
         let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
         std::thread::Builder::new().name(format!("op-{name}")).spawn(move || {
             let report = body(&shared);

@@ -113,7 +113,13 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
                 Some(why) => swap.slot.take_down(crate::kernel::view::Phase::Faulted, Some(why.clone())),
             };
             gate.open();
-            Err(GivenUp { reason, candidate: candidate_kept, passage: gate.passage(), state_bytes, old_is_down })
+            Err(GivenUp {
+                reason,
+                candidate: candidate_kept,
+                passage: gate.passage(),
+                state_bytes,
+                old_is_down,
+            })
         }
     }
 }
@@ -160,10 +166,15 @@ fn behind_the_gate(
 }
 
 /// Export, seal, open, import. The error brings the size of the state, as far as that is known.
-fn carry_over(swap: &Swap<'_>, candidate: &Loaded, stages: &mut Stages) -> Result<(Capsule, u64), (u64, String)> {
+fn carry_over(
+    swap: &Swap<'_>,
+    candidate: &Loaded,
+    stages: &mut Stages,
+) -> Result<(Capsule, u64), (u64, String)> {
     let state = stages.time("export", || export(swap.old, swap.callback)).map_err(|e| (0, e.to_string()))?;
     let bytes = state.len() as u64;
-    let capsule = stages.time("seal", || Capsule::seal(swap.snapshots, swap.old, &state)).map_err(|e| (bytes, e))?;
+    let capsule =
+        stages.time("seal", || Capsule::seal(swap.snapshots, swap.old, &state)).map_err(|e| (bytes, e))?;
     drop(state);
     stages
         .time("import", || capsule.carry_into(swap.snapshots, &candidate.generation, swap.callback))
@@ -182,3 +193,6 @@ fn restart(old: &Arc<Generation>, deadline: Duration) -> Option<String> {
     let error: CallbackError = callback(old, "start", deadline, Plugin::start).err()?;
     Some(format!("the swap failed, and the old generation could not be started again: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

@@ -82,7 +82,9 @@ pub(crate) enum VerifyError {
     #[error("failed to read it as a library: it is incomplete or damaged ({0}); copy it again")]
     Broken(String),
     /// It is of another system or processor.
-    #[error("failed to load it on this machine: it is built for {found}, this host is {ours}; build it for this target")]
+    #[error(
+        "failed to load it on this machine: it is built for {found}, this host is {ours}; build it for this target"
+    )]
     OtherTarget { found: String, ours: String },
     /// It is an executable or object file.
     #[error("failed to load it: it is {0}, not a shared library; set `crate-type = [\"cdylib\"]`")]
@@ -99,13 +101,17 @@ pub(crate) enum VerifyError {
     )]
     Contract(String),
     /// The service's name is not allowed.
-    #[error("failed to register the service: its name `{0}` is not allowed; names match [a-z0-9_-]{{1,64}} and are no device names of Windows")]
+    #[error(
+        "failed to register the service: its name `{0}` is not allowed; names match [a-z0-9_-]{{1,64}} and are no device names of Windows"
+    )]
     Name(String),
     /// The version is not semver.
     #[error("failed to read its version `{0}`: {1}; versions are semver, such as 1.2.3")]
     Version(String, semver::Error),
     /// A panic of the plugin would end the host.
-    #[error("failed to accept it: it is built with panic = \"abort\", its panics would end the host; build it with panic = \"unwind\"")]
+    #[error(
+        "failed to accept it: it is built with panic = \"abort\", its panics would end the host; build it with panic = \"unwind\""
+    )]
     Aborts,
 }
 

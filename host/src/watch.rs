@@ -35,8 +35,13 @@ impl Watch {
         mode: WatchMode,
         tell: impl Fn(BTreeSet<PathBuf>) + Send + Sync + 'static,
     ) -> Self {
-        let mut watch =
-            Self { folder: folder.to_owned(), identity: None, mode, tell: std::sync::Arc::new(tell), watcher: None };
+        let mut watch = Self {
+            folder: folder.to_owned(),
+            identity: None,
+            mode,
+            tell: std::sync::Arc::new(tell),
+            watcher: None,
+        };
         watch.rearm();
         watch
     }
@@ -63,7 +68,9 @@ impl Watch {
         let handler = move |event: notify::Result<Event>| tell(moved_to(event));
         let mut watcher: Box<dyn Watcher + Send> = match self.mode {
             WatchMode::Native => Box::new(RecommendedWatcher::new(handler, Config::default())?),
-            WatchMode::Poll => Box::new(PollWatcher::new(handler, Config::default().with_poll_interval(POLL))?),
+            WatchMode::Poll => {
+                Box::new(PollWatcher::new(handler, Config::default().with_poll_interval(POLL))?)
+            }
         };
         watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
         Ok(watcher)
@@ -72,7 +79,10 @@ impl Watch {
 
 impl std::fmt::Debug for Watch {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Watch").field("folder", &self.folder).field("mode", &self.mode).finish_non_exhaustive()
+        f.debug_struct("Watch")
+            .field("folder", &self.folder)
+            .field("mode", &self.mode)
+            .finish_non_exhaustive()
     }
 }
 

@@ -1,16 +1,17 @@
-//! `hotbay check FILE`
+//! `hotbay check FILE`, with the settings of `hotbay.toml` in the working directory.
 
 use std::path::Path;
 
 use super::change::existing;
 use super::output::{Output, one_line, or_dash};
+use crate::Config;
 use crate::check::{self, Report};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 
 pub(super) fn check(file: &Path, out: &Output) -> anyhow::Result<()> {
     existing(file)?;
-    let report = check::check(file);
+    let report = check::check(file, &Config::load(None)?);
     if out.is_json() {
         out.json(&report)?;
     } else {

@@ -75,7 +75,7 @@ impl From<&CallError> for Exit {
 impl From<&ControlError> for Exit {
     fn from(error: &ControlError) -> Self {
         match error {
-            ControlError::NotFound { .. } => Exit::NotFound,
+            ControlError::NotFound { .. } | ControlError::NoFile { .. } => Exit::NotFound,
             ControlError::Refused { .. } | ControlError::Stopping => Exit::Refused,
             ControlError::RolledBack { .. } => Exit::RolledBack,
             ControlError::Failed { .. } => Exit::Failed,

@@ -39,12 +39,18 @@ impl HostSide {
         services: Weak<dyn Services>,
     ) -> Box<Self> {
         let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
-        Box::new(Self { name: name.to_owned(), generation, config, services, accepting: AtomicBool::new(false) })
+        Box::new(Self {
+            name: name.to_owned(),
+            generation,
+            config,
+            services,
+            accepting: AtomicBool::new(false),
+        })
     }
 
-    /// The link to give to `create`. Boxed: the handle is this value's address.
-    pub(super) fn link(self: &Box<Self>) -> HostLink {
-        HostLink { table: table(), handle: HostHandle(std::ptr::from_ref::<Self>(self).cast()) }
+    /// The link to give to `create`. The handle is this value's address: [`HostSide::new`] boxed it.
+    pub(super) fn link(&self) -> HostLink {
+        HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(self).cast()) }
     }
 
     /// Whether the plugin may call other services now.

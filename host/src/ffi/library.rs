@@ -19,13 +19,17 @@ static OPEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 #[non_exhaustive]
 pub(crate) enum LoadError {
     /// The system's loader refuses it.
-    #[error("failed to map the library: {0}; is something that it links to missing, or the home folder mounted noexec?")]
+    #[error(
+        "failed to map the library: {0}; is something that it links to missing, or the home folder mounted noexec?"
+    )]
     Open(#[source] libloading::Error),
     /// It has no header of the contract.
     #[error("failed to find the plugin's functions: export it with `export_plugin!`")]
     NoHeader(#[source] libloading::Error),
     /// The header is of another abi_stable.
-    #[error("failed to read the plugin's header: it was built with another abi_stable ({0}); rebuild it with this host's hotbay-plugin-api")]
+    #[error(
+        "failed to read the plugin's header: it was built with another abi_stable ({0}); rebuild it with this host's hotbay-plugin-api"
+    )]
     Header(String),
     /// The layouts differ.
     #[error("failed to match the contract's layout: {0}; rebuild it with this host's hotbay-plugin-api")]
@@ -144,11 +148,12 @@ fn checked_module(header: &'static LibHeader) -> Result<PluginModuleRef, LoadErr
     let layout = header.layout().ok_or_else(|| LoadError::Layout("it exports no layout".to_owned()))?;
     // F3: fresh globals, dropped before the library is.
     let globals = CheckingGlobals::new();
-    check_layout_compatibility_with_globals(<PluginModuleRef as StableAbi>::LAYOUT, layout, &globals).map_err(|e| {
-        // The whole report is pages long; it names both layouts in its first lines.
-        tracing::debug!(report = %e, "layout mismatch");
-        LoadError::Layout(first_difference(&e.to_string()))
-    })?;
+    check_layout_compatibility_with_globals(<PluginModuleRef as StableAbi>::LAYOUT, layout, &globals)
+        .map_err(|e| {
+            // The whole report is pages long; it names both layouts in its first lines.
+            tracing::debug!(report = %e, "layout mismatch");
+            LoadError::Layout(first_difference(&e.to_string()))
+        })?;
     // SAFETY: F3; the layout was just checked.
     unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
         .map_err(|e| LoadError::Header(one_line(&e.to_string())))
@@ -157,7 +162,8 @@ fn checked_module(header: &'static LibHeader) -> Result<PluginModuleRef, LoadErr
 /// The first difference of abi_stable's report, on one line.
 fn first_difference(report: &str) -> String {
     let lines: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-    let at = lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("Expected")).unwrap_or(0);
+    let at =
+        lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("Expected")).unwrap_or(0);
     one_line(&lines[at..].iter().take(6).copied().collect::<Vec<_>>().join(" "))
 }
 

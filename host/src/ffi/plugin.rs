@@ -45,11 +45,17 @@ impl Plugin {
 
     /// Creates a plugin that is linked in.
     #[cfg(test)]
-    pub(crate) fn create_linked<P: hotbay_plugin_api::Export>(host: Box<HostSide>) -> Result<Self, CreateError> {
+    pub(crate) fn create_linked<P: hotbay_plugin_api::Export>(
+        host: Box<HostSide>,
+    ) -> Result<Self, CreateError> {
         Self::create_in(Library::linked(), hotbay_plugin_api::abi::module::<P>(), host)
     }
 
-    fn create_in(library: Library, module: PluginModuleRef, host: Box<HostSide>) -> Result<Self, CreateError> {
+    fn create_in(
+        library: Library,
+        module: PluginModuleRef,
+        host: Box<HostSide>,
+    ) -> Result<Self, CreateError> {
         let mut instance = Instance::NONE;
         let link: HostLink = host.link();
         let created = answer(|error| (module.create())(link, &mut instance, error));

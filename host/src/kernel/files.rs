@@ -125,9 +125,13 @@ impl Files {
             content: Content::Unread,
         });
         let back = known.gone.take().is_some();
-        if known.fingerprint != fingerprint || back || matches!(known.content, Content::Unread) && !known.pending {
+        if known.fingerprint != fingerprint
+            || back
+            || matches!(known.content, Content::Unread) && !known.pending
+        {
             // What lies there since before the host was started is not being written.
-            let old = first && fingerprint.and_then(|f| f.still_for()).is_some_and(|still| still > self.settle);
+            let old =
+                first && fingerprint.and_then(|f| f.still_for()).is_some_and(|still| still > self.settle);
             known.whole = renamed || old;
             known.fingerprint = fingerprint;
             known.changed = now;

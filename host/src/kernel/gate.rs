@@ -40,7 +40,8 @@ impl Gate {
             queue = match deadline {
                 None => self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(deadline) => {
-                    let Some(left) = deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
+                    let Some(left) =
+                        deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
                     else {
                         break;
                     };
@@ -75,7 +76,9 @@ impl Gate {
         let mut micros: Vec<u64> =
             queue.waits.iter().map(|wait| u64::try_from(wait.as_micros()).unwrap_or(u64::MAX)).collect();
         micros.sort_unstable();
-        let at = |per_cent: usize| micros.get((micros.len() * per_cent).div_ceil(100).max(1) - 1).copied().unwrap_or(0);
+        let at = |per_cent: usize| {
+            micros.get((micros.len() * per_cent).div_ceil(100).max(1) - 1).copied().unwrap_or(0)
+        };
         Passage {
             waited: micros.len() as u64,
             expired: queue.expired,

@@ -47,7 +47,8 @@ impl History {
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             other => other?,
         };
-        let receipts: Vec<Receipt> = text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let receipts: Vec<Receipt> =
+            text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let surplus = receipts.len().saturating_sub(KEPT);
         Ok(receipts.into_iter().skip(surplus).collect())
     }

@@ -22,7 +22,13 @@ struct Inside {
 
 impl Journal {
     /// Notes an event, and writes it into the log.
-    pub(crate) fn note(&self, kind: &str, service: Option<&str>, side: Option<&Side>, text: impl Into<String>) {
+    pub(crate) fn note(
+        &self,
+        kind: &str,
+        service: Option<&str>,
+        side: Option<&Side>,
+        text: impl Into<String>,
+    ) {
         let text = text.into();
         let generation = side.map(|side| side.generation);
         let version = side.map(|side| side.version.clone());

@@ -53,7 +53,8 @@ pub(crate) enum LaneError {
 
 impl Lane {
     pub(crate) fn open(name: &str) -> io::Result<Arc<Self>> {
-        let lane = Arc::new(Self { name: name.to_owned(), shared: Arc::default(), threads: Mutex::default() });
+        let lane =
+            Arc::new(Self { name: name.to_owned(), shared: Arc::default(), threads: Mutex::default() });
         lane.spawn(0)?;
         Ok(lane)
     }
@@ -227,7 +228,11 @@ fn work(shared: &Arc<Shared>, turn: u64) {
 }
 
 fn words(panic: &(dyn Any + Send)) -> &str {
-    panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("")
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("")
 }
 
 /// Waits for threads to end for real, destructors of their thread-locals included. Those that did not are given back.
@@ -250,5 +255,81 @@ fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> Result<(), Vec<
         left = running;
         thread::park_timeout(step);
         step = (step * 2).min(Duration::from_millis(1));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linked::{LONG, SHORT};
+
+    #[test]
+    fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
+        let lane = Lane::open("lane").unwrap();
+        let (release, hung) = mpsc::channel::<()>();
+        let first = lane.run(LONG, || thread::current().id()).unwrap();
+        assert_eq!(lane.run(SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
+        let second = lane.run(LONG, || thread::current().id()).unwrap();
+        assert_ne!(first, second);
+        // The thread that hung is still waited for.
+        assert_eq!(lane.close(SHORT), 1);
+        drop(release);
+    }
+
+    #[test]
+    fn a_job_that_was_given_up_before_it_began_is_never_done() {
+        let lane = Lane::open("lane").unwrap();
+        let (go, wait) = mpsc::channel::<()>();
+        let (began, is_there) = mpsc::channel();
+        thread::scope(|scope| {
+            let busy = scope.spawn(|| {
+                lane.run(LONG, move || {
+                    began.send(()).unwrap();
+                    wait.recv()
+                })
+            });
+            is_there.recv().unwrap();
+            let done = Arc::new(AtomicBool::new(false));
+            let there = Arc::clone(&done);
+            let given_up = lane.run(SHORT, move || there.store(true, Ordering::SeqCst));
+            assert_eq!(given_up, Err(LaneError::TimedOut));
+            go.send(()).unwrap();
+            assert_eq!(busy.join().unwrap(), Ok(Ok(())));
+            assert_eq!(lane.run(LONG, || ()), Ok(()));
+            assert!(!done.load(Ordering::SeqCst));
+        });
+    }
+
+    #[test]
+    fn a_panic_of_a_job_leaves_the_lane_working() {
+        let lane = Lane::open("lane").unwrap();
+        assert_eq!(lane.run(LONG, || panic!("a defect")), Err::<(), _>(LaneError::Closed));
+        assert_eq!(lane.run(LONG, || 7), Ok(7));
+    }
+
+    #[test]
+    fn a_renewed_lane_has_let_go_of_its_thread_locals() {
+        struct Told(mpsc::Sender<()>);
+        impl Drop for Told {
+            fn drop(&mut self) {
+                let _ = self.0.send(());
+            }
+        }
+        thread_local!(static HELD: RefCell<Option<Told>> = const { RefCell::new(None) });
+        let lane = Lane::open("lane").unwrap();
+        let (told, tell) = mpsc::channel();
+        lane.run(LONG, move || HELD.set(Some(Told(told)))).unwrap();
+        assert!(tell.try_recv().is_err());
+        assert!(lane.renew(LONG));
+        assert_eq!(tell.try_recv(), Ok(()));
+        assert_eq!(lane.close(LONG), 0);
+    }
+
+    #[test]
+    fn a_closed_lane_does_what_waits_and_takes_no_more() {
+        let lane = Lane::open("lane").unwrap();
+        let done = lane.run(LONG, || 1);
+        assert_eq!(lane.close(LONG), 0);
+        assert_eq!((done, lane.run(LONG, || 2)), (Ok(1), Err(LaneError::Closed)));
     }
 }

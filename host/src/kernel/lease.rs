@@ -9,7 +9,10 @@
 //!   the lease was taken and popped before the lease ends, on the same thread, in the reverse order: so each address in
 //!   the chain belongs to a generation that is leased now.
 
-#![allow(unsafe_code, reason = "the chain of calls keeps addresses instead of counting references per call (L1)")]
+#![allow(
+    unsafe_code,
+    reason = "the chain of calls keeps addresses instead of counting references per call (L1)"
+)]
 
 use std::cell::RefCell;
 use std::marker::PhantomData;
@@ -47,7 +50,10 @@ pub(crate) enum SlotState {
 /// Why a caller did not get in.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum NoEntry {
-    Down { phase: Phase, reason: Option<String> },
+    Down {
+        phase: Phase,
+        reason: Option<String>,
+    },
     /// The deadline passed at the gate.
     Expired,
     /// The chain of calls is too long.
@@ -220,7 +226,11 @@ impl Frame {
     /// The generation of `slot` that this thread is inside of, innermost first.
     fn find(slot: &Slot) -> Option<*const Generation> {
         CHAIN.with_borrow(|chain| {
-            chain.iter().rev().find(|(inside, _)| std::ptr::eq(*inside, slot)).map(|(_, generation)| *generation)
+            chain
+                .iter()
+                .rev()
+                .find(|(inside, _)| std::ptr::eq(*inside, slot))
+                .map(|(_, generation)| *generation)
         })
     }
 }
@@ -230,3 +240,6 @@ impl Drop for Frame {
         CHAIN.with_borrow_mut(|chain| chain.pop());
     }
 }
+
+#[cfg(test)]
+mod tests;

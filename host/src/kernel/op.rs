@@ -68,7 +68,8 @@ fn prepare(
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;
     let staged = stages.time("stage", || shared.stage.stage(verified));
-    let staged = staged.map_err(|e| refused(format!("failed to stage it: {e}; is the disk of the home folder full?")))?;
+    let staged = staged
+        .map_err(|e| refused(format!("failed to stage it: {e}; is the disk of the home folder full?")))?;
     let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
     let probed = probed.map_err(|error| match error {
         // No fault of the file: it is tried again with the next command or change.

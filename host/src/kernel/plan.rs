@@ -14,7 +14,13 @@ pub(crate) type Graph = BTreeMap<String, Node>;
 
 /// A circle that `name` is part of, as `a → b → a`.
 pub(crate) fn circle(graph: &Graph, name: &str) -> Option<String> {
-    fn walk<'a>(graph: &'a Graph, at: &'a str, goal: &str, path: &mut Vec<&'a str>, seen: &mut BTreeSet<&'a str>) -> bool {
+    fn walk<'a>(
+        graph: &'a Graph,
+        at: &'a str,
+        goal: &str,
+        path: &mut Vec<&'a str>,
+        seen: &mut BTreeSet<&'a str>,
+    ) -> bool {
         let Some(node) = graph.get(at) else { return false };
         for next in &node.requires {
             if next == goal {
@@ -43,9 +49,8 @@ pub(crate) fn start_order(graph: &Graph) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
     let mut left: BTreeSet<&String> = graph.keys().collect();
     while !left.is_empty() {
-        let ready = |name: &&&String| {
-            graph[name.as_str()].requires.iter().all(|required| !left.contains(required))
-        };
+        let ready =
+            |name: &&&String| graph[name.as_str()].requires.iter().all(|required| !left.contains(required));
         let next = left
             .iter()
             .filter(ready)
@@ -79,7 +84,8 @@ mod tests {
 
     #[test]
     fn a_circle_is_named_and_keeps_nobody_else_from_the_plan() {
-        let graph = graph(&[("a", &["b"], 0), ("b", &["c"], 0), ("c", &["a"], 0), ("d", &["a"], 0), ("e", &[], 0)]);
+        let graph =
+            graph(&[("a", &["b"], 0), ("b", &["c"], 0), ("c", &["a"], 0), ("d", &["a"], 0), ("e", &[], 0)]);
         assert_eq!(circle(&graph, "a").as_deref(), Some("a → b → c → a"));
         assert_eq!(circle(&graph, "d"), None);
         assert_eq!(start_order(&graph)[0], "e");

@@ -184,13 +184,15 @@ impl Service {
     /// the one at the path that serves, else the first path.
     pub(crate) fn best<'a>(&self, candidates: &[&'a Candidate]) -> Option<&'a Candidate> {
         let serving = self.serving.as_ref();
-        candidates.iter().filter(|candidate| !self.failed.contains_key(&candidate.digest)).copied().max_by_key(
-            |candidate| {
+        candidates
+            .iter()
+            .filter(|candidate| !self.failed.contains_key(&candidate.digest))
+            .copied()
+            .max_by_key(|candidate| {
                 let same_digest = serving.is_some_and(|serving| serving.digest == candidate.digest);
                 let same_path = serving.is_some_and(|serving| serving.source == candidate.path);
                 (&candidate.version, same_digest, same_path, std::cmp::Reverse(&candidate.path))
-            },
-        )
+            })
     }
 
     /// The service's line in the list. `target` is what would serve if it could.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use hotbay_state::{Key, Opened, OpenError, Store, StoreError};
+use hotbay_state::{Key, OpenError, Opened, Store, StoreError};
 
 use super::generation::Generation;
 use super::view::Snapshot;
@@ -43,7 +43,8 @@ impl Snapshots {
                 created_unix_ms: header.created_unix_ms,
             };
             let written = Some((blake3::hash(&opened.plain), header.schema));
-            self.lock().insert(service.to_owned(), Last { sequence: header.sequence, written, shown: Some(shown) });
+            self.lock()
+                .insert(service.to_owned(), Last { sequence: header.sequence, written, shown: Some(shown) });
         }
         Ok(opened)
     }

@@ -116,6 +116,9 @@ mod tests {
         let said = Said::parse(b"hello\npassed\n\nn1 stage mapping\nx passed\nn2 passed\n", "n1");
         assert_eq!(said, Said { began: true, stage: "mapping".to_owned(), verdict: None });
         assert_eq!(Said::parse(b"\nn1 stage a\n\nn1 passed\n", "n1").verdict, Some(Ok(())));
-        assert_eq!(Said::parse(b"\nn1 refused no: really\n", "n1").verdict, Some(Err("no: really".to_owned())));
+        assert_eq!(
+            Said::parse(b"\nn1 refused no: really\n", "n1").verdict,
+            Some(Err("no: really".to_owned()))
+        );
     }
 }

@@ -27,10 +27,12 @@ impl Kernel {
     }
 
     pub(crate) fn reload(&mut self, name: String, reply: Reply) {
-        let paths: Vec<PathBuf> = self.candidates_of(&name).iter().map(|candidate| candidate.path.clone()).collect();
+        let paths: Vec<PathBuf> =
+            self.candidates_of(&name).iter().map(|candidate| candidate.path.clone()).collect();
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
         if self.held.contains(&name) {
-            let reason = format!("failed to reload service `{name}`: it was stopped; `hotbay start {name}` starts it");
+            let reason =
+                format!("failed to reload service `{name}`: it was stopped; `hotbay start {name}` starts it");
             return send(&reply, Err(ControlError::Refused { reason }));
         }
         service.failed.clear();
@@ -51,7 +53,8 @@ impl Kernel {
         }
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
         if fresh && service.serving.is_some() {
-            let reason = format!("failed to start service `{name}` afresh: it runs; `hotbay stop {name}` first");
+            let reason =
+                format!("failed to start service `{name}` afresh: it runs; `hotbay stop {name}` first");
             return send(&reply, Err(ControlError::Refused { reason }));
         }
         service.failed.clear();
@@ -93,14 +96,18 @@ impl Kernel {
                 _ => self.files.drop_now(path),
             }
         }
-        (row.phase, row.reason) = (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
+        (row.phase, row.reason) =
+            (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
         self.look_at = Instant::now();
         self.wishes.push(Wish { name, goal: Goal::Goes(Box::new(Changed { row, receipt: None })), reply });
     }
 
     fn refuse_unknown(&self, name: &str, reply: &Reply) {
         let refused = self.files.rows().find(|row| row.name == name).and_then(|row| row.reason);
-        send(reply, Err(refused.map_or_else(|| self.not_found(name), |reason| ControlError::Refused { reason })));
+        send(
+            reply,
+            Err(refused.map_or_else(|| self.not_found(name), |reason| ControlError::Refused { reason })),
+        );
     }
 
     /// Answers the wishes that came true, or cannot.

@@ -48,7 +48,8 @@ impl Kernel {
     fn follow_renames(&mut self) {
         for (name, service) in &mut self.services {
             let Some(serving) = &mut service.serving else { continue };
-            let mut same = self.files.candidates().filter(|c| c.manifest.name == *name && c.digest == serving.digest);
+            let mut same =
+                self.files.candidates().filter(|c| c.manifest.name == *name && c.digest == serving.digest);
             let first = same.next();
             if let Some(first) = first
                 && first.path != serving.source
@@ -103,15 +104,16 @@ impl Kernel {
             };
         }
         match (&service.serving, best) {
-            (None, Some(best)) => self.step_to_start(name, service, best, graph),
+            (None, Some(best)) => self.step_to_start(name, best, graph),
             (None, None) => step_after_failure(service, &candidates),
             (Some(_), best) => self.step_while_serving(name, service, best, &candidates),
         }
     }
 
-    fn step_to_start(&self, name: &str, service: &Service, best: &Candidate, graph: &Graph) -> Step {
+    fn step_to_start(&self, name: &str, best: &Candidate, graph: &Graph) -> Step {
         if let Some(circle) = circle(graph, name) {
-            let reason = format!("failed to start: it requires itself: {circle}; break the circle in one of them");
+            let reason =
+                format!("failed to start: it requires itself: {circle}; break the circle in one of them");
             return Step::Stay(Phase::Faulted, Some(reason));
         }
         for required in &best.manifest.requires {
@@ -140,7 +142,6 @@ impl Kernel {
         if graph.iter().any(goes_first) {
             return Step::Stay(Phase::Starting, None);
         }
-        let _ = service;
         Step::Start(Box::new(best.clone()))
     }
 
@@ -155,7 +156,8 @@ impl Kernel {
         // The file that it came from is there, and what it holds now did not take over: it failed, is no plugin, or is
         // being written.
         let at_home = candidates.iter().find(|candidate| candidate.path == serving.source);
-        let provides_another = self.files.candidates().any(|c| c.path == serving.source && c.manifest.name != name);
+        let provides_another =
+            self.files.candidates().any(|c| c.path == serving.source && c.manifest.name != name);
         let home_is_bad = self.files.exists(&serving.source)
             && !provides_another
             && at_home.is_none_or(|candidate| service.failed.contains_key(&candidate.digest));
@@ -186,7 +188,8 @@ impl Kernel {
                     // What it waits for may only be time.
                     self.decide_at = Some(Instant::now() + PRIORITY_PATIENCE);
                 }
-                if service.enter(phase, reason.clone()) && service.serving.is_none() && service.busy.is_none() {
+                if service.enter(phase, reason.clone()) && service.serving.is_none() && service.busy.is_none()
+                {
                     // What was published before is that nobody is there, too.
                     let _ = service.slot.take_down(phase, reason.clone());
                     if phase == Phase::Faulted {
@@ -204,7 +207,10 @@ impl Kernel {
                 let (number, fresh) = (service.number(), std::mem::take(&mut service.fresh));
                 service.enter(Phase::Starting, None);
                 service.reload = false;
-                (Task::Start, self.spawn(name, move |shared| op::start(shared, &slot, *candidate, number, fresh)))
+                (
+                    Task::Start,
+                    self.spawn(name, move |shared| op::start(shared, &slot, *candidate, number, fresh)),
+                )
             }
             Step::Swap(candidate) => {
                 let Some(old) = service.generation.take() else { return };
@@ -214,7 +220,10 @@ impl Kernel {
             }
             Step::Stop => {
                 let Some(generation) = service.generation.take() else { return };
-                (Task::Stop, self.spawn(name, move |shared| op::stop(shared, &slot, generation, op::Stop::Asked)))
+                (
+                    Task::Stop,
+                    self.spawn(name, move |shared| op::stop(shared, &slot, generation, op::Stop::Asked)),
+                )
             }
             Step::Snapshot => {
                 let Some(generation) = service.generation.clone() else { return };

@@ -34,7 +34,9 @@ impl Kernel {
         };
         let row = |candidate: &Candidate| {
             let (phase, reason) = match service.failed.get(&candidate.digest) {
-                Some(failure) if failure.kind == FailureKind::Quarantined => (Phase::Quarantined, failure.reason.clone()),
+                Some(failure) if failure.kind == FailureKind::Quarantined => {
+                    (Phase::Quarantined, failure.reason.clone())
+                }
                 Some(failure) => (Phase::Rejected, failure.reason.clone()),
                 None => (Phase::Shadowed, shadowed_by(service)),
             };
@@ -52,7 +54,11 @@ impl Kernel {
             // A swap is on its way to one of them: they are told apart when it has ended.
             return Vec::new();
         }
-        self.candidates_of(name).into_iter().filter(|other| Some((&other.path, &other.digest)) != main).map(row).collect()
+        self.candidates_of(name)
+            .into_iter()
+            .filter(|other| Some((&other.path, &other.digest)) != main)
+            .map(row)
+            .collect()
     }
 
     pub(crate) fn status(&self, name: &str) -> Result<Status, ControlError> {
@@ -90,7 +96,8 @@ impl Kernel {
 
     /// The error for a name that nothing has, with those that there are.
     pub(crate) fn not_found(&self, name: &str) -> ControlError {
-        let mut known: Vec<String> = self.services.keys().cloned().chain(self.files.rows().map(|row| row.name)).collect();
+        let mut known: Vec<String> =
+            self.services.keys().cloned().chain(self.files.rows().map(|row| row.name)).collect();
         known.sort();
         known.dedup();
         ControlError::NotFound { name: name.to_owned(), known }

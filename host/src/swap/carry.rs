@@ -51,7 +51,12 @@ impl Capsule {
 }
 
 /// Imports opened state, where the plugin's manifest says that it reads this schema.
-pub(crate) fn give(into: &Arc<Generation>, schema: u32, plain: &[u8], deadline: Duration) -> Result<(), String> {
+pub(crate) fn give(
+    into: &Arc<Generation>,
+    schema: u32,
+    plain: &[u8],
+    deadline: Duration,
+) -> Result<(), String> {
     let reads = into.manifest().state.as_ref();
     if let Some(reads) = reads.filter(|reads| !reads.accepts(schema)) {
         let others: Vec<String> = reads.reads.iter().chain([&reads.writes]).map(u32::to_string).collect();

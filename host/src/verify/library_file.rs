@@ -21,7 +21,11 @@ pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
 pub(super) fn manifest(bytes: &[u8]) -> Result<&[u8], VerifyError> {
     if format(bytes).is_none() {
         // A file cut inside its first bytes is no library yet, and may become one.
-        return Err(if is_start_of_library(bytes) { broken("cut off in its header") } else { VerifyError::NoLibrary });
+        return Err(if is_start_of_library(bytes) {
+            broken("cut off in its header")
+        } else {
+            VerifyError::NoLibrary
+        });
     }
     let file = object::File::parse(bytes).map_err(broken)?;
     require_this_machine(&file)?;
@@ -100,7 +104,8 @@ fn exported(file: &object::File<'_>, name: &str) -> Result<Option<u64>, VerifyEr
     let same = |found: &[u8]| found == name.as_bytes() || found.strip_prefix(b"_") == Some(name.as_bytes());
     for export in file.exports().map_err(broken)? {
         let export = export.map_err(broken)?;
-        if let (NameOrOrdinal::Name(found), ExportTarget::Address { address }) = (export.name(), export.target())
+        if let (NameOrOrdinal::Name(found), ExportTarget::Address { address }) =
+            (export.name(), export.target())
             && same(found)
         {
             return Ok(Some(address));
@@ -111,7 +116,9 @@ fn exported(file: &object::File<'_>, name: &str) -> Result<Option<u64>, VerifyEr
 
 fn embedded_json<'a>(file: &object::File<'a>, address: u64) -> Result<&'a [u8], &'static str> {
     let at = |address, size| {
-        file.sections().find_map(|section| section.data_range(address, size).ok().flatten()).ok_or("it is not in the file")
+        file.sections()
+            .find_map(|section| section.data_range(address, size).ok().flatten())
+            .ok_or("it is not in the file")
     };
     let head = at(address, 20)?;
     let (magic, len) = head.split_at(MAGIC.len());

@@ -47,13 +47,16 @@ fn feed_and_start(
             shared.journal.note("snapshot", Some(&name), None, text);
         }
         let opened = shared.snapshots.load(&name).map_err(|e| {
-            let advice = format!("; `hotbay start {name} --fresh` begins with empty state and keeps the file aside");
+            let advice =
+                format!("; `hotbay start {name} --fresh` begins with empty state and keeps the file aside");
             let kind = if is_unreadable(&e) { FailureKind::Quarantined } else { FailureKind::Faulted };
             Failure { kind, reason: chain(&e) + &advice }
         })?;
         if let Some(opened) = opened {
             give(&loaded.generation, opened.header.schema, &opened.plain, within).map_err(|reason| {
-                faulted(format!("{reason}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"))
+                faulted(format!(
+                    "{reason}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"
+                ))
             })?;
         }
     }

@@ -119,9 +119,15 @@ fn feed_from_disk(
 /// The durable snapshot, beside the swap: callers go on meanwhile, and the file before it is replaced in one step.
 fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
     match shared.snapshots.save_capsule(name, capsule) {
-        Ok(()) => shared.journal.note("snapshot", Some(name), Some(side), format!("{} bytes", capsule.plain_len)),
+        Ok(()) => {
+            shared.journal.note("snapshot", Some(name), Some(side), format!("{} bytes", capsule.plain_len))
+        }
         Err(error) => {
-            tracing::error!(plugin = name, error, "the snapshot of a swap was not written; the next one will be tried");
+            tracing::error!(
+                plugin = name,
+                error,
+                "the snapshot of a swap was not written; the next one will be tried"
+            );
         }
     }
 }

@@ -1,0 +1,100 @@
+//! Plugins that are linked into the tests: the same life without a library, fast, for the kernel's own logic.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use hotbay_plugin_api::Export;
+use hotbay_plugin_api::manifest::{Manifest, Schema};
+use hotbay_state::{Key, Store};
+
+use crate::ffi::{HostSide, Plugin, Services};
+use crate::kernel::generation::Generation;
+use crate::kernel::lane::Lane;
+use crate::kernel::lease::Slot;
+use crate::kernel::registry::Registry;
+use crate::kernel::snapshots::Snapshots;
+use crate::load::Loaded;
+use crate::stage::Staged;
+use crate::verify::Digest;
+
+/// Enough for what should happen; what should not happen has [`SHORT`].
+pub(crate) const LONG: Duration = Duration::from_secs(20);
+/// A deadline that is to pass.
+pub(crate) const SHORT: Duration = Duration::from_millis(50);
+
+/// A registry and a store, without files of plugins.
+pub(crate) struct Bay {
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) snapshots: Snapshots,
+    _home: tempfile::TempDir,
+}
+
+impl Bay {
+    pub(crate) fn new() -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let store = Store::open(home.path().join("state")).unwrap();
+        Self {
+            registry: Arc::default(),
+            snapshots: Snapshots::new(Key::generate().unwrap(), store),
+            _home: home,
+        }
+    }
+
+    pub(crate) fn slot(&self, name: &str) -> Arc<Slot> {
+        self.registry.register(name)
+    }
+
+    /// A created plugin on its own lane.
+    pub(crate) fn load<P: Export>(&self, number: u64) -> Loaded {
+        static LOADS: AtomicU64 = AtomicU64::new(1);
+        let load = LOADS.fetch_add(1, Ordering::Relaxed);
+        let declaration = P::DECLARATION;
+        let manifest = Manifest {
+            name: declaration.name.to_owned(),
+            version: declaration.version.to_owned(),
+            contract: "1.0".to_owned(),
+            requires: Vec::new(),
+            priority: 0,
+            methods: declaration.methods.iter().map(ToString::to_string).collect(),
+            topics: Vec::new(),
+            capabilities: Vec::new(),
+            state: P::SCHEMA.map(|(writes, reads)| Schema { writes, reads: reads.to_vec() }),
+            toolchain: String::new(),
+            target: String::new(),
+            panic: "unwind".to_owned(),
+        };
+        let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
+        let services: Weak<dyn Services> = Arc::downgrade(&services);
+        let host = HostSide::new(declaration.name, number, None, services);
+        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name)).unwrap();
+        let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
+        let path = std::path::PathBuf::from("linked");
+        let staged = Staged {
+            path: path.clone(),
+            source: path,
+            digest: Digest::of(&load.to_le_bytes()),
+            manifest,
+            bytes: 0,
+        };
+        let generation = Generation {
+            name: declaration.name.into(),
+            number,
+            load,
+            tally: Arc::default(),
+            called_inline: AtomicBool::new(false),
+            lane,
+            plugin,
+            staged,
+        };
+        Loaded { generation: Arc::new(generation) }
+    }
+
+    /// A plugin that serves.
+    pub(crate) fn serve<P: Export>(&self) -> (Arc<Slot>, Arc<Generation>) {
+        let slot = self.slot(P::DECLARATION.name);
+        let started = crate::start::start(self.load::<P>(1), LONG).unwrap();
+        let _ = slot.publish(Arc::clone(&started.generation));
+        (slot, started.generation)
+    }
+}
