@@ -42,7 +42,7 @@ pub(crate) fn request(
     let lane = Arc::clone(&lease.generation().lane);
     let (slot_there, method) = (Arc::clone(slot), method.to_owned());
     let left = until.saturating_duration_since(Instant::now());
-    let done = lane.run(left, move || {
+    let done = lane.request(left, move || {
         let mut reply = Vec::new();
         let outcome = lease.enter(&slot_there, |generation| {
             answer(generation, lease.waited, &method, &request, Lent::new(&mut reply).raw())

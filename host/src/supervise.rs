@@ -151,8 +151,12 @@ impl Kernel {
         }
         let journal = &self.shared.journal;
         for candidate in look.verified {
-            let text = format!("version {} in {}", candidate.manifest.version, candidate.path.display());
-            journal.note("verified", Some(&candidate.manifest.name), None, text);
+            let (name, file) = (&candidate.manifest.name, candidate.path.display());
+            journal.note("verified", Some(name), None, format!("version {} in {file}", candidate.version));
+            if let Some(better) = self.target(name).filter(|better| better.digest != candidate.digest) {
+                let text = format!("{file} by version {} in {}", better.version, better.path.display());
+                journal.note("shadowed", Some(name), None, text);
+            }
         }
         for (path, refused) in look.refused {
             let name = refused.manifest.as_ref().map(|manifest| manifest.name.as_str());

@@ -103,7 +103,7 @@ extern "C" fn log(handle: HostHandle, level: u32, target: RStr<'_>, text: RStr<'
         let HostSide { name, generation, .. } = side(handle);
         let at = (!target.is_empty()).then(|| target.as_str());
         let space = if fields.is_empty() { "" } else { " " };
-        at_level!(level, event!(plugin = name.as_str(), generation, at, "{text}{space}{fields}"));
+        at_level!(level, event!(plugin = %name, generation, at, "{text}{space}{fields}"));
     });
 }
 

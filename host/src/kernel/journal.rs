@@ -17,7 +17,7 @@ pub(crate) struct Journal(Mutex<Inside>);
 struct Inside {
     count: u64,
     events: VecDeque<Event>,
-    listeners: Vec<mpsc::Sender<Event>>,
+    listeners: Vec<mpsc::SyncSender<Event>>,
 }
 
 impl Journal {
@@ -32,14 +32,15 @@ impl Journal {
         let text = text.into();
         let generation = side.map(|side| side.generation);
         let version = side.map(|side| side.version.clone());
+        let plugin = service.map(tracing::field::display);
         match kind {
             "rejected" | "faulted" | "quarantined" | "rolled_back" | "pinned" => {
-                tracing::warn!(plugin = service, generation, version, "{kind}: {text}");
+                tracing::warn!(plugin, generation, version, "{kind}: {text}");
             }
             "discovered" | "verified" | "probed" | "drained" | "snapshot" => {
-                tracing::debug!(plugin = service, generation, version, "{kind}: {text}");
+                tracing::debug!(plugin, generation, version, "{kind}: {text}");
             }
-            _ => tracing::info!(plugin = service, generation, version, "{kind}: {text}"),
+            _ => tracing::info!(plugin, generation, version, "{kind}: {text}"),
         }
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         inside.count += 1;
@@ -52,19 +53,21 @@ impl Journal {
             generation,
             text,
         };
-        inside.listeners.retain(|listener| listener.send(event.clone()).is_ok());
+        // One that does not keep up is let go: its stream ends, which it can see; a gap it could not.
+        inside.listeners.retain(|listener| listener.try_send(event.clone()).is_ok());
         if inside.events.len() == KEPT {
             inside.events.pop_front();
         }
         inside.events.push_back(event);
     }
 
-    /// The last `past` events, then those to come. Ends when the journal is closed.
+    /// The last `past` events, then those to come. Ends when the journal is closed, or when more than 2,000 wait.
     pub(crate) fn listen(&self, past: usize) -> mpsc::Receiver<Event> {
-        let (send, receive) = mpsc::channel();
+        let (send, receive) = mpsc::sync_channel(2 * KEPT);
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         for event in inside.events.iter().skip(inside.events.len().saturating_sub(past)) {
-            let _ = send.send(event.clone());
+            // There is room: the channel is new, and holds twice as many.
+            let _ = send.try_send(event.clone());
         }
         inside.listeners.push(send);
         receive

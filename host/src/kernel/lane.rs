@@ -59,9 +59,27 @@ impl Lane {
         Ok(lane)
     }
 
-    /// Runs `job` on the lane and waits for it.
+    /// Runs a callback of the host's on the lane and waits for it. It is never turned away.
     pub(crate) fn run<T: Send + 'static>(
         &self,
+        deadline: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LaneError> {
+        self.run_within(usize::MAX, deadline, job)
+    }
+
+    /// Runs a caller's request on the lane and waits for it, unless too many wait already.
+    pub(crate) fn request<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T, LaneError> {
+        self.run_within(MAILBOX, deadline, job)
+    }
+
+    fn run_within<T: Send + 'static>(
+        &self,
+        room: usize,
         deadline: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LaneError> {
@@ -69,12 +87,13 @@ impl Lane {
         let begun = Arc::new(AtomicBool::new(false));
         let given_up = Arc::new(AtomicBool::new(false));
         let (begun_there, given_up_there) = (Arc::clone(&begun), Arc::clone(&given_up));
-        self.submit(Box::new(move || {
+        let job: Job = Box::new(move || {
             begun_there.store(true, Ordering::SeqCst);
             if !given_up_there.load(Ordering::SeqCst) {
                 let _ = send.send(job());
             }
-        }))?;
+        });
+        self.submit(room, job)?;
         match receive.recv_timeout(deadline) {
             Ok(done) => Ok(done),
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(LaneError::Closed),
@@ -89,12 +108,12 @@ impl Lane {
         }
     }
 
-    fn submit(&self, job: Job) -> Result<(), LaneError> {
+    fn submit(&self, room: usize, job: Job) -> Result<(), LaneError> {
         let mut queue = self.shared.lock();
         if queue.closed {
             return Err(LaneError::Closed);
         }
-        if queue.jobs.len() >= MAILBOX {
+        if queue.jobs.len() >= room {
             return Err(LaneError::Full);
         }
         queue.jobs.push_back(job);

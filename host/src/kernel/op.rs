@@ -14,7 +14,7 @@ use super::files::Candidate;
 use super::generation::Generation;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
-use super::view::Receipt;
+use super::view::{Receipt, Side};
 use crate::discover::discover;
 use crate::ffi::Services;
 use crate::load::{Loaded, Place, load};
@@ -78,6 +78,17 @@ fn prepare(
         }
         _ => refused(error.to_string()),
     })?;
+    let of = Side {
+        version: candidate.manifest.version.clone(),
+        generation: number,
+        digest: candidate.digest.as_str().to_owned(),
+    };
+    shared.journal.note(
+        "probed",
+        Some(name),
+        Some(&of),
+        format!("{:?}", shared.config.probe.mode).to_lowercase(),
+    );
     let load_number = shared.next_load();
     let place = Place { name, number, load: load_number, config, deadline: shared.config.swap.callback };
     let registry: Arc<dyn Services> = Arc::clone(&shared.registry) as _;

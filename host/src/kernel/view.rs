@@ -206,8 +206,8 @@ pub struct Event {
     pub sequence: u64,
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
-    /// A stage of a plugin's life: `discovered verified probed loaded started swapped drained unloaded pinned stopped
-    /// shadowed rejected faulted quarantined rolled_back removed snapshot`.
+    /// What: `verified probed loaded started swapped unloaded stopped snapshot removed` on the way of a plugin's life,
+    /// `shadowed rejected faulted quarantined rolled_back pinned` beside it.
     pub kind: String,
     /// The service, where it is known.
     pub service: Option<String>,

@@ -182,6 +182,8 @@ impl Kernel {
         let shared = std::sync::Arc::clone(&self.shared);
         let Some(service) = self.services.get_mut(name) else { return };
         let slot = std::sync::Arc::clone(&service.slot);
+        // Should no thread be had, the closure and what it holds are gone: this brings the generation back.
+        let mut kept = None;
         let (task, spawned) = match step {
             Step::Stay(phase, reason) => {
                 if phase == Phase::Starting && service.busy.is_none() {
@@ -216,6 +218,7 @@ impl Kernel {
                 let Some(old) = service.generation.take() else { return };
                 service.enter(Phase::Swapping, None);
                 service.reload = false;
+                kept = Some(std::sync::Arc::clone(&old));
                 (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate)))
             }
             Step::Stop => {
@@ -231,14 +234,14 @@ impl Kernel {
                 (Task::Snapshot, self.spawn(name, move |shared| op::snapshot(shared, generation)))
             }
         };
+        let Some(service) = self.services.get_mut(name) else { return };
         match spawned {
-            Ok(()) => {
-                if let Some(service) = self.services.get_mut(name) {
-                    service.busy = Some(Busy { task, since: Instant::now() });
-                }
+            Ok(()) => service.busy = Some(Busy { task, since: Instant::now() }),
+            Err(error) => {
+                tracing::error!(plugin = name, %error, "failed to start a thread for an operation; trying again");
+                service.generation = kept.or(service.generation.take());
+                self.decide_at = Some(Instant::now() + PRIORITY_PATIENCE);
             }
-            // The closure, and with it a generation, may be gone: nothing can go on without threads.
-            Err(error) => tracing::error!(plugin = name, %error, "failed to start a thread for an operation"),
         }
     }
 }

@@ -167,7 +167,8 @@ fn committed_report(
     let name = Arc::clone(&generation.name);
     let text = format!("{} → {}, {} bytes of state", draft.from.version, draft.to.version, draft.state_bytes);
     shared.journal.note("swapped", Some(&name), Some(&draft.to), text);
-    let receipt = receipt(shared, &name, draft, view::Outcome::Committed, None, &unloaded);
+    let receipt = receipt(draft, view::Outcome::Committed, None, &unloaded);
+    keep(shared, &name, &receipt);
     let outcome = Outcome::Swapped { generation, version, receipt };
     Report { name, task: Task::Swap, outcome, remains: remains(unloaded) }
 }
@@ -181,18 +182,24 @@ fn rolled_back(
     unloaded: Unloaded,
 ) -> Report {
     let name: Arc<str> = candidate.manifest.name.as_str().into();
+    let (to, reason) = (draft.to.clone(), failure.reason.clone());
+    let receipt = receipt(draft, view::Outcome::RolledBack, Some(reason.clone()), &unloaded);
+    // A file that moved meanwhile was no attempt: the next look makes one.
     if failure.kind != FailureKind::Moved {
-        shared.journal.note("rolled_back", Some(&name), Some(&draft.to), failure.reason.clone());
+        keep(shared, &name, &receipt);
+        shared.journal.note("rolled_back", Some(&name), Some(&to), reason);
     }
-    let reason = Some(failure.reason.clone());
-    let receipt = receipt(shared, &name, draft, view::Outcome::RolledBack, reason, &unloaded);
     let outcome = Outcome::RolledBack { candidate, old, receipt, failure };
     Report { name, task: Task::Swap, outcome, remains: remains(unloaded) }
 }
 
+fn keep(shared: &Shared, name: &str, receipt: &Receipt) {
+    if let Err(error) = shared.history.add(name, receipt) {
+        tracing::error!(plugin = name, %error, "failed to write the receipt into the history");
+    }
+}
+
 fn receipt(
-    shared: &Shared,
-    name: &str,
     draft: Draft,
     outcome: view::Outcome,
     reason: Option<String>,
@@ -212,8 +219,5 @@ fn receipt(
         retired: if retired_reason.is_none() { Retired::Unloaded } else { Retired::Pinned },
         retired_reason,
     };
-    if let Err(error) = shared.history.add(name, &receipt) {
-        tracing::error!(plugin = name, %error, "failed to write the receipt into the history");
-    }
     Box::new(receipt)
 }
