@@ -5,7 +5,7 @@
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
-use crate::bay::Bay;
+use crate::bay::{Bay, library_name};
 use crate::cargo::{self, Built};
 use crate::client::Client;
 
@@ -35,7 +35,7 @@ fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
     held("it is up, and waits for plugins");
 
     say("Drop a compiled plugin into the folder");
-    command("cp echo-1.0.0 plugins/");
+    command(&format!("cp {} plugins/", library_name("echo")));
     bay.drop_in(&built.echo)?;
     let generation = bay.wait_for_version("1.0.0")?;
     ensure!(generation == 1, "echo 1.0.0 runs as generation {generation}, not 1");
@@ -60,11 +60,13 @@ fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
     held(&format!("{} bytes of state were sealed and carried over", receipt["state_bytes"]));
 
     say("Stop the host, and start it again");
-    command("hotbay run");
+    command("^C");
     let status = bay.stop()?;
     ensure!(!cfg!(unix) || status.success(), "the host ended with {status}");
+    command("hotbay run");
     bay.start()?;
     bay.wait_for_version("2.0.0")?;
+    command("hotbay call echo.count");
     let after = bay.count()?;
     ensure!(after == count, "it counted {count} before, and {after} after the restart");
     held(&format!("the count is still {after}"));
@@ -77,7 +79,7 @@ fn replace_under_load(bay: &mut Bay<'_>, built: &Built) -> Result<u64> {
     say("Replace the file while a client hammers the service");
     let client = Client::start(bay, 4);
     client.wait_for(ANSWERS)?;
-    command("cp echo-2.0.0 plugins/           (over the same file)");
+    command(&format!("cp {} plugins/{}", library_name("echo_v2"), library_name("echo")));
     bay.drop_in(&built.echo_v2)?;
     bay.wait_for_version("2.0.0")?;
     client.wait_for(ANSWERS)?;

@@ -10,3 +10,4 @@ mod manifests;
 mod shape;
 mod words;
 mod portability;
+mod links;

@@ -59,11 +59,14 @@ pub(crate) fn none(rule: &str, places: Vec<String>) {
     assert!(places.is_empty(), "{rule}\n  {}\n", places.join("\n  "));
 }
 
-/// Whether `word` stands in `line` as a word of its own: `unsafe` does not stand in `unsafe_code`.
+/// Whether `word` stands in `line` as a word of its own, and not in a string: `unsafe` does not stand in `unsafe_code`.
 pub(crate) fn has_word(line: &str, word: &str) -> bool {
     let of_a_name = |c: char| c.is_alphanumeric() || c == '_';
-    line.match_indices(word)
-        .any(|(at, _)| !line[..at].ends_with(of_a_name) && !line[at + word.len()..].starts_with(of_a_name))
+    let in_string = |before: &str| before.replace("\\\"", "").matches('"').count() % 2 == 1;
+    line.match_indices(word).any(|(at, _)| {
+        let (before, after) = (&line[..at], &line[at + word.len()..]);
+        !before.ends_with(of_a_name) && !after.starts_with(of_a_name) && !in_string(before)
+    })
 }
 
 /// Whether a folder is a workspace of its own, as `hotbay new` writes it: whoever tries that here has not broken a rule.
@@ -112,4 +115,5 @@ fn comments_are_told_from_code() {
     assert_eq!(without_comment(r#"let a = "http://x"; // b"#), r#"let a = "http://x"; "#);
     assert_eq!(without_comment("//! unsafe"), "");
     assert!(has_word("pub unsafe fn", "unsafe") && !has_word("forbid(unsafe_code)", "unsafe"));
+    assert!(has_word(r#"f("a"); unsafe { "#, "unsafe") && !has_word(r#"["a", "unsafe"]"#, "unsafe"));
 }
