@@ -116,7 +116,8 @@ fn a_plugin_for_another_machine() {
         bytes[4..8].copy_from_slice(&18u32.to_le_bytes());
     }
     let row = refused(&bay, &bytes);
-    assert_says(&row, &[std::env::consts::ARCH]);
+    let reason = row.reason.unwrap().to_lowercase();
+    assert!(reason.contains(std::env::consts::ARCH), "{reason}");
 }
 
 #[test]

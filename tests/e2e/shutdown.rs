@@ -12,26 +12,32 @@ fn sigterm_stops_all_in_the_reverse_order_and_exits_0() {
     bay.start();
     bay.wait_phase("top", hotbay::kernel::view::Phase::Running);
     bay.wait_version("logger", "1.0.0");
-    let mut events = bay.command();
-    events.args(["events", "-f", "-o", "json"]);
-    let events = std::thread::spawn(move || hotbay_tests::run(&mut events));
-    // Only an event that comes after it shows that the client listens; so make some until it is seen to end.
-    bay.ok(&["reload", "base"]);
     assert_eq!(bay.stop(), Some(0));
     let log = bay.log();
-    let seen = events.join().unwrap().stdout;
     let stopped = |name: &str| {
-        let lines = if seen.contains("\"stopped\"") { &seen } else { &log };
-        lines
-            .lines()
-            .enumerate()
-            .filter(|(_, line)| line.contains("stopped") && line.contains(name))
-            .map(|(at, _)| at)
-            .last()
-            .unwrap_or_else(|| panic!("{name} was not stopped:\n{lines}"))
+        let of = format!("plugin={name} ");
+        let line = log.lines().position(|line| line.contains(" stopped: ") && line.contains(&of));
+        line.unwrap_or_else(|| panic!("{name} was not stopped"))
     };
-    assert!(stopped("top") < stopped("base"), "{seen}\n{log}");
-    assert!(stopped("base") < stopped("logger"), "{seen}\n{log}");
+    assert!(stopped("top") < stopped("base"));
+    assert!(stopped("base") < stopped("logger"));
+}
+
+#[test]
+fn who_follows_the_events_sees_the_end_and_ends_well() {
+    let mut bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let told = bay.path("told");
+    let mut follow = bay.command();
+    follow.args(["events", "-f", "-o", "json"]).stdout(std::fs::File::create(&told).unwrap());
+    let mut follow = follow.spawn().unwrap();
+    let told = || std::fs::read_to_string(&told).unwrap();
+    eventually("the client listens", || told().contains("started").then_some(()));
+    assert_eq!(bay.stop(), Some(0));
+    let ended = eventually("the client ends", || follow.try_wait().unwrap());
+    assert!(told().contains("\"stopped\""), "{}", told());
+    assert_eq!(ended.code(), Some(0));
 }
 
 #[test]

@@ -11,7 +11,8 @@ use crate::{PATIENCE, eventually, hotbay_binary};
 /// A host in this process on folders of its own. Is shut down with the value.
 #[derive(Debug)]
 pub struct Hosted {
-    host: Host,
+    // `None` between two hosts only: a home is free when the last handle to its host is gone.
+    host: Option<Host>,
     folder: tempfile::TempDir,
 }
 
@@ -29,24 +30,22 @@ impl Hosted {
         std::fs::create_dir(folder.path().join("plugins")).unwrap();
         let mut config = quick(folder.path());
         set(&mut config);
-        Self { host: Host::start(config).unwrap(), folder }
+        Self { host: Some(Host::start(config).unwrap()), folder }
     }
 
     /// Shuts the host down and starts another on the same folders.
     #[must_use]
-    pub fn restarted(self) -> Self {
-        self.host.shutdown();
-        let config = quick(self.folder.path());
-        let next = eventually("the home is free again", || Host::start(config.clone()).ok());
-        let mut this = self;
-        this.host = next;
-        this
+    pub fn restarted(mut self) -> Self {
+        self.host().shutdown();
+        self.host = None;
+        self.host = Some(Host::start(quick(self.folder.path())).unwrap());
+        self
     }
 
     /// The host.
     #[must_use]
     pub fn host(&self) -> &Host {
-        &self.host
+        self.host.as_ref().unwrap()
     }
 
     /// Calls inline, on this thread.
@@ -55,7 +54,7 @@ impl Hosted {
     /// The host's.
     pub fn call(&self, service: &str, method: &str, request: &str) -> Result<String, hotbay::CallError> {
         let mut reply = Vec::new();
-        self.host.call(service, method, request.as_bytes(), &mut reply)?;
+        self.host().call(service, method, request.as_bytes(), &mut reply)?;
         Ok(String::from_utf8(reply).unwrap())
     }
 
@@ -64,7 +63,7 @@ impl Hosted {
     /// # Errors
     /// The host's.
     pub fn request(&self, service: &str, method: &str, request: &str) -> Result<String, hotbay::CallError> {
-        let reply = self.host.request(service, method, request.as_bytes().to_vec(), PATIENCE)?;
+        let reply = self.host().request(service, method, request.as_bytes().to_vec(), PATIENCE)?;
         Ok(String::from_utf8(reply).unwrap())
     }
 
@@ -90,7 +89,7 @@ impl Hosted {
     #[track_caller]
     pub fn wait_version(&self, name: &str, version: &str) -> Row {
         eventually(&format!("`{name}` {version} runs"), || {
-            self.host.list().into_iter().find(|row| {
+            self.host().list().into_iter().find(|row| {
                 row.name == name && row.phase == Phase::Running && row.version.as_deref() == Some(version)
             })
         })
@@ -107,14 +106,14 @@ impl Hosted {
     #[track_caller]
     pub fn wait_receipts(&self, name: &str, count: usize) -> Vec<Receipt> {
         eventually(&format!("{count} receipts of `{name}`"), || {
-            self.host.history(name).ok().filter(|history| history.len() >= count)
+            self.host().history(name).ok().filter(|history| history.len() >= count)
         })
     }
 }
 
 impl Drop for Hosted {
     fn drop(&mut self) {
-        self.host.shutdown();
+        self.host().shutdown();
     }
 }
 
