@@ -101,6 +101,25 @@ fn a_plugin_cut_at_any_length_is_refused_and_the_host_lives() {
 }
 
 #[test]
+fn a_plugin_whose_tail_is_not_written_yet_harms_nobody() {
+    let mut bay = with_echo();
+    bay.wait_version("echo", "1.0.0");
+    let whole = std::fs::read(fixture("counter")).unwrap();
+    for tenth in 1..10 {
+        let mut bytes = whole.clone();
+        bytes[whole.len() * tenth / 10..].fill(0);
+        bay.drop_bytes("bad", &bytes);
+        // Zeros where nothing is needed are no harm; what is refused has a reason.
+        hotbay_tests::eventually("a verdict", || {
+            let row = bay.rows().into_iter().find(|row| row.name != "echo")?;
+            (row.phase == Phase::Running || row.reason.is_some()).then_some(())
+        });
+        bay.assert_alive();
+        assert_eq!(bay.call("echo.echo", "here"), "here");
+    }
+}
+
+#[test]
 fn a_plugin_for_another_machine() {
     let bay = with_echo();
     let mut bytes = std::fs::read(fixture("counter")).unwrap();

@@ -52,6 +52,32 @@ fn slow_calls_in_flight_are_answered_by_the_version_that_took_them() {
     assert_eq!(bay.wait_receipt("slow", 1).retired, Retired::Unloaded);
 }
 
+#[test]
+fn a_power_cut_at_any_moment_of_a_swap_leaves_one_version_with_all_of_its_state() {
+    let mut bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    for _ in 0..3 {
+        bay.call("echo.echo", "");
+    }
+    // A stop writes the state: from here on nothing is counted, so nothing may be lost.
+    bay.ok(&["stop", "echo"]);
+    bay.ok(&["start", "echo"]);
+    for moment in 0..12 {
+        let (file, version) = if moment % 2 == 0 { ("echo_v2", "2.0.0") } else { ("echo", "1.0.0") };
+        bay.drop_in("echo", &example(file));
+        // Later with each round: one look takes some milliseconds, the whole swap some hundred.
+        for _ in 0..moment * 2 {
+            bay.rows();
+        }
+        bay.kill();
+        bay.start();
+        bay.wait_version("echo", version);
+        assert_eq!(bay.call("echo.count", ""), "3", "cut off at moment {moment}");
+        assert_eq!(bay.rows().len(), 1);
+    }
+}
+
 struct OnDrop<'a>(&'a AtomicBool);
 
 impl Drop for OnDrop<'_> {

@@ -70,6 +70,23 @@ fn hangs_in_stop_and_the_host_still_ends() {
 }
 
 #[test]
+fn slow_calls_that_were_accepted_are_answered_before_the_end() {
+    let mut bay = Bay::started();
+    bay.drop_in("slow", &fixture("slow"));
+    bay.wait_version("slow", "1.0.0");
+    let mut call = bay.command();
+    call.args(["call", "slow.wait", "-d", "1500"]);
+    let call = std::thread::spawn(move || hotbay_tests::run(&mut call));
+    // Once the call is inside, another one waits behind it.
+    eventually("the call is inside", || {
+        (bay.hotbay(&["call", "slow.ping", "--timeout", "50ms"]).code == 7).then_some(())
+    });
+    assert_eq!(bay.stop(), Some(0));
+    let call = call.join().unwrap();
+    assert_eq!((call.code, call.stdout.as_str()), (0, "waited"), "{call:?}");
+}
+
+#[test]
 fn a_host_leaves_nothing_staged_behind() {
     let mut bay = Bay::started();
     bay.drop_in("echo", &example("echo"));

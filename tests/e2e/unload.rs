@@ -85,6 +85,22 @@ fn hangs_in_a_call_and_is_pinned_when_it_is_replaced() {
 }
 
 #[test]
+fn panics_under_rust_backtrace_and_is_unloaded_all_the_same() {
+    // The default hook would look up symbols, and keep a mapping of the library for each.
+    let mut bay = Bay::with("[plugin.panics]\nold = \"call\"");
+    bay.start_with(|command| {
+        command.env("RUST_BACKTRACE", "full");
+    });
+    bay.drop_in("panics", &fixture("panics"));
+    bay.wait_version("panics", "1.0.0");
+    assert_eq!(bay.hotbay(&["call", "panics.add"]).code, 1);
+    bay.drop_in("panics", &fixture("panics_next"));
+    bay.wait_version("panics", "1.1.0");
+    let receipt = bay.wait_receipt("panics", 1);
+    assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
+}
+
+#[test]
 fn the_file_that_was_dropped_is_never_the_one_that_is_mapped() {
     let bay = Bay::started();
     bay.drop_in("echo", &example("echo"));

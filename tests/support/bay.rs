@@ -66,10 +66,16 @@ impl Bay {
 
     /// Starts the host and waits until it answers.
     pub fn start(&mut self) {
+        self.start_with(|_| ());
+    }
+
+    /// The same with something else in its environment.
+    pub fn start_with(&mut self, prepare: impl FnOnce(&mut Command)) {
         assert!(self.host.is_none(), "the host runs");
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
-        let mut child = self
-            .run_command()
+        let mut command = self.run_command();
+        prepare(&mut command);
+        let mut child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
