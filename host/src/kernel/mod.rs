@@ -1,6 +1,6 @@
 //! The kernel: who is here, in which phase, and how one generation follows another.
 //!
-//! One loop decides ([`crate::supervise`]); what takes time is done on threads of its own ([`op`]) and reported back.
+//! One loop decides (`supervise`); what takes time is done on threads of its own (`op`) and reported back.
 
 pub mod view;
 
