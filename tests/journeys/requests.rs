@@ -9,6 +9,9 @@ use hotbay_tests::{Hosted, example, fixture};
 fn hangs_in_a_call_and_the_next_request_is_answered_by_a_fresh_lane() {
     let hosted = Hosted::with(|config| {
         config.plugin.insert("hangs".to_owned(), serde_json::json!({ "old": "call" }));
+        // The end of the host waits so long for what hangs.
+        config.swap.drain = Duration::from_millis(300);
+        config.swap.callback = Duration::from_millis(300);
     });
     hosted.live("hangs", &fixture("hangs"), "1.0.0");
     for _ in 0..3 {
@@ -24,7 +27,7 @@ fn hangs_in_a_call_and_the_next_request_is_answered_by_a_fresh_lane() {
 fn slow_answers_hold_up_other_requests_and_not_for_ever() {
     let hosted = Hosted::start();
     hosted.live("slow", &fixture("slow"), "1.0.0");
-    let late = hosted.host().request("slow", "wait", b"3000".to_vec(), Duration::from_millis(50));
+    let late = hosted.host().request("slow", "wait", b"800".to_vec(), Duration::from_millis(50));
     assert!(matches!(late, Err(CallError::TimedOut { .. })), "{late:?}");
     assert_eq!(hosted.request("slow", "ping", "").unwrap(), "pong");
 }
