@@ -187,3 +187,46 @@ fn of_the_same_version_twice_the_one_that_runs_stays() {
     assert_eq!(shadow.source.unwrap().file_name(), bay.file("aaa").file_name());
     assert_eq!(bay.wait_phase("echo", Phase::Running), first);
 }
+
+#[test]
+fn a_lower_version_that_cannot_read_the_state_does_not_take_over_empty() {
+    let bay = Bay::started();
+    bay.drop_in("low", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    bay.call("counter.add", "");
+    bay.drop_in("high", &fixture("counter_next"));
+    bay.wait_version("counter", "2.0.0");
+    bay.call("counter.add", "");
+    std::fs::remove_file(bay.file("high")).unwrap();
+    let row =
+        bay.wait_for("counter", |row| row.reason.as_ref().is_some_and(|reason| reason.contains("schema 2")));
+    assert_ne!(row.phase, Phase::Running);
+    assert_ne!(bay.hotbay(&["call", "counter.count"]).code, 0);
+
+    bay.drop_in("high", &fixture("counter_next"));
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.add", ""), "3");
+}
+
+#[test]
+fn of_versions_added_at_once_the_highest_stands() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.call("echo.echo", "");
+    std::thread::scope(|scope| {
+        for version in ["1.1.0", "1.2.0", "1.3.0", "1.4.0"] {
+            let bay = &bay;
+            scope.spawn(move || {
+                let name = format!("echo-{version}{}", std::env::consts::DLL_SUFFIX);
+                std::fs::write(bay.path(&name), with_version(&example("echo"), "1.0.0", version)).unwrap();
+                let ran = bay.hotbay(&["add", &name]);
+                // Live, or in the shadow of a higher one by then.
+                assert!(ran.code == 0 || ran.stderr.contains("shadow"), "{version}: {ran:?}");
+            });
+        }
+    });
+    bay.wait_version("echo", "1.4.0");
+    assert_eq!(bay.call("echo.count", ""), "1");
+    assert_eq!(bay.rows().iter().filter(|row| row.phase == Phase::Shadowed).count(), 4);
+}
