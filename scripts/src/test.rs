@@ -80,7 +80,8 @@ fn command(step: Step, prebuilt: bool) -> Option<Command> {
         Step::Deny => return None,
         // Not ourselves: Windows does not let a program that runs be replaced.
         Step::Build => cargo(&["build", "--workspace", "--all-targets", "--exclude", "xtask"]),
-        Step::Test => cargo(&["test", "--workspace"]),
+        // All of them: who mends one wants to know of the others.
+        Step::Test => cargo(&["test", "--workspace", "--no-fail-fast"]),
     };
     match step {
         Step::Doc => drop(command.env("RUSTDOCFLAGS", "--deny warnings")),
