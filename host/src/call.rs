@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use hotbay_plugin_api::abi::{Lent, RawBuffer, Status};
+use hotbay_plugin_api::abi::{Lent, Out, Status};
 
 use crate::CallError;
 use crate::kernel::generation::Generation;
@@ -15,12 +15,7 @@ use crate::kernel::lane::{LaneError, is_lane};
 use crate::kernel::lease::{HOP_LIMIT, NoEntry, Slot};
 
 /// Calls on this thread, appending to a buffer that the caller lends.
-pub(crate) fn inline(
-    slot: &Slot,
-    method: &str,
-    request: &[u8],
-    reply: &mut RawBuffer,
-) -> Result<(), CallError> {
+pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError> {
     let outcome = slot.enter(|generation, waited| {
         if !generation.called_inline.load(Ordering::Relaxed) && !is_lane() {
             generation.called_inline.store(true, Ordering::Relaxed);
@@ -45,7 +40,7 @@ pub(crate) fn request(
     let done = lane.request(left, move || {
         let mut reply = Vec::new();
         let outcome = lease.enter(&slot_there, |generation| {
-            answer(generation, lease.waited, &method, &request, Lent::new(&mut reply).raw())
+            answer(generation, lease.waited, &method, &request, Lent::new(&mut reply).out())
         });
         outcome.unwrap_or_else(|refused| Err(no_entry(&slot_there, refused, deadline))).map(|()| reply)
     });
@@ -70,12 +65,12 @@ fn answer(
     waited: bool,
     method: &str,
     request: &[u8],
-    reply: &mut RawBuffer,
+    reply: Out<'_>,
 ) -> Result<(), CallError> {
     generation.tally.enter();
     // Allocates nothing unless there is an error to tell.
     let mut text = Vec::new();
-    let status = generation.plugin.call(method, request, reply, Lent::new(&mut text).raw());
+    let status = generation.plugin.call(method, request, reply, Lent::new(&mut text).out());
     generation.tally.answer(waited, status != Status::OK);
     if status == Status::OK { Ok(()) } else { Err(failure(generation, method, status, &text)) }
 }

@@ -2,17 +2,6 @@
 
 use std::path::PathBuf;
 
-/// Who has to act.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The plugin's author.
-    Plugin,
-    /// The host's developers.
-    Host,
-    /// Whoever operates the host: files, permissions, configuration, the command given.
-    Operator,
-}
-
 /// A host that cannot start.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

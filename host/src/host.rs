@@ -139,7 +139,7 @@ impl Host {
         reply: &mut Vec<u8>,
     ) -> Result<(), CallError> {
         let mut lent = Lent::new(reply);
-        self.inner.shared.registry.call(service, method, request, lent.raw())
+        self.inner.shared.registry.call(service, method, request, lent.out())
     }
 
     /// Calls a service through its lane and waits for the reply, `deadline` at most.

@@ -69,5 +69,5 @@ mod os;
 mod linked;
 
 pub use config::Config;
-pub use error::{Blame, CallError, ControlError, HostError};
+pub use error::{CallError, ControlError, HostError};
 pub use host::{Changed, Host};

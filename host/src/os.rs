@@ -28,8 +28,8 @@ pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
         safe fn _dyld_get_image_name(index: u32) -> *const std::ffi::c_char;
     }
     Ok((0.._dyld_image_count()).map(_dyld_get_image_name).filter(|name| !name.is_null()).any(|name| {
-        // SAFETY: O1: dyld answers null or a C string that lives while the image is loaded; images are unloaded by
-        // the kernel's unload only, which runs one at a time per service and is what asks here.
+        // SAFETY: O1: dyld answers null or a C string that lives while the image is loaded; the one caller,
+        // `ffi::is_mapped`, holds the lock under which this program closes libraries.
         unsafe { std::ffi::CStr::from_ptr(name) }.to_bytes() == path.as_os_str().as_bytes()
     }))
 }

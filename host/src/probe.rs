@@ -5,7 +5,7 @@
 
 mod child;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -52,9 +52,20 @@ pub(crate) enum ProbeError {
     NoProbe { program: PathBuf },
 }
 
-/// Verdicts of this run, by digest and configuration.
+/// What passed in this run, by digest and configuration. What did not is not kept: a probe that ran out of time on a busy
+/// machine may pass when somebody asks for it again.
 #[derive(Debug, Default)]
-pub(crate) struct Verdicts(Mutex<BTreeMap<(Digest, String), Result<(), ProbeError>>>);
+pub(crate) struct Verdicts(Mutex<BTreeSet<(Digest, String)>>);
+
+impl Verdicts {
+    fn holds(&self, key: &(Digest, String)) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).contains(key)
+    }
+
+    fn add(&self, key: (Digest, String)) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(key);
+    }
+}
 
 /// Probes a staged copy, as `[probe] mode` says.
 pub(crate) fn probe(
@@ -65,22 +76,11 @@ pub(crate) fn probe(
 ) -> Result<Probed, ProbeError> {
     let plugin_config = plugin_config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
     let key = (staged.digest.clone(), plugin_config);
-    let known = || verdicts.0.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
     let verdict = match settings.mode {
         ProbeMode::Off => Ok(()),
         ProbeMode::Always => run(&staged.path, &key.1, settings),
-        ProbeMode::Cached => known().unwrap_or_else(|| {
-            let verdict = run(&staged.path, &key.1, settings);
-            // A probe that could not run says nothing of the file.
-            if !matches!(verdict, Err(ProbeError::Start { .. } | ProbeError::NoProbe { .. })) {
-                verdicts
-                    .0
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .insert(key.clone(), verdict.clone());
-            }
-            verdict
-        }),
+        ProbeMode::Cached if verdicts.holds(&key) => Ok(()),
+        ProbeMode::Cached => run(&staged.path, &key.1, settings).inspect(|()| verdicts.add(key)),
     };
     verdict.map(|()| Probed { staged })
 }

@@ -171,7 +171,7 @@ impl Kernel {
     fn forget_remains(&mut self) {
         for (name, service) in &mut self.services {
             service.remains.retain(|remains| {
-                let mapped = !matches!(crate::os::is_mapped(&remains.path), Ok(false));
+                let mapped = !matches!(crate::ffi::is_mapped(&remains.path), Ok(false));
                 if !mapped {
                     let text = format!("generation {} is gone since", remains.pinned.generation);
                     self.shared.journal.note("unloaded", Some(name), None, text);

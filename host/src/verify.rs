@@ -86,6 +86,11 @@ pub(crate) enum VerifyError {
         "failed to load it on this machine: it is built for {found}, this host is {ours}; build it for this target"
     )]
     OtherTarget { found: String, ours: String },
+    /// It holds several architectures.
+    #[error(
+        "failed to read it: it is a universal file of several architectures; add the one for this machine"
+    )]
+    Universal,
     /// It is an executable or object file.
     #[error("failed to load it: it is {0}, not a shared library; set `crate-type = [\"cdylib\"]`")]
     NotShared(&'static str),

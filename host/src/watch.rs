@@ -65,7 +65,12 @@ impl Watch {
 
     fn arm(&self) -> notify::Result<Box<dyn Watcher + Send>> {
         let tell = std::sync::Arc::clone(&self.tell);
-        let handler = move |event: notify::Result<Event>| tell(moved_to(event));
+        let handler = move |event: notify::Result<Event>| {
+            // That a file was opened or read is no change, and the kernel's own look does both.
+            if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
+                tell(moved_to(event));
+            }
+        };
         let mut watcher: Box<dyn Watcher + Send> = match self.mode {
             WatchMode::Native => Box::new(RecommendedWatcher::new(handler, Config::default())?),
             WatchMode::Poll => {

@@ -76,7 +76,7 @@ impl Context {
         let status = {
             let mut reply = Lent::new(reply);
             let mut error = Lent::new(&mut text);
-            self.link.call(service, method, request, reply.raw(), error.raw())
+            self.link.call(service, method, request, reply.out(), error.out())
         };
         if status == Status::OK {
             return Ok(());

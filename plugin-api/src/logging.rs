@@ -30,6 +30,13 @@ fn host() -> Option<HostLink> {
     *HOST.read().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// Tells the host of a panic that no caller hears of.
+pub(crate) fn panicked(note: &str) {
+    if let Some(host) = host() {
+        host.log(Level::Error as u32, "panic", &format!("a thread of the plugin's own panicked: {note}"), "");
+    }
+}
+
 struct Forwarder;
 
 impl Subscriber for Forwarder {

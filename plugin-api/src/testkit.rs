@@ -127,9 +127,9 @@ impl<P: Export> Running<P> {
         let mut reply = Vec::new();
         {
             let mut reply = Lent::new(&mut reply);
-            answer(|error| {
-                (self.module.call())(self.instance, method.into(), request.into(), reply.raw(), error)
-            })?;
+            // SAFETY: A2; it stays where it is.
+            let reply = unsafe { reply.out().into_raw() };
+            answer(|error| (self.module.call())(self.instance, method.into(), request.into(), reply, error))?;
         }
         Ok(reply)
     }
@@ -143,7 +143,9 @@ impl<P: Export> Running<P> {
         let mut state = Vec::new();
         {
             let mut out = Lent::new(&mut state);
-            answer(|error| (table.export)(self.instance, out.raw(), error))?;
+            // SAFETY: A2; it stays where it is.
+            let out = unsafe { out.out().into_raw() };
+            answer(|error| (table.export)(self.instance, out, error))?;
         }
         Ok(state)
     }
@@ -183,7 +185,11 @@ impl<P> std::fmt::Debug for Running<P> {
 
 fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Result<()> {
     let mut text = Vec::new();
-    let status = call(Lent::new(&mut text).raw());
+    let status = {
+        let mut text = Lent::new(&mut text);
+        // SAFETY: A2; it stays where it is.
+        call(unsafe { text.out().into_raw() })
+    };
     if status == Status::OK {
         return Ok(());
     }

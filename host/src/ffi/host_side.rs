@@ -5,20 +5,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
-use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, RawBuffer, Status};
+use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
 use crate::CallError;
 
 /// What a plugin can reach through its host: the kernel, as little of it as that takes.
 pub(crate) trait Services: Send + Sync {
     /// Calls `service` inline, writing into buffers that the calling plugin lends.
-    fn call(
-        &self,
-        service: &str,
-        method: &str,
-        request: &[u8],
-        reply: &mut RawBuffer,
-    ) -> Result<(), CallError>;
+    fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError>;
 }
 
 /// The host's side of one generation. Its address is the handle of the plugin's link.
@@ -130,7 +124,7 @@ extern "C" fn call(
             let _ = error.write(format!("call service `{service}` outside of start … stop").as_bytes());
             return Status::REFUSED;
         };
-        match kernel.call(service.as_str(), method.as_str(), request.as_slice(), reply) {
+        match kernel.call(service.as_str(), method.as_str(), request.as_slice(), Out::of(reply)) {
             Ok(()) => Status::OK,
             Err(failure) => {
                 let _ = error.write(failure.to_string().as_bytes());

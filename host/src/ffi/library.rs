@@ -14,6 +14,9 @@ use crate::os;
 /// Addresses of the headers of all libraries that are open (F2).
 static OPEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
+/// Held while a library is closed, or looked for.
+static CLOSING: Mutex<()> = Mutex::new(());
+
 /// A staged copy that could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -87,7 +90,7 @@ impl Library {
     pub(crate) fn close(mut self) -> Closed {
         self.close_handle();
         match &self {
-            Self::File { path, .. } => match os::is_mapped(path) {
+            Self::File { path, .. } => match is_mapped(path) {
                 Ok(false) => Closed::Unmapped,
                 Ok(true) => Closed::Mapped,
                 Err(e) => Closed::Unknown(e),
@@ -101,8 +104,10 @@ impl Library {
         match self {
             Self::File { header, handle, .. } => {
                 if let Some(handle) = handle.take() {
-                    drop(handle);
+                    // Before it is closed: another library may be mapped at this address right after.
                     OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
+                    let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+                    drop(handle);
                 }
             }
             #[cfg(test)]
@@ -115,6 +120,13 @@ impl Drop for Library {
     fn drop(&mut self) {
         self.close_handle();
     }
+}
+
+/// Whether a library that was opened from `path` is mapped. While one is looked for, none is closed: a system's list of
+/// libraries must not change under the one who reads it.
+pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
+    let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    os::is_mapped(path)
 }
 
 /// What was seen after a library was closed.

@@ -25,5 +25,5 @@ mod library;
 mod plugin;
 
 pub(crate) use host_side::{HostSide, Services};
-pub(crate) use library::{Closed, Library, LoadError};
+pub(crate) use library::{Closed, Library, LoadError, is_mapped};
 pub(crate) use plugin::{Answer, CreateError, Plugin};

@@ -1,7 +1,9 @@
 //! One plugin value with the library that it lives in: the safe face of the contract's functions.
 
+use std::mem::ManuallyDrop;
+
 use hotbay_plugin_api::abi::{
-    HostLink, Instance, Lent, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension, Status,
+    HostLink, Instance, Lent, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension, Status,
 };
 
 use super::library::Closed;
@@ -15,10 +17,11 @@ pub(crate) struct Plugin {
     module: PluginModuleRef,
     instance: Instance,
     state: Option<&'static StateExtension>,
-    // Freed after the library is seen to be unmapped (F5).
-    host: Box<HostSide>,
+    // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
+    // after its deadline, is leaked: threads that it started may still run its code and call its host (F5, F6).
+    host: ManuallyDrop<Box<HostSide>>,
     // Last (F4): the fields above point into it.
-    library: Library,
+    library: ManuallyDrop<Library>,
 }
 
 /// Why a plugin was not created.
@@ -72,7 +75,13 @@ impl Plugin {
         let (id, revision) = STATE_EXTENSION;
         // SAFETY: F4; the reference is kept beside the library, which outlives it.
         let state = unsafe { (module.extension())(id.into(), revision).as_state() };
-        Ok(Self { module, instance, state, host, library })
+        Ok(Self {
+            module,
+            instance,
+            state,
+            host: ManuallyDrop::new(host),
+            library: ManuallyDrop::new(library),
+        })
     }
 
     pub(crate) fn start(&self) -> Answer {
@@ -96,13 +105,9 @@ impl Plugin {
 
     /// Calls a method, writing into buffers that the caller lends.
     #[inline]
-    pub(crate) fn call(
-        &self,
-        method: &str,
-        request: &[u8],
-        reply: &mut RawBuffer,
-        error: &mut RawBuffer,
-    ) -> Status {
+    pub(crate) fn call(&self, method: &str, request: &[u8], reply: Out<'_>, error: Out<'_>) -> Status {
+        // SAFETY: A2 of the contract; both stay where they are.
+        let (reply, error) = unsafe { (reply.into_raw(), error.into_raw()) };
         (self.module.call())(self.instance, method.into(), request.into(), reply, error)
     }
 
@@ -114,7 +119,9 @@ impl Plugin {
     pub(crate) fn export(&self, out: &mut Vec<u8>) -> Answer {
         let Some(state) = self.state else { return Ok(()) };
         let mut out = Lent::new(out);
-        answer(|error| (state.export)(self.instance, out.raw(), error))
+        // SAFETY: A2 of the contract; it stays where it is.
+        let out = unsafe { out.out().into_raw() };
+        answer(|error| (state.export)(self.instance, out, error))
     }
 
     pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
@@ -134,6 +141,7 @@ impl Plugin {
     /// Closes the library and looks whether it is gone. After `destroy`, when no thread is inside any more.
     pub(crate) fn close(self) -> Closed {
         let Self { host, library, .. } = self;
+        let (host, library) = (ManuallyDrop::into_inner(host), ManuallyDrop::into_inner(library));
         let closed = library.close();
         if !matches!(closed, Closed::Unmapped) {
             // F5: what is still mapped may still call.
@@ -151,6 +159,10 @@ impl std::fmt::Debug for Plugin {
 
 fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {
     let mut text = Vec::new();
-    let status = call(Lent::new(&mut text).raw());
+    let status = {
+        let mut text = Lent::new(&mut text);
+        // SAFETY: A2 of the contract; it stays where it is.
+        call(unsafe { text.out().into_raw() })
+    };
     if status == Status::OK { Ok(()) } else { Err((status, String::from_utf8_lossy(&text).into_owned())) }
 }

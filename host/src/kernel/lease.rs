@@ -180,7 +180,10 @@ impl Replaced {
     /// `ArcSwap::swap` turned the guards that were out into counted references before it returned, so the count is exact:
     /// nobody can take a new one.
     pub(crate) fn is_drained(&self) -> bool {
-        Arc::strong_count(&self.state) == 1
+        let drained = Arc::strong_count(&self.state) == 1;
+        // What those who left did inside happened before whatever comes now: the count alone is a relaxed read.
+        std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+        drained
     }
 
     /// Waits until every lease has ended; false when `deadline` passed first. Looking in growing steps costs callers

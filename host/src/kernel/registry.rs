@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use hotbay_plugin_api::abi::RawBuffer;
+use hotbay_plugin_api::abi::Out;
 
 use super::lease::Slot;
 use crate::ffi::Services;
@@ -60,13 +60,7 @@ impl Registry {
 }
 
 impl Services for Registry {
-    fn call(
-        &self,
-        service: &str,
-        method: &str,
-        request: &[u8],
-        reply: &mut RawBuffer,
-    ) -> Result<(), CallError> {
+    fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError> {
         let slots = self.slots.load();
         let Some(slot) = slots.get(service) else { return Err(self.unknown(service)) };
         call::inline(slot, method, request, reply)

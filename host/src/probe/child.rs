@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Weak;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use hotbay_plugin_api::abi::RawBuffer;
+use hotbay_plugin_api::abi::Out;
 use serde::{Deserialize, Serialize};
 
 use super::MARKER;
@@ -76,7 +76,7 @@ fn run(nonce: &str) -> i32 {
 struct NoServices;
 
 impl Services for NoServices {
-    fn call(&self, service: &str, _: &str, _: &[u8], _: &mut RawBuffer) -> Result<(), CallError> {
+    fn call(&self, service: &str, _: &str, _: &[u8], _: Out<'_>) -> Result<(), CallError> {
         Err(CallError::Refused { service: service.to_owned(), text: "there is none in a probe".to_owned() })
     }
 }

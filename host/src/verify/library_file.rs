@@ -27,12 +27,15 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<&[u8], VerifyError> {
             VerifyError::NoLibrary
         });
     }
+    if matches!(FileKind::parse(bytes), Ok(FileKind::MachOFat32 | FileKind::MachOFat64)) {
+        return Err(VerifyError::Universal);
+    }
     let file = object::File::parse(bytes).map_err(broken)?;
     require_this_machine(&file)?;
     require_shared(&file)?;
     require_whole(&file, bytes.len() as u64)?;
-    exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
     let address = exported(&file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
+    exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
     embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))
 }
 

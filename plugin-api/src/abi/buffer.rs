@@ -60,6 +60,40 @@ impl std::fmt::Debug for RawBuffer {
     }
 }
 
+/// A lent buffer on its way to who writes it. Safe code passes it on; only the two ends look inside.
+#[derive(Debug)]
+pub struct Out<'a>(&'a mut RawBuffer);
+
+impl<'a> Out<'a> {
+    /// Passes on a buffer that came across.
+    #[must_use]
+    pub fn of(raw: &'a mut RawBuffer) -> Self {
+        Self(raw)
+    }
+
+    /// The buffer, to hand across.
+    ///
+    /// # Safety
+    /// It must stay where it is: exchanged with another buffer, each would write into the other's vector after that
+    /// one's loan has ended.
+    #[must_use]
+    pub unsafe fn into_raw(self) -> &'a mut RawBuffer {
+        self.0
+    }
+
+    /// How many bytes the buffer holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether the buffer holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// A vector lent as a [`RawBuffer`]; when the loan ends the vector holds what was written.
 #[derive(Debug)]
 pub struct Lent<'a> {
@@ -82,9 +116,9 @@ impl<'a> Lent<'a> {
         Self { raw, vector: PhantomData }
     }
 
-    /// The buffer to hand over.
-    pub fn raw(&mut self) -> &mut RawBuffer {
-        &mut self.raw
+    /// The buffer, to pass on.
+    pub fn out(&mut self) -> Out<'_> {
+        Out(&mut self.raw)
     }
 }
 
@@ -122,7 +156,7 @@ mod tests {
         let mut vector = b"head:".to_vec();
         let mut lent = Lent::new(&mut vector);
         for chunk in 0..100u8 {
-            assert!(lent.raw().write(&[chunk; 77]));
+            assert!(lent.raw.write(&[chunk; 77]));
         }
         drop(lent);
         assert_eq!(vector.len(), 5 + 7700);
@@ -134,8 +168,8 @@ mod tests {
     fn memory_that_cannot_be_had_is_refused_without_a_panic() {
         let mut vector = Vec::new();
         let mut lent = Lent::new(&mut vector);
-        assert!(!grow_vector(lent.raw(), usize::MAX));
-        assert!(lent.raw().write(b"still usable"));
+        assert!(!grow_vector(&mut lent.raw, usize::MAX));
+        assert!(lent.raw.write(b"still usable"));
         drop(lent);
         assert_eq!(vector, b"still usable");
     }

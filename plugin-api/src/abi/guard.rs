@@ -5,13 +5,15 @@ use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
 
 use super::{RawBuffer, Status};
-use crate::Result;
+use crate::{Result, logging};
 
 /// Room for one message and its place. A fixed array, because a thread-local with a destructor would pin the library
 /// to every thread that it panicked on.
 const NOTE: usize = 1024;
 
 thread_local! {
+    // Whether a function of the table is on this thread's stack: only then does somebody ask for the note.
+    static INSIDE: Cell<u32> = const { Cell::new(0) };
     static LAST: Cell<(usize, [u8; NOTE])> = const { Cell::new((0, [0; NOTE])) };
 }
 
@@ -27,7 +29,12 @@ pub(super) fn install_hook() {
                 Some(place) => std::fmt::write(&mut note, format_args!("{message}, at {place}")),
                 None => std::fmt::write(&mut note, format_args!("{message}")),
             };
-            let _ = LAST.try_with(|last| last.set((note.len, note.bytes)));
+            if INSIDE.try_with(Cell::get).unwrap_or(0) > 0 {
+                let _ = LAST.try_with(|last| last.set((note.len, note.bytes)));
+            } else {
+                // A thread of the plugin's own ends by this: nobody else would tell.
+                logging::panicked(&String::from_utf8_lossy(&note.bytes[..note.len]));
+            }
         }));
     });
 }
@@ -35,7 +42,10 @@ pub(super) fn install_hook() {
 /// Runs `body` and turns its error or panic into a status and a text in `error`.
 #[inline]
 pub(super) fn guard(error: &mut RawBuffer, body: impl FnOnce() -> Result<()>) -> Status {
-    match panic::catch_unwind(AssertUnwindSafe(body)) {
+    INSIDE.set(INSIDE.get() + 1);
+    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+    INSIDE.set(INSIDE.get() - 1);
+    match outcome {
         Ok(Ok(())) => Status::OK,
         Ok(Err(failure)) => {
             let _ = error.write(failure.message().as_bytes());

@@ -3,7 +3,7 @@
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RSlice, RStr};
 
-use super::{Lent, RawBuffer, Status};
+use super::{Lent, Out, RawBuffer, Status};
 
 /// The host's side of one generation, known to the host only.
 #[repr(transparent)]
@@ -63,8 +63,10 @@ impl HostLink {
     pub(crate) fn config(self, json: &mut Vec<u8>) -> Result<(), (Status, String)> {
         let mut text = Vec::new();
         let status = {
-            let mut error = Lent::new(&mut text);
-            (self.table.config())(self.handle, Lent::new(json).raw(), error.raw())
+            let (mut json, mut error) = (Lent::new(json), Lent::new(&mut text));
+            // SAFETY: A2; both stay where they are.
+            let (json, error) = unsafe { (json.out().into_raw(), error.out().into_raw()) };
+            (self.table.config())(self.handle, json, error)
         };
         if status == Status::OK { Ok(()) } else { Err((status, String::from_utf8_lossy(&text).into_owned())) }
     }
@@ -74,9 +76,11 @@ impl HostLink {
         service: &str,
         method: &str,
         request: &[u8],
-        reply: &mut RawBuffer,
-        error: &mut RawBuffer,
+        reply: Out<'_>,
+        error: Out<'_>,
     ) -> Status {
+        // SAFETY: A2; both stay where they are.
+        let (reply, error) = unsafe { (reply.into_raw(), error.into_raw()) };
         (self.table.call())(self.handle, service.into(), method.into(), request.into(), reply, error)
     }
 }

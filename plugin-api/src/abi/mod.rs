@@ -15,7 +15,8 @@
 //! * **A1** An [`Instance`] handed to a thunk of `P` was made by `create::<P>` of the same library and not yet given to
 //!   `destroy::<P>`: the host keeps instance and table together and drops the instance first.
 //! * **A2** A [`RawBuffer`] is only made by [`Lent`], which borrows the vector for as long; its fields are private, so
-//!   `len <= capacity`, and `data` points at `capacity` bytes of that vector.
+//!   `len <= capacity`, and `data` points at `capacity` bytes of that vector. Safe code sees it as [`Out`], so no two are
+//!   exchanged.
 //! * **A3** A [`HostLink`] outlives every mapping of the library that it was given to: the host frees what `handle`
 //!   points at only after it has seen that the library is unmapped.
 
@@ -31,7 +32,7 @@ mod host;
 mod module;
 mod thunk;
 
-pub use buffer::{Lent, RawBuffer};
+pub use buffer::{Lent, Out, RawBuffer};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
 pub use module::{
     ExtensionPtr, Instance, PluginModule, PluginModuleRef, STATE_EXTENSION, StateExtension, Status,
