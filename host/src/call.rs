@@ -14,6 +14,9 @@ use crate::kernel::generation::Generation;
 use crate::kernel::lane::{LaneError, is_lane};
 use crate::kernel::lease::{HOP_LIMIT, NoEntry, Slot};
 
+/// As good as for ever.
+const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
+
 /// Calls on this thread, appending to a buffer that the caller lends.
 pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError> {
     let outcome = slot.enter(|generation, waited| {
@@ -32,7 +35,8 @@ pub(crate) fn request(
     request: Vec<u8>,
     deadline: Duration,
 ) -> Result<Vec<u8>, CallError> {
-    let until = Instant::now() + deadline;
+    // A deadline that no clock can hold is none.
+    let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
     let lane = Arc::clone(&lease.generation().lane);
     let (slot_there, method) = (Arc::clone(slot), method.to_owned());
@@ -67,7 +71,7 @@ fn answer(
     request: &[u8],
     reply: Out<'_>,
 ) -> Result<(), CallError> {
-    generation.tally.enter();
+    generation.tally.enter(waited);
     // Allocates nothing unless there is an error to tell.
     let mut text = Vec::new();
     let status = generation.plugin.call(method, request, reply, Lent::new(&mut text).out());

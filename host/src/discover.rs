@@ -51,6 +51,13 @@ pub(crate) enum DiscoverError {
     Open(#[from] io::Error),
 }
 
+impl DiscoverError {
+    /// Whether the same file may be readable later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self, Self::Open(_))
+    }
+}
+
 /// The paths of the folder that are named like a library of this system, sorted. Flat: folders are not entered.
 pub(crate) fn scan(folder: &Path) -> io::Result<Vec<PathBuf>> {
     let mut paths = Vec::new();

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use hotbay_plugin_api::abi::Lent;
 use hotbay_state::{Key, Store};
@@ -84,6 +85,15 @@ impl Host {
     #[must_use]
     pub fn config(&self) -> &Config {
         &self.inner.shared.config
+    }
+
+    /// Waits until everything that lay in the folder when the host was started has started or failed, `deadline` at most;
+    /// whether it came to that.
+    #[must_use]
+    pub fn ready(&self, deadline: Duration) -> bool {
+        let (send, receive) = mpsc::channel();
+        let ask = Box::new(move |kernel: &mut Kernel| kernel.await_ready(send));
+        self.inner.kernel.send(Message::Ask(ask)).is_ok() && receive.recv_timeout(deadline).is_ok()
     }
 
     /// A row per service and per file that was not taken, by name. Empty once the host is stopped.
@@ -177,6 +187,15 @@ impl Host {
         };
         let folder = &self.config().plugins;
         let path = folder.join(name);
+        let holds_another =
+            |row: &Row| row.source.as_ref() == Some(&path) && row.name != verified.manifest.name;
+        if let Some(other) =
+            self.list().into_iter().find(|row| row.generation.is_some() && holds_another(row))
+        {
+            let reason =
+                format!("failed to add it: a file of that name holds service `{}`; rename yours", other.name);
+            return Err(refused(reason));
+        }
         copy_in(&verified.bytes, folder, &path).map_err(|e| ControlError::Failed {
             reason: format!("failed to write `{}`: {e}", path.display()),
         })?;
@@ -250,11 +269,10 @@ impl Host {
         deadline: Duration,
         command: impl FnOnce(&mut Kernel, crate::supervise::Reply) + Send + 'static,
     ) -> Result<Changed, ControlError> {
-        let until = Instant::now() + deadline;
         let (send, receive) = mpsc::channel();
         let ask = Box::new(move |kernel: &mut Kernel| command(kernel, send));
         self.inner.kernel.send(Message::Ask(ask)).map_err(|_| ControlError::Stopping)?;
-        match receive.recv_timeout(until.saturating_duration_since(Instant::now())) {
+        match receive.recv_timeout(deadline) {
             Ok(answer) => answer,
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(ControlError::Stopping),
             Err(mpsc::RecvTimeoutError::Timeout) => {
@@ -317,7 +335,9 @@ fn key(config: &Config) -> Result<Key, HostError> {
 fn copy_in(bytes: &[u8], folder: &Path, path: &Path) -> std::io::Result<()> {
     use std::io::Write as _;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let fresh = folder.join(format!(".{name}.{}.tmp", std::process::id()));
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let count = COUNT.fetch_add(1, Ordering::Relaxed);
+    let fresh = folder.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
     let written = (|| {
         let mut file = File::create(&fresh)?;
         file.write_all(bytes)?;

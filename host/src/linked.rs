@@ -67,7 +67,7 @@ impl Bay {
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
         let services: Weak<dyn Services> = Arc::downgrade(&services);
         let host = HostSide::new(declaration.name, number, None, services);
-        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name)).unwrap();
+        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {

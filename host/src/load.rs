@@ -35,6 +35,9 @@ pub(crate) enum LoadFailed {
     /// Its constructor hangs.
     #[error("failed to create the plugin within {} ms: its constructor hangs; the thread that it holds is lost", .0.as_millis())]
     Hangs(Duration),
+    /// The host failed on the way.
+    #[error("failed to create the plugin: its lane broke down; this is a defect of the host")]
+    Lost,
     /// No thread can be had.
     #[error("failed to start a lane: {0}")]
     Lane(std::io::Error),
@@ -47,7 +50,8 @@ pub(crate) fn load(
     services: Weak<dyn Services>,
 ) -> Result<Loaded, LoadFailed> {
     let Probed { staged } = probed;
-    let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number)).map_err(LoadFailed::Lane)?;
+    let lane =
+        Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load).map_err(LoadFailed::Lane)?;
     let host = HostSide::new(place.name, place.number, place.config, services);
     let path = staged.path.clone();
     match lane.run(place.deadline, move || Plugin::create(&path, host)) {
@@ -62,8 +66,8 @@ pub(crate) fn load(
             lane.close(place.deadline);
             Err(refused.into())
         }
-        Err(LaneError::TimedOut | LaneError::Full | LaneError::Closed) => {
-            Err(LoadFailed::Hangs(place.deadline))
-        }
+        // The plugin that comes out of it late is leaked with its library.
+        Err(LaneError::TimedOut) => Err(LoadFailed::Hangs(place.deadline)),
+        Err(LaneError::Full | LaneError::Closed) => Err(LoadFailed::Lost),
     }
 }

@@ -33,27 +33,66 @@ pub(crate) enum CallbackError {
 
 /// Starts a loaded plugin. On failure it comes back, to unload.
 pub(crate) fn start(loaded: Loaded, deadline: Duration) -> Result<Started, (Loaded, CallbackError)> {
-    match callback(&loaded.generation, "start", deadline, Plugin::start) {
+    match start_again(&loaded.generation, deadline) {
         Ok(()) => Ok(Started { generation: loaded.generation }),
         Err(error) => Err((loaded, error)),
     }
 }
 
-/// Runs a callback of the plugin on its lane.
-pub(crate) fn callback(
+/// Starts a plugin, also one that was stopped. One that comes out of its `start` late is stopped again.
+pub(crate) fn start_again(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
+    callback(generation, "start", deadline, Plugin::start, |plugin, answer| {
+        if answer.is_ok() {
+            let _ = plugin.stop();
+        }
+    })
+}
+
+/// Stops a plugin.
+pub(crate) fn stop(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
+    callback(generation, "stop", deadline, Plugin::stop, |_, _| {})
+}
+
+/// Pauses a plugin. One that comes out of its `pause` late, or with an error, is resumed: it serves on.
+pub(crate) fn pause(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
+    let paused = callback(generation, "pause", deadline, Plugin::pause, |plugin, _| drop(plugin.resume()));
+    if let Err(CallbackError::Failed { .. } | CallbackError::Panicked { .. }) = &paused {
+        resume(generation, deadline);
+    }
+    paused
+}
+
+/// Resumes a paused plugin.
+pub(crate) fn resume(generation: &Arc<Generation>, deadline: Duration) {
+    if let Err(error) = callback(generation, "resume", deadline, Plugin::resume, |_, _| {}) {
+        tracing::warn!(plugin = %generation.name, generation = generation.number, %error, "it did not resume well");
+    }
+}
+
+/// Runs a callback of the plugin on its lane; `late` mends what came after the deadline.
+fn callback(
     generation: &Arc<Generation>,
     name: &'static str,
     deadline: Duration,
     body: impl FnOnce(&Plugin) -> Answer + Send + 'static,
+    late: impl FnOnce(&Plugin, Answer) + Send + 'static,
 ) -> Result<(), CallbackError> {
-    let inside = Arc::clone(generation);
-    let answer = generation.lane.run(deadline, move || {
-        let answer = body(&inside.plugin);
-        // Before the answer is sent: whoever gets it may want to be the last that holds the generation.
-        drop(inside);
-        answer
-    });
-    outcome(name, deadline, answer)
+    let (inside, inside_late) = (Arc::clone(generation), Arc::clone(generation));
+    let answer = generation.lane.run_or_undo(
+        deadline,
+        move || {
+            let answer = body(&inside.plugin);
+            // Before the answer is sent: whoever gets it may want to be the last that holds the generation.
+            drop(inside);
+            answer
+        },
+        move |answer| late(&inside_late.plugin, answer),
+    );
+    match answer {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(failure)) => Err(words(name, failure)),
+        Err(lost) => Err(lane_error(name, deadline, &lost)),
+    }
 }
 
 /// Writes the plugin's state into a buffer.
@@ -79,19 +118,7 @@ pub(crate) fn import(
     state: Arc<[u8]>,
     deadline: Duration,
 ) -> Result<(), CallbackError> {
-    callback(generation, "import", deadline, move |plugin| plugin.import(schema, &state))
-}
-
-fn outcome(
-    callback: &'static str,
-    deadline: Duration,
-    answer: Result<Answer, LaneError>,
-) -> Result<(), CallbackError> {
-    match answer {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(failure)) => Err(words(callback, failure)),
-        Err(lost) => Err(lane_error(callback, deadline, &lost)),
-    }
+    callback(generation, "import", deadline, move |plugin| plugin.import(schema, &state), |_, _| {})
 }
 
 fn words(callback: &'static str, (status, text): (Status, String)) -> CallbackError {

@@ -1,26 +1,46 @@
 //! Supervise: the kernel's one loop. It compares what the folder holds and what was asked for with what runs, and
 //! starts the operations that bring the two together. It never loads, calls or waits for a plugin itself.
 
+mod carry_out;
 mod commands;
 mod decide;
 mod reports;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use crate::Config;
 use crate::kernel::files::Files;
 use crate::kernel::held::Held;
-use crate::kernel::op::{self, Report};
+use crate::kernel::op::{self, Outcome, Report};
 use crate::kernel::plan;
-use crate::kernel::service::Service;
+use crate::kernel::service::{Service, Task};
 use crate::kernel::shared::Shared;
+use crate::kernel::tally::Counts;
 use crate::kernel::wish::Wish;
+use crate::unload::Remains;
 use crate::watch::Watch;
 
 pub(crate) use commands::Reply;
+
+/// A service lets one of higher priority finish its start first, for so long at most: one that hangs holds nobody up.
+const PRIORITY_PATIENCE: Duration = Duration::from_secs(1);
+
+/// What failed for a reason that may pass is tried again after so long: soon enough for a disk that was full, seldom
+/// enough for callers whom each attempt to stop turns away for a moment.
+const RETRY: Duration = Duration::from_secs(5);
+
+/// What is kept of a service that is gone, in case it comes back.
+#[derive(Debug)]
+struct Past {
+    committed: u64,
+    counts: Counts,
+    remains: Vec<Remains>,
+}
 
 /// What wakes the loop.
 pub(crate) enum Message {
@@ -42,6 +62,9 @@ pub(crate) struct Kernel {
     pub(crate) held: Held,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) wishes: Vec<Wish>,
+    // What is left of services that nothing provides any more.
+    gone: BTreeMap<String, Past>,
+    ready: Vec<mpsc::Sender<()>>,
     watch: Watch,
     inbox: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
@@ -75,6 +98,8 @@ impl Kernel {
             held,
             services: BTreeMap::new(),
             wishes: Vec::new(),
+            gone: BTreeMap::new(),
+            ready: Vec::new(),
             watch,
             inbox,
             sender,
@@ -150,6 +175,9 @@ impl Kernel {
             self.look_at = self.look_at.min(again);
         }
         let journal = &self.shared.journal;
+        for path in look.discovered {
+            journal.note("discovered", None, None, path.display().to_string());
+        }
         for candidate in look.verified {
             let (name, file) = (&candidate.manifest.name, candidate.path.display());
             journal.note("verified", Some(name), None, format!("version {} in {file}", candidate.version));
@@ -169,10 +197,11 @@ impl Kernel {
 
     /// Libraries that were pinned may have gone since.
     fn forget_remains(&mut self) {
-        for (name, service) in &mut self.services {
-            service.remains.retain(|remains| {
+        let alive = self.services.iter_mut().map(|(name, service)| (name, &mut service.remains));
+        for (name, left) in alive.chain(self.gone.iter_mut().map(|(name, past)| (name, &mut past.remains))) {
+            left.retain(|remains| {
                 let mapped = !matches!(crate::ffi::is_mapped(&remains.path), Ok(false));
-                if !mapped {
+                if !mapped && !remains.retires_later {
                     let text = format!("generation {} is gone since", remains.pinned.generation);
                     self.shared.journal.note("unloaded", Some(name), None, text);
                 }
@@ -187,9 +216,18 @@ impl Kernel {
         name: &str,
         body: impl FnOnce(&Arc<Shared>) -> Report + Send + 'static,
     ) -> std::io::Result<()> {
-        let (shared, sender) = (Arc::clone(&self.shared), self.sender.clone());
+        let (shared, sender, name) = (Arc::clone(&self.shared), self.sender.clone(), name.to_owned());
         std::thread::Builder::new().name(format!("op-{name}")).spawn(move || {
-            let report = body(&shared);
+            let done = catch_unwind(AssertUnwindSafe(|| body(&shared)));
+            let report = done.unwrap_or_else(|_| {
+                let reason = "an operation of the host broke down; this is a defect of the host".to_owned();
+                Report {
+                    name: name.into(),
+                    task: Task::Start,
+                    outcome: Outcome::Broken(reason),
+                    remains: None,
+                }
+            });
             let _ = sender.send(Message::Done(Box::new(report)));
         })?;
         Ok(())
@@ -198,7 +236,12 @@ impl Kernel {
     /// Stops everything: who requires before what is required, state on disk, libraries gone.
     fn end(&mut self) {
         // Operations have deadlines of their own; this bounds their sum.
-        let patience = Instant::now() + 10 * self.shared.config.swap.callback + Duration::from_secs(10);
+        let Config { swap, probe, .. } = &self.shared.config;
+        let patience = Instant::now()
+            + 10 * swap.callback
+            + 2 * swap.drain
+            + 2 * probe.deadline
+            + Duration::from_secs(10);
         while self.services.values().any(|service| service.busy.is_some()) {
             match self.inbox.recv_timeout(patience.saturating_duration_since(Instant::now())) {
                 Ok(Message::Done(report)) => self.take_in(*report),

@@ -8,20 +8,20 @@
 mod carry;
 mod stages;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub(crate) use carry::{Capsule, give};
 pub(crate) use stages::Stages;
 
 use crate::drain::drain;
-use crate::ffi::Plugin;
 use crate::kernel::gate::{Gate, Passage};
 use crate::kernel::generation::Generation;
 use crate::kernel::lease::{Replaced, Slot};
 use crate::kernel::snapshots::Snapshots;
+use crate::kernel::view::Phase;
 use crate::load::Loaded;
-use crate::start::{CallbackError, callback, export, start};
+use crate::start::{CallbackError, export, pause, resume, start, start_again, stop};
 
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
@@ -29,6 +29,9 @@ pub(crate) struct Swap<'a> {
     pub(crate) slot: &'a Slot,
     pub(crate) old: &'a Arc<Generation>,
     pub(crate) snapshots: &'a Snapshots,
+    /// One gate is closed at a time: of two services that call each other, each would wait at the other's gate while
+    /// both are drained.
+    pub(crate) one_gate: &'a Mutex<()>,
     /// For each callback.
     pub(crate) callback: Duration,
     pub(crate) drain: Duration,
@@ -52,13 +55,18 @@ pub(crate) struct GivenUp {
     /// The candidate, to unload.
     pub(crate) candidate: Arc<Generation>,
     pub(crate) passage: Passage,
-    pub(crate) state_bytes: u64,
+    /// The state, if it was exported.
+    pub(crate) capsule: Option<Capsule>,
     /// Why the old generation does not serve any more, if the way back failed too.
     pub(crate) old_is_down: Option<String>,
 }
 
 /// Replaces `old` by a loaded candidate.
-pub(crate) fn swap(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, GivenUp> {
+pub(crate) fn swap(
+    swap: &Swap<'_>,
+    candidate: Loaded,
+    stages: &mut Stages,
+) -> Result<Committed, Box<GivenUp>> {
     if swap.old.plugin.is_stateful() {
         stateful(swap, candidate, stages)
     } else {
@@ -67,66 +75,59 @@ pub(crate) fn swap(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> R
 }
 
 /// Publish, then drain: both run for a moment, nobody waits.
-fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, GivenUp> {
+fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, Box<GivenUp>> {
     let started = match stages.time("start", || start(candidate, swap.callback)) {
         Ok(started) => started,
         Err((candidate, error)) => {
-            return Err(GivenUp {
+            return Err(Box::new(GivenUp {
                 reason: error.to_string(),
                 candidate: candidate.generation,
                 passage: Passage::default(),
-                state_bytes: 0,
+                capsule: None,
                 old_is_down: None,
-            });
+            }));
         }
     };
     let replaced = stages.time("publish", || swap.slot.publish(Arc::clone(&started.generation)));
     let undrained = stages.time("drain", || drain(replaced, swap.drain)).err().map(|e| e.replaced);
-    if undrained.is_none()
-        && let Err(error) = stages.time("stop", || callback(swap.old, "stop", swap.callback, Plugin::stop))
-    {
-        tracing::warn!(plugin = %swap.old.name, generation = swap.old.number, %error, "the old generation did not stop well");
+    if undrained.is_none() {
+        let _ = stop_old(swap, stages);
     }
     Ok(Committed { new: started.generation, passage: Passage::default(), capsule: None, undrained })
 }
 
 /// Drain, then publish: callers wait at the gate for as long as the state is on its way.
-fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, GivenUp> {
+fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, Box<GivenUp>> {
+    let one_gate = swap.one_gate.lock().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::default());
+    // However this ends, nobody is left waiting.
+    let opening = gate.opening();
     let replaced = swap.slot.close(&gate);
     let candidate_kept = Arc::clone(&candidate.generation);
     let carried = match stages.time("drain", || drain(replaced, swap.drain)) {
         Ok(()) => behind_the_gate(swap, candidate, stages),
-        Err(error) => Err(Undone { reason: error.to_string(), state_bytes: 0, old_is_down: None }),
+        Err(error) => Err(Undone { reason: error.to_string(), capsule: None, old_is_down: None }),
     };
+    // What is replaced below is the gate, or a state that says down: nobody has a lease of those.
+    let _: Replaced = match &carried {
+        Ok((new, _)) => stages.time("publish", || swap.slot.publish(Arc::clone(new))),
+        Err(Undone { old_is_down: None, .. }) => swap.slot.publish(Arc::clone(swap.old)),
+        Err(Undone { old_is_down: Some(why), .. }) => swap.slot.take_down(Phase::Faulted, Some(why.clone())),
+    };
+    drop(opening);
+    drop(one_gate);
+    let passage = gate.passage();
     match carried {
-        Ok((new, capsule)) => {
-            drop(candidate_kept);
-            // What was published meanwhile is the gate itself: nobody has a lease of it.
-            let _: Replaced = stages.time("publish", || swap.slot.publish(Arc::clone(&new)));
-            gate.open();
-            Ok(Committed { new, passage: gate.passage(), capsule: Some(capsule), undrained: None })
-        }
-        Err(Undone { reason, state_bytes, old_is_down }) => {
-            let _: Replaced = match &old_is_down {
-                None => swap.slot.publish(Arc::clone(swap.old)),
-                Some(why) => swap.slot.take_down(crate::kernel::view::Phase::Faulted, Some(why.clone())),
-            };
-            gate.open();
-            Err(GivenUp {
-                reason,
-                candidate: candidate_kept,
-                passage: gate.passage(),
-                state_bytes,
-                old_is_down,
-            })
+        Ok((new, capsule)) => Ok(Committed { new, passage, capsule: Some(capsule), undrained: None }),
+        Err(Undone { reason, capsule, old_is_down }) => {
+            Err(Box::new(GivenUp { reason, candidate: candidate_kept, passage, capsule, old_is_down }))
         }
     }
 }
 
 struct Undone {
     reason: String,
-    state_bytes: u64,
+    capsule: Option<Capsule>,
     old_is_down: Option<String>,
 }
 
@@ -137,61 +138,64 @@ fn behind_the_gate(
     stages: &mut Stages,
 ) -> Result<(Arc<Generation>, Capsule), Undone> {
     let (old, within) = (swap.old, swap.callback);
-    let undone = |state_bytes, error: &dyn std::fmt::Display| Undone {
+    stages.time("pause", || pause(old, within)).map_err(|error| Undone {
         reason: error.to_string(),
-        state_bytes,
+        capsule: None,
         old_is_down: None,
-    };
-    stages.time("pause", || callback(old, "pause", within, Plugin::pause)).map_err(|e| undone(0, &e))?;
-    let carried = carry_over(swap, &candidate, stages);
-    let (capsule, state_bytes) = match carried {
-        Ok(carried) => carried,
-        Err((state_bytes, reason)) => {
+    })?;
+    let capsule = match carry_over(swap, &candidate, stages) {
+        Ok(capsule) => capsule,
+        Err((capsule, reason)) => {
             resume(old, within);
-            return Err(undone(state_bytes, &reason));
+            return Err(Undone { reason, capsule, old_is_down: None });
         }
     };
-    if let Err(error) = stages.time("stop", || callback(old, "stop", within, Plugin::stop)) {
-        // It may have stopped half: bring it back as after any other failure from here on.
-        let old_is_down = restart(old, within);
-        return Err(Undone { old_is_down, ..undone(state_bytes, &error) });
-    }
+    let hangs = stop_old(swap, stages);
     match stages.time("start", || start(candidate, within)) {
         Ok(started) => Ok((started.generation, capsule)),
         Err((_, error)) => {
-            let old_is_down = restart(old, within);
-            Err(Undone { old_is_down, ..undone(state_bytes, &error) })
+            let old_is_down = match hangs {
+                // Its `stop` may come to an end at any time, also beside a `start`.
+                Some(hangs) => Some(format!("the swap failed, and the old generation cannot go on: {hangs}")),
+                None => start_again(old, within).err().map(|error| {
+                    format!("the swap failed, and the old generation could not be started again: {error}")
+                }),
+            };
+            Err(Undone { reason: error.to_string(), capsule: Some(capsule), old_is_down })
         }
     }
 }
 
-/// Export, seal, open, import. The error brings the size of the state, as far as that is known.
+/// Stops the old generation. Its state is with the new one: whatever `stop` says, the swap goes on. The error comes back
+/// when it hangs.
+fn stop_old(swap: &Swap<'_>, stages: &mut Stages) -> Option<CallbackError> {
+    let error = stages.time("stop", || stop(swap.old, swap.callback)).err()?;
+    tracing::warn!(plugin = %swap.old.name, generation = swap.old.number, %error, "the old generation did not stop well");
+    matches!(error, CallbackError::Hangs { .. }).then_some(error)
+}
+
+/// Export, seal, open, import. The error brings the capsule, if there is one by then.
 fn carry_over(
     swap: &Swap<'_>,
     candidate: &Loaded,
     stages: &mut Stages,
-) -> Result<(Capsule, u64), (u64, String)> {
-    let state = stages.time("export", || export(swap.old, swap.callback)).map_err(|e| (0, e.to_string()))?;
-    let bytes = state.len() as u64;
+) -> Result<Capsule, (Option<Capsule>, String)> {
+    let new = &candidate.generation;
+    let state =
+        stages.time("export", || export(swap.old, swap.callback)).map_err(|e| (None, e.to_string()))?;
     let capsule =
-        stages.time("seal", || Capsule::seal(swap.snapshots, swap.old, &state)).map_err(|e| (bytes, e))?;
+        stages.time("seal", || Capsule::seal(swap.snapshots, swap.old, &state)).map_err(|e| (None, e))?;
     drop(state);
-    stages
-        .time("import", || capsule.carry_into(swap.snapshots, &candidate.generation, swap.callback))
-        .map_err(|e| (bytes, e))?;
-    Ok((capsule, bytes))
-}
-
-fn resume(old: &Arc<Generation>, deadline: Duration) {
-    if let Err(error) = callback(old, "resume", deadline, Plugin::resume) {
-        tracing::warn!(plugin = %old.name, generation = old.number, %error, "the generation did not resume well");
+    let carried = if new.plugin.is_stateful() {
+        stages.time("import", || capsule.carry_into(swap.snapshots, new, swap.callback))
+    } else {
+        // The next version keeps no state. What this one had lives on the disk only: it must be there first.
+        stages.time("snapshot", || swap.snapshots.save_capsule(&swap.old.name, &capsule))
+    };
+    match carried {
+        Ok(()) => Ok(capsule),
+        Err(reason) => Err((Some(capsule), reason)),
     }
-}
-
-/// Starts the old generation again; why it is down, if that fails.
-fn restart(old: &Arc<Generation>, deadline: Duration) -> Option<String> {
-    let error: CallbackError = callback(old, "start", deadline, Plugin::start).err()?;
-    Some(format!("the swap failed, and the old generation could not be started again: {error}"))
 }
 
 #[cfg(test)]

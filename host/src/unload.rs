@@ -16,7 +16,7 @@ pub(crate) enum Unloaded {
     /// Its mapping is gone: this was looked at.
     Gone,
     /// It is still there, or nobody can tell.
-    Pinned(Remains),
+    Pinned(Box<Remains>),
 }
 
 /// A library that is still mapped.
@@ -25,6 +25,8 @@ pub(crate) struct Remains {
     pub(crate) pinned: Pinned,
     /// Where to look whether it has gone since.
     pub(crate) path: PathBuf,
+    /// Whether somebody waits to unload it, and will say so.
+    pub(crate) retires_later: bool,
 }
 
 impl Unloaded {
@@ -47,22 +49,20 @@ pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline:
     };
     let path = generation.staged.path.clone();
     let called_inline = generation.called_inline.load(Ordering::Relaxed);
-    match close(generation, lanes, deadline) {
-        Ok(Closed::Unmapped) => Unloaded::Gone,
+    let reason = match close(generation, lanes, deadline) {
+        Ok(Closed::Unmapped) => return Unloaded::Gone,
+        Ok(Closed::Mapped) if called_inline => {
+            "a thread of the host that called it inline still holds a thread-local of it; it goes when that thread ends"
+                .to_owned()
+        }
         Ok(Closed::Mapped) => {
-            let reason = if called_inline {
-                "a thread of the host that called it inline still holds a thread-local of it; it goes when that thread ends"
-            } else {
-                "it left a thread running, or a thread-local on one: join its threads in `stop`"
-            };
-            Unloaded::Pinned(Remains { pinned: Pinned { reason: reason.to_owned(), ..pinned }, path })
+            "it left a thread running, or a thread-local on one: join its threads in `stop`".to_owned()
         }
-        Ok(Closed::Unknown(e)) => {
-            let reason = format!("it was closed, and whether it is gone cannot be seen: {e}");
-            Unloaded::Pinned(Remains { pinned: Pinned { reason, ..pinned }, path })
-        }
-        Err(reason) => Unloaded::Pinned(Remains { pinned: Pinned { reason, ..pinned }, path }),
-    }
+        Ok(Closed::Unknown(e)) => format!("it was closed, and whether it is gone cannot be seen: {e}"),
+        Err(reason) => reason,
+    };
+    let pinned = Pinned { reason, ..pinned };
+    Unloaded::Pinned(Box::new(Remains { pinned, path, retires_later: false }))
 }
 
 fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Result<Closed, String> {
@@ -82,15 +82,17 @@ fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -
     }
     let stuck = lane.close(deadline);
     if stuck > 0 {
-        // Its library must stay: code of it runs.
-        std::mem::forget(plugin);
+        // The plugin is leaked: code of its library runs.
         return Err(format!("{stuck} of its threads is still inside: a callback or call hangs"));
     }
-    for other in lanes.iter().filter(|lane| lane.has_entered(load)) {
-        // Where that fails, what is seen below says so.
-        other.renew(deadline);
+    let others = lanes.iter().filter(|lane| lane.has_entered(load));
+    let held = others.filter(|lane| !lane.renew(deadline)).count();
+    match plugin.close() {
+        Closed::Mapped if held > 0 => {
+            Err("another service that called it is still inside a call; it goes when that ends".to_owned())
+        }
+        closed => Ok(closed),
     }
-    Ok(plugin.close())
 }
 
 /// The generation, once nobody else holds it: callbacks that were given up may still do.

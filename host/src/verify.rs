@@ -7,6 +7,7 @@ use std::path::PathBuf;
 
 use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
+use memmap2::MmapMut;
 
 use crate::discover::{Discovered, Fingerprint};
 
@@ -21,7 +22,7 @@ pub(crate) struct Verified {
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
     pub(crate) version: semver::Version,
-    pub(crate) bytes: Vec<u8>,
+    pub(crate) bytes: MmapMut,
 }
 
 /// BLAKE3 of a file's bytes, hex.
@@ -53,6 +54,11 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    /// Whether the same file may be readable later.
+    pub(crate) fn may_pass(&self) -> bool {
+        matches!(self.error, VerifyError::Read(_))
+    }
+
     /// Whether a writer that is still at it could explain the refusal.
     pub(crate) fn may_be_unfinished(&self) -> bool {
         matches!(self.error, VerifyError::Moving | VerifyError::Empty | VerifyError::Broken(_))
@@ -146,21 +152,21 @@ pub(crate) fn format_of(bytes: &[u8]) -> Option<&'static str> {
     library_file::format(bytes)
 }
 
-fn read_still(file: &mut std::fs::File, fingerprint: Fingerprint) -> Result<Vec<u8>, VerifyError> {
+/// Reads into memory that goes back to the system when it is dropped: a heap would keep a copy of each thread's largest
+/// plugin.
+fn read_still(file: &mut std::fs::File, fingerprint: Fingerprint) -> Result<MmapMut, VerifyError> {
     let len = file.metadata()?.len();
-    if len > MAX_BYTES {
-        return Err(VerifyError::TooLarge(len));
-    }
     if len == 0 {
         return Err(VerifyError::Empty);
     }
-    let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    let size = usize::try_from(len).ok().filter(|_| len <= MAX_BYTES).ok_or(VerifyError::TooLarge(len))?;
+    let mut bytes = MmapMut::map_anon(size)?;
+    let complete = file.read_exact(&mut bytes);
     // What was read is one content only if nothing moved meanwhile.
-    let after = Fingerprint::of(&file.metadata()?);
-    if after != fingerprint || bytes.len() as u64 != len {
+    if Fingerprint::of(&file.metadata()?) != fingerprint {
         return Err(VerifyError::Moving);
     }
+    complete?;
     Ok(bytes)
 }
 

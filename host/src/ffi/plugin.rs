@@ -106,8 +106,10 @@ impl Plugin {
     /// Calls a method, writing into buffers that the caller lends.
     #[inline]
     pub(crate) fn call(&self, method: &str, request: &[u8], reply: Out<'_>, error: Out<'_>) -> Status {
-        // SAFETY: A2 of the contract; both stay where they are.
-        let (reply, error) = unsafe { (reply.into_raw(), error.into_raw()) };
+        // SAFETY: A2 of the contract; it stays where it is.
+        let reply = unsafe { reply.into_raw() };
+        // SAFETY: A2 of the contract; it stays where it is.
+        let error = unsafe { error.into_raw() };
         (self.module.call())(self.instance, method.into(), request.into(), reply, error)
     }
 

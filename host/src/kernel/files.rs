@@ -47,6 +47,8 @@ struct Known {
     // To be read: now, or when it stood still.
     pending: bool,
     whole: bool,
+    // It could not be read: it is tried again with each look.
+    unread: bool,
     gone: Option<Instant>,
     content: Content,
 }
@@ -54,6 +56,8 @@ struct Known {
 /// What a look found.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
+    /// Files that were not there before.
+    pub(crate) discovered: Vec<PathBuf>,
     /// When to look again at the latest, where something is not settled.
     pub(crate) again: Option<Instant>,
     /// Files that were read: verified ones and refused ones.
@@ -88,6 +92,9 @@ impl Files {
         let present: BTreeSet<PathBuf> = discover::scan(&self.folder)?.into_iter().collect();
         let mut look = Look::default();
         for path in &present {
+            if !self.known.contains_key(path) {
+                look.discovered.push(path.clone());
+            }
             self.note(path, renamed.contains(path), now);
         }
         self.first = false;
@@ -121,6 +128,7 @@ impl Files {
             changed: now,
             pending: false,
             whole: false,
+            unread: false,
             gone: None,
             content: Content::Unread,
         });
@@ -138,14 +146,25 @@ impl Files {
             known.pending = true;
         } else if renamed {
             known.whole = true;
+        } else if known.unread {
+            (known.pending, known.whole) = (true, true);
         }
     }
 
     /// Reads a file anew at the next look, also where it did not change.
-    pub(crate) fn forget(&mut self, path: &Path) {
+    pub(crate) fn reread(&mut self, path: &Path) {
         if let Some(known) = self.known.get_mut(path) {
             known.pending = true;
             known.whole = true;
+        }
+    }
+
+    /// Reads a file anew when it stood still: it was found to be another than it was.
+    pub(crate) fn unsettle(&mut self, path: &Path) {
+        if let Some(known) = self.known.get_mut(path) {
+            known.pending = true;
+            known.whole = false;
+            known.changed = Instant::now();
         }
     }
 
@@ -168,6 +187,14 @@ impl Files {
             Content::Plugin(candidate) => Some(&**candidate),
             _ => None,
         })
+    }
+
+    /// Why what lies at this path now is no plugin.
+    pub(crate) fn refused_at(&self, path: &Path) -> Option<&str> {
+        match &self.known.get(path)?.content {
+            Content::NoPlugin(refused) => Some(&refused.reason),
+            _ => None,
+        }
     }
 
     /// The refused file with this digest, if there is one.
@@ -206,8 +233,12 @@ impl Known {
             look.look_again(self.changed + settle);
             return;
         }
+        let again;
         let refused = match discover(path) {
-            Err(error) => NoPlugin { digest: None, manifest: None, reason: error.to_string() },
+            Err(error) => {
+                again = error.may_pass();
+                NoPlugin { digest: None, manifest: None, reason: error.to_string() }
+            }
             Ok(discovered) => match verify(discovered) {
                 Ok(verified) => {
                     self.pending = false;
@@ -230,14 +261,22 @@ impl Known {
                     look.look_again(now + settle.min(self.changed + PATIENCE - now));
                     return;
                 }
-                Err(refused) => NoPlugin {
-                    digest: refused.digest,
-                    manifest: refused.manifest,
-                    reason: refused.error.to_string(),
-                },
+                Err(refused) => {
+                    again = refused.may_pass();
+                    NoPlugin {
+                        digest: refused.digest,
+                        manifest: refused.manifest,
+                        reason: refused.error.to_string(),
+                    }
+                }
             },
         };
+        // What the system refuses to read now, it may give later: permissions change without a trace in the file.
+        self.unread = again;
         self.pending = false;
+        if matches!(&self.content, Content::NoPlugin(known) if known.reason == refused.reason) {
+            return;
+        }
         look.refused.push((path.to_owned(), refused.clone()));
         self.content = Content::NoPlugin(refused);
     }

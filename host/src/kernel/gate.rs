@@ -1,6 +1,6 @@
 //! The gate: what new calls wait at while a swap has it closed.
 
-use std::sync::{Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::view::Pause;
@@ -18,6 +18,16 @@ struct Queue {
     waiting: u64,
     expired: u64,
     waits: Vec<Duration>,
+}
+
+/// The duty to open a gate.
+#[derive(Debug)]
+pub(crate) struct Opening(Arc<Gate>);
+
+impl Drop for Opening {
+    fn drop(&mut self) {
+        self.0.open();
+    }
 }
 
 /// What a gate saw.
@@ -65,6 +75,11 @@ impl Gate {
     pub(crate) fn open(&self) {
         self.lock().open = true;
         self.moved.notify_all();
+    }
+
+    /// Opens the gate when it is dropped, on whatever way.
+    pub(crate) fn opening(self: &Arc<Self>) -> Opening {
+        Opening(Arc::clone(self))
     }
 
     /// What the gate saw, once the last that waited has left. Call it after `open`.

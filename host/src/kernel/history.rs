@@ -30,8 +30,13 @@ impl History {
         let path = self.path(service);
         let mut line = serde_json::to_vec(receipt)?;
         line.push(b'\n');
+        let before = read_text(&path)?;
+        if !before.is_empty() && !before.ends_with('\n') {
+            // A crash cut the last line off; this one must not be glued to it.
+            line.insert(0, b'\n');
+        }
         fs::OpenOptions::new().create(true).append(true).open(&path)?.write_all(&line)?;
-        let text = fs::read_to_string(&path)?;
+        let text = before + &String::from_utf8_lossy(&line);
         let lines: Vec<&str> = text.lines().collect();
         if lines.len() < REWRITE_AT {
             return Ok(());
@@ -43,10 +48,7 @@ impl History {
 
     /// The last receipts, newest last. A line that a crash cut off is passed over.
     pub(crate) fn read(&self, service: &str) -> io::Result<Vec<Receipt>> {
-        let text = match fs::read_to_string(self.path(service)) {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            other => other?,
-        };
+        let text = read_text(&self.path(service))?;
         let receipts: Vec<Receipt> =
             text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let surplus = receipts.len().saturating_sub(KEPT);
@@ -55,5 +57,13 @@ impl History {
 
     fn path(&self, service: &str) -> PathBuf {
         self.folder.join(format!("{service}.jsonl"))
+    }
+}
+
+/// The file's text, empty where there is none. What a crash left of a line need not be text.
+fn read_text(path: &Path) -> io::Result<String> {
+    match fs::read(path) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        other => Ok(String::from_utf8_lossy(&other?).into_owned()),
     }
 }

@@ -1,182 +1,235 @@
-//! A lane: the thread of one generation. Life-cycle callbacks and requests run on it, so that what a plugin keeps per
-//! thread ends with the generation, and a callback that hangs costs its lane and nobody else's thread.
+//! A lane: the threads of one generation. Life-cycle callbacks and requests run on it, so that what a plugin keeps per
+//! thread ends with the generation, and a callback that hangs costs its lane a thread and nobody else one.
+//!
+//! One thread serves requests in their order. A callback of the host's does not wait behind them: while the thread is
+//! busy it gets one of its own.
 
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-type Job = Box<dyn FnOnce() + Send>;
-
 /// Requests that may wait in a lane before new ones are turned away: at 1 ms each, a second's worth.
 const MAILBOX: usize = 1024;
+
+/// Threads of a lane that may hang, or end late, at once. A plugin that goes on like that must not eat the host's threads.
+const LEFT_BEHIND: usize = 16;
 
 /// The lane of one generation.
 #[derive(Debug)]
 pub(crate) struct Lane {
     name: String,
     shared: Arc<Shared>,
-    threads: Mutex<Vec<JoinHandle<()>>>,
+    threads: Mutex<Threads>,
+    // Two unloads at once must not take the same thread for the old one.
+    renewing: Mutex<()>,
 }
 
-#[derive(Default)]
+#[derive(Debug, Default)]
+struct Threads {
+    /// Takes requests.
+    current: Option<JoinHandle<()>>,
+    /// Ran or run one callback, or were taken over from.
+    others: Vec<JoinHandle<()>>,
+}
+
 struct Shared {
+    // The load of the generation that the lane belongs to.
+    own: u64,
     queue: Mutex<Queue>,
     changed: Condvar,
-    // Loads of other generations that this lane's thread went into, by calls of its plugin.
+    // Loads of other generations that the lane's threads went into, by calls of its plugin.
     entered: Mutex<BTreeSet<u64>>,
 }
 
 #[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Job>,
+    jobs: VecDeque<Box<dyn Job>>,
     // Which thread of the lane takes jobs: raised when a fresh one takes over.
     turn: u64,
+    busy: bool,
     closed: bool,
 }
 
 /// Why a job was not done.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum LaneError {
-    /// It did not end in time. Its thread is left behind; a fresh one takes over.
+    /// It did not end in time. If it began, its thread is left behind and a fresh one takes over.
     TimedOut,
-    /// Too many jobs wait.
+    /// Too many jobs wait, or too many threads hang.
     Full,
-    /// The lane is closed, or no thread can be had.
+    /// The lane is closed.
     Closed,
 }
 
+// The life of a job, so that its answer is taken by exactly one: whoever waits, or the undoing.
+const WAITING: u8 = 0;
+const BEGUN: u8 = 1;
+const DONE: u8 = 2;
+const GIVEN_UP: u8 = 3;
+
 impl Lane {
-    pub(crate) fn open(name: &str) -> io::Result<Arc<Self>> {
+    /// Opens the lane of a load.
+    pub(crate) fn open(name: &str, own: u64) -> io::Result<Arc<Self>> {
+        let shared = Arc::new(Shared {
+            own,
+            queue: Mutex::default(),
+            changed: Condvar::new(),
+            entered: Mutex::default(),
+        });
         let lane =
-            Arc::new(Self { name: name.to_owned(), shared: Arc::default(), threads: Mutex::default() });
-        lane.spawn(0)?;
-        Ok(lane)
+            Self { name: name.to_owned(), shared, threads: Mutex::default(), renewing: Mutex::default() };
+        lane.threads().current = Some(lane.spawn(work_from(0))?);
+        Ok(Arc::new(lane))
     }
 
-    /// Runs a callback of the host's on the lane and waits for it. It is never turned away.
+    /// Runs a callback of the host's and waits for it; beside the requests when the lane is busy with them.
     pub(crate) fn run<T: Send + 'static>(
         &self,
         deadline: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LaneError> {
-        self.run_within(usize::MAX, deadline, job)
+        self.run_or_undo(deadline, job, drop)
     }
 
-    /// Runs a caller's request on the lane and waits for it, unless too many wait already.
+    /// The same; when it ends after its deadline, `undo` gets what nobody waits for any more.
+    pub(crate) fn run_or_undo<T: Send + 'static>(
+        &self,
+        deadline: Duration,
+        job: impl FnOnce() -> T + Send + 'static,
+        undo: impl FnOnce(T) + Send + 'static,
+    ) -> Result<T, LaneError> {
+        let (wait, job) = awaited(job, undo);
+        let mut queue = self.shared.lock();
+        if queue.closed {
+            return Err(LaneError::Closed);
+        }
+        let beside = queue.busy || !queue.jobs.is_empty();
+        if beside {
+            drop(queue);
+            self.run_beside(job)?;
+        } else {
+            queue.jobs.push_back(job);
+            drop(queue);
+            self.shared.changed.notify_one();
+        }
+        wait.done(deadline, || {
+            if !beside {
+                self.take_over();
+            }
+        })
+    }
+
+    /// Runs a caller's request in its turn and waits for it, unless too many wait already.
     pub(crate) fn request<T: Send + 'static>(
         &self,
         deadline: Duration,
         job: impl FnOnce() -> T + Send + 'static,
     ) -> Result<T, LaneError> {
-        self.run_within(MAILBOX, deadline, job)
-    }
-
-    fn run_within<T: Send + 'static>(
-        &self,
-        room: usize,
-        deadline: Duration,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, LaneError> {
-        let (send, receive) = mpsc::sync_channel(1);
-        let begun = Arc::new(AtomicBool::new(false));
-        let given_up = Arc::new(AtomicBool::new(false));
-        let (begun_there, given_up_there) = (Arc::clone(&begun), Arc::clone(&given_up));
-        let job: Job = Box::new(move || {
-            begun_there.store(true, Ordering::SeqCst);
-            if !given_up_there.load(Ordering::SeqCst) {
-                let _ = send.send(job());
-            }
-        });
-        self.submit(room, job)?;
-        match receive.recv_timeout(deadline) {
-            Ok(done) => Ok(done),
-            Err(mpsc::RecvTimeoutError::Disconnected) => Err(LaneError::Closed),
-            Err(mpsc::RecvTimeoutError::Timeout) => {
-                given_up.store(true, Ordering::SeqCst);
-                if begun.load(Ordering::SeqCst) {
-                    // What hangs is this job: let the ones behind it go on elsewhere.
-                    self.take_over();
-                }
-                Err(LaneError::TimedOut)
-            }
-        }
-    }
-
-    fn submit(&self, room: usize, job: Job) -> Result<(), LaneError> {
+        let (wait, job) = awaited(job, drop);
         let mut queue = self.shared.lock();
         if queue.closed {
             return Err(LaneError::Closed);
         }
-        if queue.jobs.len() >= room {
+        if queue.jobs.len() >= MAILBOX {
             return Err(LaneError::Full);
         }
         queue.jobs.push_back(job);
         drop(queue);
         self.shared.changed.notify_one();
+        wait.done(deadline, || self.take_over())
+    }
+
+    fn run_beside(&self, job: Box<dyn Job>) -> Result<(), LaneError> {
+        let mut threads = self.threads();
+        threads.reap();
+        if threads.others.len() >= LEFT_BEHIND {
+            return Err(LaneError::Full);
+        }
+        let beside = move |_: &Shared| {
+            let mut job = job;
+            work_guarded(&mut *job);
+            job.deliver();
+        };
+        let thread = self.spawn(beside).map_err(|_| LaneError::Full)?;
+        threads.others.push(thread);
         Ok(())
     }
 
     /// Whether a thread of this lane went into that load, and has not been renewed since.
     pub(crate) fn has_entered(&self, load: u64) -> bool {
-        self.shared.entered.lock().unwrap_or_else(PoisonError::into_inner).contains(&load)
+        self.shared.entered().contains(&load)
     }
 
-    /// Gives the lane a fresh thread; the one before ends after its job, and with it what other plugins keep on it. False
-    /// when it did not end in time.
+    /// Gives the lane fresh threads; those before end after their jobs, and with them what other plugins keep on them. False
+    /// when one did not end in time.
     pub(crate) fn renew(&self, deadline: Duration) -> bool {
+        let _alone = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
+        // What the fresh thread goes into from now on is noted anew.
+        let entered = std::mem::take(&mut *self.shared.entered());
         self.take_over();
-        let old: Vec<_> = {
-            let mut threads = self.lock_threads();
-            let fresh = threads.len().saturating_sub(1);
-            threads.drain(..fresh).collect()
-        };
-        match join_all(old, deadline) {
-            Ok(()) => {
-                self.shared.entered.lock().unwrap_or_else(PoisonError::into_inner).clear();
-                true
-            }
-            Err(left) => {
-                // They stay first in line for the next attempt.
-                self.lock_threads().splice(0..0, left);
-                false
-            }
+        let old = std::mem::take(&mut self.threads().others);
+        let renewed = join_all(old, deadline) == 0;
+        if !renewed {
+            self.shared.entered().extend(entered);
         }
+        renewed
     }
 
-    /// Ends the lane: jobs that wait are done, then its threads end and are waited for. How many did not end in time.
+    /// Ends the lane: requests that wait are done, then its threads end and are waited for. How many did not end in time.
     pub(crate) fn close(&self, deadline: Duration) -> usize {
         self.shared.lock().closed = true;
         self.shared.changed.notify_all();
-        let threads: Vec<_> = self.lock_threads().drain(..).collect();
-        join_all(threads, deadline).map_or_else(|left| left.len(), |()| 0)
-    }
-
-    fn take_over(&self) {
-        let turn = {
-            let mut queue = self.shared.lock();
-            queue.turn += 1;
-            queue.turn
+        let threads = {
+            let mut threads = self.threads();
+            let Threads { current, others } = &mut *threads;
+            others.drain(..).chain(current.take()).collect()
         };
-        self.shared.changed.notify_all();
-        if let Err(e) = self.spawn(turn) {
-            tracing::error!(lane = self.name, error = %e, "failed to start a fresh thread for the lane");
+        join_all(threads, deadline)
+    }
+
+    /// Lets a fresh thread take the jobs; the one that is busy ends after its own.
+    fn take_over(&self) {
+        let mut threads = self.threads();
+        threads.reap();
+        if threads.others.len() >= LEFT_BEHIND {
+            tracing::warn!(
+                lane = self.name,
+                "{LEFT_BEHIND} threads hang in the plugin: no more are started for it"
+            );
+            return;
         }
+        // Held until the fresh thread is there: should there be none to have, the old one goes on.
+        let mut queue = self.shared.lock();
+        match self.spawn(work_from(queue.turn + 1)) {
+            Ok(fresh) => {
+                queue.turn += 1;
+                queue.busy = false;
+                let old = threads.current.replace(fresh);
+                threads.others.extend(old);
+            }
+            Err(error) => {
+                tracing::error!(lane = self.name, %error, "failed to start a fresh thread for the lane")
+            }
+        }
+        drop(queue);
+        self.shared.changed.notify_all();
     }
 
-    fn spawn(&self, turn: u64) -> io::Result<()> {
+    fn spawn(&self, body: impl FnOnce(&Shared) + Send + 'static) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
-        let thread = thread::Builder::new().name(self.name.clone()).spawn(move || work(&shared, turn))?;
-        self.lock_threads().push(thread);
-        Ok(())
+        thread::Builder::new().name(self.name.clone()).spawn(move || {
+            MINE.set(Some(Arc::clone(&shared)));
+            body(&shared);
+        })
     }
 
-    fn lock_threads(&self) -> MutexGuard<'_, Vec<JoinHandle<()>>> {
+    fn threads(&self) -> MutexGuard<'_, Threads> {
         self.threads.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -189,29 +242,122 @@ impl Drop for Lane {
     }
 }
 
+impl Threads {
+    /// Forgets threads that have ended.
+    fn reap(&mut self) {
+        for ended in self.others.extract_if(.., |thread| thread.is_finished()) {
+            // Its body is over. Its thread-locals' destructors are not waited for here: closing the library looks.
+            drop(ended);
+        }
+    }
+}
+
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn entered(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.entered.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shared").finish_non_exhaustive()
+        f.debug_struct("Shared").field("own", &self.own).finish_non_exhaustive()
+    }
+}
+
+/// A job in two steps, so that the lane is free for the next one before whoever waited goes on.
+trait Job: Send {
+    fn work(&mut self);
+    /// Hands over what was done.
+    fn deliver(self: Box<Self>);
+}
+
+struct Awaited<T, F, U> {
+    life: Arc<AtomicU8>,
+    work: Option<F>,
+    undo: U,
+    done: Option<T>,
+    send: mpsc::SyncSender<T>,
+}
+
+impl<T: Send, F: FnOnce() -> T + Send, U: FnOnce(T) + Send> Job for Awaited<T, F, U> {
+    fn work(&mut self) {
+        if goes(&self.life, WAITING, BEGUN)
+            && let Some(work) = self.work.take()
+        {
+            self.done = Some(work());
+        }
+    }
+
+    fn deliver(self: Box<Self>) {
+        let Self { life, undo, done, send, .. } = *self;
+        match done {
+            Some(done) if goes(&life, BEGUN, DONE) => drop(send.send(done)),
+            Some(done) => undo(done),
+            None => {}
+        }
+    }
+}
+
+fn goes(life: &AtomicU8, from: u8, to: u8) -> bool {
+    life.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
+}
+
+/// Whoever waits for a job.
+struct Wait<T> {
+    life: Arc<AtomicU8>,
+    receive: mpsc::Receiver<T>,
+}
+
+fn awaited<T: Send + 'static>(
+    work: impl FnOnce() -> T + Send + 'static,
+    undo: impl FnOnce(T) + Send + 'static,
+) -> (Wait<T>, Box<dyn Job>) {
+    let (send, receive) = mpsc::sync_channel(1);
+    let life = Arc::new(AtomicU8::new(WAITING));
+    let job = Awaited { life: Arc::clone(&life), work: Some(work), undo, done: None, send };
+    (Wait { life, receive }, Box::new(job))
+}
+
+impl<T> Wait<T> {
+    /// Waits; `hangs` is called when the job began and does not end in time.
+    fn done(self, deadline: Duration, hangs: impl FnOnce()) -> Result<T, LaneError> {
+        match self.receive.recv_timeout(deadline) {
+            Ok(done) => return Ok(done),
+            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(LaneError::Closed),
+            Err(mpsc::RecvTimeoutError::Timeout) => {}
+        }
+        if goes(&self.life, WAITING, GIVEN_UP) {
+            return Err(LaneError::TimedOut);
+        }
+        if goes(&self.life, BEGUN, GIVEN_UP) {
+            hangs();
+            return Err(LaneError::TimedOut);
+        }
+        // It was done at the last moment.
+        self.receive.recv().map_err(|_| LaneError::Closed)
     }
 }
 
 thread_local! {
     // The lane that this thread belongs to.
     static MINE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
+    // The load that was noted last: calls to the same service again and again note it once.
+    static NOTED: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Notes that this thread goes into another generation, when it is a lane's: such a lane is renewed before that
-/// generation unloads.
+/// Notes that this thread goes into a generation that is not its own, when it is a lane's: such a lane is renewed before
+/// that generation unloads.
 pub(crate) fn note_entry(load: u64) {
+    if NOTED.replace(load) == load {
+        return;
+    }
     MINE.with_borrow(|mine| {
-        if let Some(shared) = mine {
-            shared.entered.lock().unwrap_or_else(PoisonError::into_inner).insert(load);
+        if let Some(shared) = mine.as_ref().filter(|shared| shared.own != load) {
+            shared.entered().insert(load);
         }
     });
 }
@@ -221,28 +367,40 @@ pub(crate) fn is_lane() -> bool {
     MINE.with_borrow(Option::is_some)
 }
 
-fn work(shared: &Arc<Shared>, turn: u64) {
-    MINE.set(Some(Arc::clone(shared)));
-    loop {
+/// The work of a lane's thread while it is its turn.
+fn work_from(turn: u64) -> impl FnOnce(&Shared) + Send + 'static {
+    move |shared| {
         let mut queue = shared.lock();
-        let job = loop {
+        loop {
             if queue.turn != turn {
                 return;
             }
-            if let Some(job) = queue.jobs.pop_front() {
-                break job;
+            let Some(mut job) = queue.jobs.pop_front() else {
+                if queue.closed {
+                    return;
+                }
+                queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            queue.busy = true;
+            drop(queue);
+            work_guarded(&mut *job);
+            queue = shared.lock();
+            if queue.turn == turn {
+                queue.busy = false;
             }
-            if queue.closed {
-                return;
-            }
-            queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        };
-        drop(queue);
-        // Plugins' panics end in their own thunks: this one would be ours. The lane lives on; whoever waits is told
-        // that nobody will answer.
-        if let Err(panic) = catch_unwind(AssertUnwindSafe(job)) {
-            tracing::error!(panic = words(&*panic), "a job of a lane panicked: this is a defect of the host");
+            drop(queue);
+            job.deliver();
+            queue = shared.lock();
         }
+    }
+}
+
+/// Plugins' panics end in their own thunks: one that comes here is ours. The lane lives on; whoever waits is told that
+/// nobody will answer.
+fn work_guarded(job: &mut dyn Job) {
+    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.work())) {
+        tracing::error!(panic = words(&*panic), "a job of a lane panicked: this is a defect of the host");
     }
 }
 
@@ -254,101 +412,39 @@ fn words(panic: &(dyn Any + Send)) -> &str {
         .unwrap_or("")
 }
 
-/// Waits for threads to end for real, destructors of their thread-locals included. Those that did not are given back.
-fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> Result<(), Vec<JoinHandle<()>>> {
-    let begun = std::time::Instant::now();
-    let mut step = Duration::from_micros(20);
-    let mut left = threads;
-    loop {
-        let (ended, running): (Vec<_>, Vec<_>) = left.into_iter().partition(JoinHandle::is_finished);
-        for thread in ended {
-            // The body is over; this waits for its thread-locals' destructors, which belong to the plugin.
-            let _ = thread.join();
-        }
-        if running.is_empty() {
-            return Ok(());
-        }
-        if begun.elapsed() >= deadline {
-            return Err(running);
-        }
-        left = running;
-        thread::park_timeout(step);
-        step = (step * 2).min(Duration::from_millis(1));
+/// Waits for threads to end for real, destructors of their thread-locals included; how many did not in time. On a thread
+/// of its own, since such a destructor is the plugin's, and may never end.
+fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> usize {
+    if threads.is_empty() {
+        return 0;
     }
+    let left = Arc::new(AtomicUsize::new(threads.len()));
+    let (send, receive) = mpsc::channel::<()>();
+    let counting = Arc::clone(&left);
+    let joining = thread::Builder::new().name("join".to_owned()).spawn(move || {
+        let mut running = threads;
+        let mut step = Duration::from_micros(20);
+        // The sender is dropped at the end; the count tells that nobody waits any longer.
+        let _send = send;
+        while !running.is_empty() && Arc::strong_count(&counting) > 1 {
+            for thread in running.extract_if(.., |thread| thread.is_finished()) {
+                // Its body is over; this waits for the destructors.
+                let _ = thread.join();
+                counting.fetch_sub(1, Ordering::AcqRel);
+                step = Duration::from_micros(20);
+            }
+            if !running.is_empty() {
+                thread::park_timeout(step);
+                step = (step * 2).min(Duration::from_millis(1));
+            }
+        }
+    });
+    if joining.is_ok() {
+        // Nothing is sent: it ends with the thread, or with the time.
+        let _ = receive.recv_timeout(deadline);
+    }
+    left.load(Ordering::Acquire)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::linked::{LONG, SHORT};
-
-    #[test]
-    fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
-        let lane = Lane::open("lane").unwrap();
-        let (release, hung) = mpsc::channel::<()>();
-        let first = lane.run(LONG, || thread::current().id()).unwrap();
-        assert_eq!(lane.run(SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
-        let second = lane.run(LONG, || thread::current().id()).unwrap();
-        assert_ne!(first, second);
-        // The thread that hung is still waited for.
-        assert_eq!(lane.close(SHORT), 1);
-        drop(release);
-    }
-
-    #[test]
-    fn a_job_that_was_given_up_before_it_began_is_never_done() {
-        let lane = Lane::open("lane").unwrap();
-        let (go, wait) = mpsc::channel::<()>();
-        let (began, is_there) = mpsc::channel();
-        thread::scope(|scope| {
-            let busy = scope.spawn(|| {
-                lane.run(LONG, move || {
-                    began.send(()).unwrap();
-                    wait.recv()
-                })
-            });
-            is_there.recv().unwrap();
-            let done = Arc::new(AtomicBool::new(false));
-            let there = Arc::clone(&done);
-            let given_up = lane.run(SHORT, move || there.store(true, Ordering::SeqCst));
-            assert_eq!(given_up, Err(LaneError::TimedOut));
-            go.send(()).unwrap();
-            assert_eq!(busy.join().unwrap(), Ok(Ok(())));
-            assert_eq!(lane.run(LONG, || ()), Ok(()));
-            assert!(!done.load(Ordering::SeqCst));
-        });
-    }
-
-    #[test]
-    fn a_panic_of_a_job_leaves_the_lane_working() {
-        let lane = Lane::open("lane").unwrap();
-        assert_eq!(lane.run(LONG, || panic!("a defect")), Err::<(), _>(LaneError::Closed));
-        assert_eq!(lane.run(LONG, || 7), Ok(7));
-    }
-
-    #[test]
-    fn a_renewed_lane_has_let_go_of_its_thread_locals() {
-        struct Told(mpsc::Sender<()>);
-        impl Drop for Told {
-            fn drop(&mut self) {
-                let _ = self.0.send(());
-            }
-        }
-        thread_local!(static HELD: RefCell<Option<Told>> = const { RefCell::new(None) });
-        let lane = Lane::open("lane").unwrap();
-        let (told, tell) = mpsc::channel();
-        lane.run(LONG, move || HELD.set(Some(Told(told)))).unwrap();
-        assert!(tell.try_recv().is_err());
-        assert!(lane.renew(LONG));
-        assert_eq!(tell.try_recv(), Ok(()));
-        assert_eq!(lane.close(LONG), 0);
-    }
-
-    #[test]
-    fn a_closed_lane_does_what_waits_and_takes_no_more() {
-        let lane = Lane::open("lane").unwrap();
-        let done = lane.run(LONG, || 1);
-        assert_eq!(lane.close(LONG), 0);
-        assert_eq!((done, lane.run(LONG, || 2)), (Ok(1), Err(LaneError::Closed)));
-    }
-}
+mod tests;

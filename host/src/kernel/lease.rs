@@ -218,9 +218,7 @@ impl Frame {
             if chain.len() >= HOP_LIMIT {
                 return Err(NoEntry::TooManyHops);
             }
-            if !chain.is_empty() {
-                super::lane::note_entry(generation.load);
-            }
+            super::lane::note_entry(generation.load);
             chain.push((slot, generation));
             Ok(Self { here: PhantomData })
         })

@@ -14,10 +14,10 @@ use super::files::Candidate;
 use super::generation::Generation;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
-use super::view::{Receipt, Side};
+use super::view::{Pinned, Receipt, Side};
 use crate::discover::discover;
 use crate::ffi::Services;
-use crate::load::{Loaded, Place, load};
+use crate::load::{LoadFailed, Loaded, Place, load};
 use crate::probe::{ProbeError, probe};
 use crate::swap::Stages;
 use crate::unload::{Remains, Unloaded, unload};
@@ -49,6 +49,8 @@ pub(crate) enum Outcome {
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.
     Snapshotted(Result<(), String>),
+    /// The operation itself broke down: a defect of the host.
+    Broken(String),
 }
 
 /// From a file to a created plugin: discover, verify, stage, probe, load.
@@ -58,9 +60,9 @@ fn prepare(
     number: u64,
     candidate: &Candidate,
     stages: &mut Stages,
-) -> Result<Loaded, Failure> {
-    let refused = |reason: String| Failure { kind: FailureKind::Refused, reason };
-    let moved = || Failure { kind: FailureKind::Moved, reason: "the file changed meanwhile".to_owned() };
+) -> Result<Loaded, (Failure, Unloaded)> {
+    let failed = |kind, reason| (Failure { kind, reason }, Unloaded::Gone);
+    let moved = || failed(FailureKind::Moved, "the file changed meanwhile".to_owned());
     let config = shared.config.plugin.get(&**name);
 
     let verified = stages.time("verify", || {
@@ -68,15 +70,15 @@ fn prepare(
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;
     let staged = stages.time("stage", || shared.stage.stage(verified));
-    let staged = staged
-        .map_err(|e| refused(format!("failed to stage it: {e}; is the disk of the home folder full?")))?;
+    let staged = staged.map_err(|e| {
+        failed(FailureKind::Passing, format!("failed to stage it: {e}; is the disk of the home folder full?"))
+    })?;
     let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
     let probed = probed.map_err(|error| match error {
-        // No fault of the file: it is tried again with the next command or change.
         ProbeError::Start { .. } | ProbeError::NoProbe { .. } => {
-            Failure { kind: FailureKind::Faulted, reason: error.to_string() }
+            failed(FailureKind::Passing, error.to_string())
         }
-        _ => refused(error.to_string()),
+        _ => failed(FailureKind::Refused, error.to_string()),
     })?;
     let of = Side {
         version: candidate.manifest.version.clone(),
@@ -93,9 +95,20 @@ fn prepare(
     let place = Place { name, number, load: load_number, config, deadline: shared.config.swap.callback };
     let registry: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let services: Weak<dyn Services> = Arc::downgrade(&registry);
-    let loaded = stages
-        .time("load", || load(probed, &place, services))
-        .map_err(|e| Failure { kind: FailureKind::Faulted, reason: crate::error::chain(&e) })?;
+    let (path, bytes) = (probed.staged.path.clone(), probed.staged.bytes);
+    let loaded = stages.time("load", || load(probed, &place, services)).map_err(|error| {
+        let reason = crate::error::chain(&error);
+        match error {
+            LoadFailed::Hangs(_) => {
+                let version = candidate.manifest.version.clone();
+                let pinned = Pinned { generation: number, version, reason: reason.clone(), bytes };
+                let remains = Remains { pinned, path, retires_later: false };
+                (Failure { kind: FailureKind::Faulted, reason }, Unloaded::Pinned(Box::new(remains)))
+            }
+            LoadFailed::Lane(_) => failed(FailureKind::Passing, reason),
+            _ => failed(FailureKind::Faulted, reason),
+        }
+    })?;
     shared.add_lane(load_number, &loaded.generation.lane);
     Ok(loaded)
 }
@@ -116,6 +129,6 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
 fn remains(unloaded: Unloaded) -> Option<Remains> {
     match unloaded {
         Unloaded::Gone => None,
-        Unloaded::Pinned(remains) => Some(remains),
+        Unloaded::Pinned(remains) => Some(*remains),
     }
 }

@@ -22,10 +22,12 @@ impl Window {
     pub(crate) fn requests(&self) -> Requests {
         let Self { old_before: before, old_after: after, drained, new, passage } = self;
         let direct = |counts: &Counts| counts.answered.saturating_sub(counts.answered_after_wait);
-        // Both are of one moment at which nobody was inside: they differ only if a call ended without its answer.
+        // Drained, both are of one moment at which nobody was inside: they differ only if a call ended without its answer.
         let unanswered = after.entered.saturating_sub(after.answered);
+        // Else such calls are on their way; those that waited are counted by the gate.
+        let inside = (after.entered - after.entered_after_wait).saturating_sub(direct(after));
         Requests {
-            old: direct(after).saturating_sub(direct(before)) + if *drained { 0 } else { unanswered },
+            old: direct(after).saturating_sub(direct(before)) + if *drained { 0 } else { inside },
             waited: passage.waited + passage.expired,
             new: direct(new),
             lost: if *drained { unanswered } else { 0 },
@@ -39,7 +41,7 @@ mod tests {
     use super::*;
 
     fn counts(entered: u64, answered: u64, answered_after_wait: u64) -> Counts {
-        Counts { entered, answered, answered_after_wait, failed: 0 }
+        Counts { entered, entered_after_wait: answered_after_wait, answered, answered_after_wait, failed: 0 }
     }
 
     #[test]

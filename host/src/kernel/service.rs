@@ -41,10 +41,14 @@ pub(crate) struct Service {
     /// Calls of generations that are gone.
     pub(crate) past: Counts,
     pub(crate) snapshot_due: Instant,
+    /// How many in a row failed.
+    pub(crate) snapshots_failed: u32,
     /// Swap at the next occasion, also when nothing changed.
     pub(crate) reload: bool,
     /// Begin the next start with empty state.
     pub(crate) fresh: bool,
+    /// Until when nothing is tried, and why.
+    pub(crate) rest: Option<(Instant, String)>,
 }
 
 /// Who serves, for those who only look.
@@ -91,6 +95,8 @@ pub(crate) enum FailureKind {
     Quarantined,
     /// The file changed while it was worked on: no fault at all.
     Moved,
+    /// A trouble of the host or its machine that may pass: it is tried again.
+    Passing,
 }
 
 /// How an operation ended.
@@ -120,9 +126,17 @@ impl Service {
             last_swap: None,
             past: Counts::default(),
             snapshot_due: Instant::now(),
+            snapshots_failed: 0,
             reload: false,
             fresh: false,
+            rest: None,
         }
+    }
+
+    /// Why nothing is tried now, and until when.
+    pub(crate) fn resting(&self) -> Option<(Instant, &str)> {
+        let (until, why) = self.rest.as_ref()?;
+        (Instant::now() < *until).then_some((*until, why))
     }
 
     /// Enters a phase; true when it is another than before, or for another reason.

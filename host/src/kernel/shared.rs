@@ -24,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) history: History,
     pub(crate) loads: AtomicU64,
+    /// Held by the one swap whose gate is closed.
+    pub(crate) one_gate: Mutex<()>,
     // By load: whose lanes may hold thread-locals of a generation that unloads.
     lanes: Mutex<BTreeMap<u64, Weak<Lane>>>,
 }
@@ -39,6 +41,7 @@ impl Shared {
             journal: Journal::default(),
             history,
             loads: AtomicU64::new(0),
+            one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }
     }

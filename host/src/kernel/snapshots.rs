@@ -70,7 +70,8 @@ impl Snapshots {
     pub(crate) fn save(&self, from: &Generation, state: &[u8]) -> Result<bool, String> {
         let schema = from.manifest().state.as_ref().map_or(0, |schema| schema.writes);
         let digest = blake3::hash(state);
-        if self.lock().get(&*from.name).is_some_and(|last| last.written == Some((digest, schema))) {
+        let same = self.lock().get(&*from.name).is_some_and(|last| last.written == Some((digest, schema)));
+        if same && self.store.path(&from.name).exists() {
             return Ok(false);
         }
         let capsule = Capsule::seal(self, from, state)?;

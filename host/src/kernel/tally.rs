@@ -17,6 +17,7 @@ pub(crate) struct Tally {
 #[repr(align(128))]
 struct Shard {
     entered: AtomicU64,
+    entered_after_wait: AtomicU64,
     answered: AtomicU64,
     answered_after_wait: AtomicU64,
     failed: AtomicU64,
@@ -27,6 +28,8 @@ struct Shard {
 pub(crate) struct Counts {
     /// Calls that went in.
     pub(crate) entered: u64,
+    /// Of these, such as had waited at a gate.
+    pub(crate) entered_after_wait: u64,
     /// Calls that came out with an answer, an error of the plugin's included.
     pub(crate) answered: u64,
     /// Of these, such as had waited at a gate.
@@ -37,8 +40,12 @@ pub(crate) struct Counts {
 
 impl Tally {
     /// A call goes in.
-    pub(crate) fn enter(&self) {
-        self.shard().entered.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn enter(&self, waited: bool) {
+        let shard = self.shard();
+        shard.entered.fetch_add(1, Ordering::Relaxed);
+        if waited {
+            shard.entered_after_wait.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     /// A call comes out with its answer.
@@ -61,6 +68,7 @@ impl Tally {
             sum.failed += shard.failed.load(Ordering::Acquire);
             sum.answered_after_wait += shard.answered_after_wait.load(Ordering::Acquire);
             sum.answered += shard.answered.load(Ordering::Acquire);
+            sum.entered_after_wait += shard.entered_after_wait.load(Ordering::Acquire);
             sum.entered += shard.entered.load(Ordering::Acquire);
         }
         sum

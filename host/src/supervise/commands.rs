@@ -6,8 +6,9 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use super::Kernel;
+use crate::kernel::service::{Service, Task};
 use crate::kernel::view::Phase;
-use crate::kernel::wish::{Goal, Wish};
+use crate::kernel::wish::{Goal, Sight, Wish};
 use crate::verify::Digest;
 use crate::{Changed, ControlError};
 
@@ -20,10 +21,11 @@ impl Kernel {
         if let Some(service) = self.services.get_mut(&name) {
             // Whoever adds a file by hand wants it tried, also when it failed before.
             service.failed.remove(&digest);
+            service.rest = None;
         }
         self.moved.insert(path);
         self.look_at = Instant::now();
-        self.wishes.push(Wish { name, goal: Goal::Takes(digest), reply });
+        self.wishes.push(Wish::new(name, Goal::Takes(digest), reply));
     }
 
     pub(crate) fn reload(&mut self, name: String, reply: Reply) {
@@ -36,14 +38,15 @@ impl Kernel {
             return send(&reply, Err(ControlError::Refused { reason }));
         }
         service.failed.clear();
+        service.rest = None;
         service.reload = true;
         // A swap that is on its way does not count: this one comes after it.
         let after = service.ended + u64::from(service.is_changing());
         for path in paths {
-            self.files.forget(&path);
+            self.files.reread(&path);
         }
         self.look_at = Instant::now();
-        self.wishes.push(Wish { name, goal: Goal::Ends(after), reply });
+        self.wishes.push(Wish::new(name, Goal::Ends(after), reply));
     }
 
     pub(crate) fn start(&mut self, name: String, fresh: bool, reply: Reply) {
@@ -52,27 +55,29 @@ impl Kernel {
             return send(&reply, Err(ControlError::Failed { reason }));
         }
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
-        if fresh && service.serving.is_some() {
-            let reason =
-                format!("failed to start service `{name}` afresh: it runs; `hotbay stop {name}` first");
+        if fresh && (service.serving.is_some() || service.busy.is_some()) {
+            let reason = format!(
+                "failed to start service `{name}` afresh: it runs, or is about to; `hotbay stop {name}` first"
+            );
             return send(&reply, Err(ControlError::Refused { reason }));
         }
         service.failed.clear();
+        service.rest = None;
         service.fresh = fresh;
         if service.serving.is_none() {
             service.enter(Phase::Starting, None);
         }
-        self.wishes.push(Wish { name, goal: Goal::Runs, reply });
+        self.wishes.push(Wish::new(name, Goal::Runs, reply));
     }
 
     pub(crate) fn stop(&mut self, name: String, reply: Reply) {
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
-        service.last = None;
+        (service.last, service.rest) = (None, None);
         if let Err(error) = self.held.hold(&name) {
             let reason = format!("failed to note that service `{name}` is to stay stopped: {error}");
             return send(&reply, Err(ControlError::Failed { reason }));
         }
-        self.wishes.push(Wish { name, goal: Goal::Stops, reply });
+        self.wishes.push(Wish::new(name, Goal::Stops, reply));
     }
 
     pub(crate) fn remove(&mut self, name: String, reply: Reply) {
@@ -96,10 +101,13 @@ impl Kernel {
                 _ => self.files.drop_now(path),
             }
         }
+        if let Some(service) = self.services.get_mut(&name) {
+            (service.last, service.rest) = (None, None);
+        }
         (row.phase, row.reason) =
             (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
         self.look_at = Instant::now();
-        self.wishes.push(Wish { name, goal: Goal::Goes(Box::new(Changed { row, receipt: None })), reply });
+        self.wishes.push(Wish::new(name, Goal::Goes(Box::new(Changed { row, receipt: None })), reply));
     }
 
     fn refuse_unknown(&self, name: &str, reply: &Reply) {
@@ -110,13 +118,32 @@ impl Kernel {
         );
     }
 
+    /// Tells when what lay in the folder at the start has started or failed.
+    pub(crate) fn await_ready(&mut self, ready: mpsc::Sender<()>) {
+        self.ready.push(ready);
+    }
+
     /// Answers the wishes that came true, or cannot.
     pub(super) fn answer_wishes(&mut self) {
+        let starting = |service: &Service| service.busy.is_some_and(|busy| busy.task == Task::Start);
+        if !self.files.is_settling() && !self.services.values().any(starting) {
+            // Whoever asked may have given up.
+            for ready in self.ready.drain(..) {
+                let _ = ready.send(());
+            }
+        }
         let wishes = std::mem::take(&mut self.wishes);
         for wish in wishes {
-            let (service, target) = (self.services.get(&wish.name), self.target(&wish.name));
-            match wish.answer(service, target, &self.files) {
+            let sight = Sight {
+                service: self.services.get(&wish.name),
+                target: self.target(&wish.name),
+                files: &self.files,
+                held: self.held.contains(&wish.name),
+            };
+            match wish.answer(&sight) {
                 Some(answer) => send(&wish.reply, answer),
+                // Nobody waits any longer: what was asked for may still come.
+                None if wish.until <= Instant::now() => {}
                 None => self.wishes.push(wish),
             }
         }

@@ -1,20 +1,17 @@
-//! What to do next for each service: the difference between what should run and what does.
+//! What to do next for each service: the difference between what should run and what does. Nothing here changes
+//! anything; `carry_out` does.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::Kernel;
+use super::{Kernel, PRIORITY_PATIENCE};
 use crate::kernel::files::Candidate;
-use crate::kernel::op;
 use crate::kernel::plan::{Graph, Node, circle, start_order};
-use crate::kernel::service::{Busy, FailureKind, Service, Task};
+use crate::kernel::service::{FailureKind, Service, Serving, Task};
 use crate::kernel::view::Phase;
 
-/// A service lets one of higher priority finish its start first, for so long at most: one that hangs holds nobody up.
-const PRIORITY_PATIENCE: Duration = Duration::from_secs(1);
-
 /// What a service should do next.
-enum Step {
+pub(super) enum Step {
     /// Nothing, and this is where it is.
     Stay(Phase, Option<String>),
     Start(Box<Candidate>),
@@ -32,15 +29,19 @@ impl Kernel {
         let names: BTreeSet<String> = self.files.candidates().map(|c| c.manifest.name.clone()).collect();
         for name in names {
             if !self.services.contains_key(&name) {
-                let slot = self.shared.registry.register(&name);
-                self.services.insert(name, Service::new(slot));
+                let mut service = Service::new(self.shared.registry.register(&name));
+                if let Some(past) = self.gone.remove(&name) {
+                    (service.committed, service.past, service.remains) =
+                        (past.committed, past.counts, past.remains);
+                }
+                self.services.insert(name, service);
             }
         }
         self.follow_renames();
         let graph = self.graph();
         for name in start_order(&graph) {
             let step = self.step(&name, &graph);
-            self.take_step(&name, step);
+            self.carry_out(&name, step);
         }
     }
 
@@ -96,43 +97,33 @@ impl Kernel {
         }
         let candidates = self.candidates_of(name);
         let best = service.best(&candidates);
-        if self.held.contains(name) {
-            return match &service.serving {
+        let step = match (&service.serving, best) {
+            _ if self.held.contains(name) => match service.serving {
                 Some(_) => Step::Stop,
                 None if candidates.is_empty() => Step::Forget,
                 None => Step::Stay(Phase::Stopped, Some(format!("it was stopped with `hotbay stop {name}`"))),
-            };
-        }
-        match (&service.serving, best) {
+            },
             (None, Some(best)) => self.step_to_start(name, best, graph),
             (None, None) => step_after_failure(service, &candidates),
-            (Some(_), best) => self.step_while_serving(name, service, best, &candidates),
+            (Some(serving), best) => {
+                self.step_while_serving(name, service, serving, best, &candidates, graph)
+            }
+        };
+        match (service.resting(), &step) {
+            // What was tried a moment ago failed for a reason that needs time.
+            (Some((_, why)), Step::Start(_)) => Step::Stay(Phase::Faulted, Some(why.to_owned())),
+            (Some((_, why)), Step::Swap(_) | Step::Stop) => Step::Stay(Phase::Running, Some(why.to_owned())),
+            _ => step,
         }
     }
 
     fn step_to_start(&self, name: &str, best: &Candidate, graph: &Graph) -> Step {
-        if let Some(circle) = circle(graph, name) {
-            let reason =
-                format!("failed to start: it requires itself: {circle}; break the circle in one of them");
-            return Step::Stay(Phase::Faulted, Some(reason));
-        }
-        for required in &best.manifest.requires {
-            match self.services.get(required) {
-                Some(other) if other.serving.is_some() => {}
-                Some(other) => {
-                    let reason = format!("waits for service `{required}`, which is {}", other.phase);
-                    return Step::Stay(Phase::Starting, Some(reason));
-                }
-                None if self.files.is_settling() => {
-                    return Step::Stay(Phase::Starting, Some(format!("waits for service `{required}`")));
-                }
-                None => {
-                    let reason = format!(
-                        "failed to start: it requires service `{required}`, which no file provides; drop that plugin in"
-                    );
-                    return Step::Stay(Phase::Faulted, Some(reason));
-                }
+        match self.missing(name, best, graph) {
+            Some(Missing::Never(reason)) => {
+                return Step::Stay(Phase::Faulted, Some(format!("failed to start: {reason}")));
             }
+            Some(Missing::NotYet(reason)) => return Step::Stay(Phase::Starting, Some(reason)),
+            None => {}
         }
         let goes_first = |(other, node): (&String, &Node)| {
             let busy = self.services.get(other).and_then(|other| other.busy);
@@ -149,10 +140,11 @@ impl Kernel {
         &self,
         name: &str,
         service: &Service,
+        serving: &Serving,
         best: Option<&Candidate>,
         candidates: &[&Candidate],
+        graph: &Graph,
     ) -> Step {
-        let Some(serving) = &service.serving else { return Step::Stay(service.phase, None) };
         // The file that it came from is there, and what it holds now did not take over: it failed, is no plugin, or is
         // being written.
         let at_home = candidates.iter().find(|candidate| candidate.path == serving.source);
@@ -161,89 +153,61 @@ impl Kernel {
         let home_is_bad = self.files.exists(&serving.source)
             && !provides_another
             && at_home.is_none_or(|candidate| service.failed.contains_key(&candidate.digest));
-        match best {
-            Some(best) if service.reload => Step::Swap(Box::new(best.clone())),
-            Some(best) if best.digest == serving.digest => self.step_of_rest(service),
-            Some(best) if home_is_bad && best.version <= serving.version => self.step_of_rest(service),
-            Some(best) => Step::Swap(Box::new(best.clone())),
-            None if home_is_bad => self.step_of_rest(service),
-            None => Step::Stop,
-        }
-    }
-
-    fn step_of_rest(&self, service: &Service) -> Step {
-        if service.is_due_for_snapshots() && service.snapshot_due <= Instant::now() {
-            return Step::Snapshot;
-        }
-        Step::Stay(Phase::Running, None)
-    }
-
-    fn take_step(&mut self, name: &str, step: Step) {
-        let shared = std::sync::Arc::clone(&self.shared);
-        let Some(service) = self.services.get_mut(name) else { return };
-        let slot = std::sync::Arc::clone(&service.slot);
-        // Should no thread be had, the closure and what it holds are gone: this brings the generation back.
-        let mut kept = None;
-        let (task, spawned) = match step {
-            Step::Stay(phase, reason) => {
-                if phase == Phase::Starting && service.busy.is_none() {
-                    // What it waits for may only be time.
-                    self.decide_at = Some(Instant::now() + PRIORITY_PATIENCE);
-                }
-                if service.enter(phase, reason.clone()) && service.serving.is_none() && service.busy.is_none()
-                {
-                    // What was published before is that nobody is there, too.
-                    let _ = service.slot.take_down(phase, reason.clone());
-                    if phase == Phase::Faulted {
-                        shared.journal.note("faulted", Some(name), None, reason.unwrap_or_default());
-                    }
-                }
-                return;
-            }
-            Step::Forget => {
-                self.services.remove(name);
-                shared.registry.remove(name);
-                return;
-            }
-            Step::Start(candidate) => {
-                let (number, fresh) = (service.number(), std::mem::take(&mut service.fresh));
-                service.enter(Phase::Starting, None);
-                service.reload = false;
-                (
-                    Task::Start,
-                    self.spawn(name, move |shared| op::start(shared, &slot, *candidate, number, fresh)),
-                )
-            }
-            Step::Swap(candidate) => {
-                let Some(old) = service.generation.take() else { return };
-                service.enter(Phase::Swapping, None);
-                service.reload = false;
-                kept = Some(std::sync::Arc::clone(&old));
-                (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate)))
-            }
-            Step::Stop => {
-                let Some(generation) = service.generation.take() else { return };
-                (
-                    Task::Stop,
-                    self.spawn(name, move |shared| op::stop(shared, &slot, generation, op::Stop::Asked)),
-                )
-            }
-            Step::Snapshot => {
-                let Some(generation) = service.generation.clone() else { return };
-                service.snapshot_due = Instant::now() + shared.config.state.interval;
-                (Task::Snapshot, self.spawn(name, move |shared| op::snapshot(shared, generation)))
-            }
+        let next = match best {
+            Some(best) if home_is_bad && best.version <= serving.version => None,
+            Some(best) if best.digest == serving.digest && !service.reload => None,
+            Some(best) => Some(best),
+            None if home_is_bad => None,
+            None => return Step::Stop,
         };
-        let Some(service) = self.services.get_mut(name) else { return };
-        match spawned {
-            Ok(()) => service.busy = Some(Busy { task, since: Instant::now() }),
-            Err(error) => {
-                tracing::error!(plugin = name, %error, "failed to start a thread for an operation; trying again");
-                service.generation = kept.or(service.generation.take());
-                self.decide_at = Some(Instant::now() + PRIORITY_PATIENCE);
+        let Some(next) = next else { return step_of_rest(service, None) };
+        let mut with_next = graph.clone();
+        if let Some(node) = with_next.get_mut(name) {
+            node.requires.clone_from(&next.manifest.requires);
+        }
+        match self.missing(name, next, &with_next) {
+            None => Step::Swap(Box::new(next.clone())),
+            Some(Missing::Never(reason) | Missing::NotYet(reason)) => {
+                let reason = format!("version {} does not take over: {reason}", next.version);
+                step_of_rest(service, Some(reason))
             }
         }
     }
+
+    /// What keeps a candidate from starting.
+    fn missing(&self, name: &str, candidate: &Candidate, graph: &Graph) -> Option<Missing> {
+        if let Some(circle) = circle(graph, name) {
+            let reason = format!("it requires itself: {circle}; break the circle in one of them");
+            return Some(Missing::Never(reason));
+        }
+        candidate.manifest.requires.iter().find_map(|required| match self.services.get(required) {
+            Some(other) if other.serving.is_some() => None,
+            Some(other) => {
+                Some(Missing::NotYet(format!("waits for service `{required}`, which is {}", other.phase)))
+            }
+            None if self.files.is_settling() => {
+                Some(Missing::NotYet(format!("waits for service `{required}`")))
+            }
+            None => Some(Missing::Never(format!(
+                "it requires service `{required}`, which no file provides; drop that plugin in"
+            ))),
+        })
+    }
+}
+
+/// Why a candidate cannot start.
+enum Missing {
+    /// Something is on its way.
+    NotYet(String),
+    /// Nothing will come by itself.
+    Never(String),
+}
+
+fn step_of_rest(service: &Service, reason: Option<String>) -> Step {
+    if service.is_due_for_snapshots() && service.snapshot_due <= Instant::now() {
+        return Step::Snapshot;
+    }
+    Step::Stay(Phase::Running, reason)
 }
 
 fn step_after_failure(service: &Service, candidates: &[&Candidate]) -> Step {
@@ -253,7 +217,7 @@ fn step_after_failure(service: &Service, candidates: &[&Candidate]) -> Step {
     };
     let phase = match failure.kind {
         FailureKind::Refused => Phase::Rejected,
-        FailureKind::Faulted | FailureKind::Moved => Phase::Faulted,
+        FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => Phase::Faulted,
         FailureKind::Quarantined => Phase::Quarantined,
     };
     Step::Stay(phase, Some(failure.reason.clone()))

@@ -1,10 +1,14 @@
 //! What an operation's end changes.
 
-use super::Kernel;
+use std::time::{Duration, Instant};
+
+use super::{Kernel, RETRY};
+use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
 use crate::kernel::service::{Ended, Failure, FailureKind, Task};
 use crate::kernel::view::Phase;
-use std::time::Instant;
+/// The longest pause between attempts that go on failing.
+const SELDOM: Duration = Duration::from_secs(60);
 
 impl Kernel {
     /// Takes the report of an operation in.
@@ -16,6 +20,8 @@ impl Kernel {
         service.remains.extend(remains);
         if task != Task::Snapshot {
             service.ended += 1;
+            service.rest = None;
+            service.snapshots_failed = 0;
             service.snapshot_due = Instant::now() + self.shared.config.state.interval;
         }
         match outcome {
@@ -48,7 +54,7 @@ impl Kernel {
                 let kind = match failure.kind {
                     FailureKind::Refused => "rejected",
                     FailureKind::Quarantined => "quarantined",
-                    FailureKind::Faulted | FailureKind::Moved => "faulted",
+                    FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => "faulted",
                 };
                 if failure.kind != FailureKind::Moved {
                     journal.note(kind, Some(&name), None, failure.reason.clone());
@@ -65,28 +71,46 @@ impl Kernel {
                 tracing::error!(plugin = %name, reason = failure.reason, "not stopped");
                 service.generation = Some(generation);
                 service.enter(Phase::Running, None);
+                service.rest = Some((Instant::now() + RETRY, failure.reason.clone()));
                 service.last = Some(Ended::Failed(failure));
-                // Else it would be tried for ever; whoever asked is told.
+                // Whoever asked is told; that its file is gone is tried again later.
                 if let Err(error) = self.held.release(&name) {
                     tracing::error!(plugin = %name, %error, "failed to forget that the service was to be stopped");
                 }
             }
-            Outcome::Snapshotted(Ok(())) => {}
-            Outcome::Snapshotted(Err(reason)) => {
-                tracing::error!(plugin = %name, reason, "the snapshot was not written; the last one holds");
+            Outcome::Snapshotted(written) => {
+                let failed = written.as_ref().err().map_or(0, |_| service.snapshots_failed + 1);
+                service.snapshots_failed = failed;
+                // One that goes on failing is tried less and less often, up to a minute apart.
+                let pause = self.shared.config.state.interval * 2u32.pow(failed.min(10));
+                service.snapshot_due =
+                    Instant::now() + pause.min(SELDOM.max(self.shared.config.state.interval));
+                if let Err(reason) = written {
+                    tracing::error!(plugin = %name, reason, "the snapshot was not written; the last one holds");
+                }
+            }
+            Outcome::Broken(reason) => {
+                tracing::error!(plugin = %name, reason, "broken");
+                service.retire_counts();
+                service.generation = None;
+                let _ = service.slot.take_down(Phase::Faulted, Some(reason.clone()));
+                service.rest = Some((Instant::now() + SELDOM, reason.clone()));
+                service.last = Some(Ended::Failed(Failure { kind: FailureKind::Passing, reason }));
             }
         }
     }
 
-    fn note_failure(&mut self, name: &str, candidate: &crate::kernel::files::Candidate, failure: Failure) {
-        if failure.kind == FailureKind::Moved {
-            // The next look tells what the file is now.
-            self.files.forget(&candidate.path);
-            self.look_at = Instant::now();
-            return;
-        }
-        if let Some(service) = self.services.get_mut(name) {
-            service.failed.insert(candidate.digest.clone(), failure);
+    fn note_failure(&mut self, name: &str, candidate: &Candidate, failure: Failure) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        match failure.kind {
+            FailureKind::Moved => {
+                // The next look tells what the file is now.
+                self.files.unsettle(&candidate.path);
+                self.look_at = Instant::now();
+                service.rest = Some((Instant::now() + self.shared.config.watch.settle, failure.reason));
+            }
+            FailureKind::Passing => service.rest = Some((Instant::now() + RETRY, failure.reason)),
+            _ => drop(service.failed.insert(candidate.digest.clone(), failure)),
         }
     }
 }

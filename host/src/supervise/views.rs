@@ -54,9 +54,14 @@ impl Kernel {
             // A swap is on its way to one of them: they are told apart when it has ended.
             return Vec::new();
         }
+        // What lies where the service came from and did not fail takes over in a moment.
+        let is_next = |other: &&Candidate| {
+            service.serving.as_ref().is_some_and(|serving| serving.source == other.path)
+                && !service.failed.contains_key(&other.digest)
+        };
         self.candidates_of(name)
             .into_iter()
-            .filter(|other| Some((&other.path, &other.digest)) != main)
+            .filter(|other| Some((&other.path, &other.digest)) != main && !is_next(other))
             .map(row)
             .collect()
     }

@@ -41,10 +41,6 @@ impl Capsule {
         into: &Arc<Generation>,
         deadline: Duration,
     ) -> Result<(), String> {
-        if !into.plugin.is_stateful() {
-            // The next version keeps no state: the snapshot on disk keeps what this one had.
-            return Ok(());
-        }
         let opened = hotbay_state::open(&snapshots.key, &into.name, &self.sealed).map_err(|e| chain(&e))?;
         give(into, self.schema, &opened.plain, deadline)
     }

@@ -64,8 +64,10 @@ impl HostLink {
         let mut text = Vec::new();
         let status = {
             let (mut json, mut error) = (Lent::new(json), Lent::new(&mut text));
-            // SAFETY: A2; both stay where they are.
-            let (json, error) = unsafe { (json.out().into_raw(), error.out().into_raw()) };
+            // SAFETY: A2; it stays where it is.
+            let json = unsafe { json.out().into_raw() };
+            // SAFETY: A2; it stays where it is.
+            let error = unsafe { error.out().into_raw() };
             (self.table.config())(self.handle, json, error)
         };
         if status == Status::OK { Ok(()) } else { Err((status, String::from_utf8_lossy(&text).into_owned())) }
@@ -79,8 +81,10 @@ impl HostLink {
         reply: Out<'_>,
         error: Out<'_>,
     ) -> Status {
-        // SAFETY: A2; both stay where they are.
-        let (reply, error) = unsafe { (reply.into_raw(), error.into_raw()) };
+        // SAFETY: A2; it stays where it is.
+        let reply = unsafe { reply.into_raw() };
+        // SAFETY: A2; it stays where it is.
+        let error = unsafe { error.into_raw() };
         (self.table.call())(self.handle, service.into(), method.into(), request.into(), reply, error)
     }
 }

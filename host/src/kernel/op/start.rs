@@ -15,10 +15,16 @@ use crate::{error::chain, load::Loaded};
 pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: u64, fresh: bool) -> Report {
     let name = Arc::clone(slot.name());
     let mut left = None;
-    let started = prepare(shared, &name, number, &candidate, &mut Stages::default()).and_then(|loaded| {
-        let kept = Arc::clone(&loaded.generation);
-        feed_and_start(shared, loaded, fresh).inspect_err(|_| left = remains(retire(shared, kept)))
-    });
+    let prepared = prepare(shared, &name, number, &candidate, &mut Stages::default());
+    let started = prepared
+        .and_then(|loaded| {
+            let kept = Arc::clone(&loaded.generation);
+            feed_and_start(shared, loaded, fresh).map_err(|failure| (failure, retire(shared, kept)))
+        })
+        .map_err(|(failure, unloaded)| {
+            left = remains(unloaded);
+            failure
+        });
     let outcome = match started {
         Ok(generation) => {
             // What was published before is that nobody is there: nobody has a lease of it.
@@ -49,8 +55,11 @@ fn feed_and_start(
         let opened = shared.snapshots.load(&name).map_err(|e| {
             let advice =
                 format!("; `hotbay start {name} --fresh` begins with empty state and keeps the file aside");
-            let kind = if is_unreadable(&e) { FailureKind::Quarantined } else { FailureKind::Faulted };
-            Failure { kind, reason: chain(&e) + &advice }
+            if is_unreadable(&e) {
+                Failure { kind: FailureKind::Quarantined, reason: chain(&e) + &advice }
+            } else {
+                Failure { kind: FailureKind::Passing, reason: chain(&e) }
+            }
         })?;
         if let Some(opened) = opened {
             give(&loaded.generation, opened.header.schema, &opened.plain, within).map_err(|reason| {

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use super::{Outcome, Report, remains, retire};
 use crate::drain::drain;
-use crate::ffi::Plugin;
 use crate::kernel::generation::Generation;
 use crate::kernel::lease::Slot;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::view::Phase;
-use crate::start::{callback, export};
+use crate::start::{export, pause, resume};
 
 /// How a stop is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,10 +27,20 @@ pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, ho
     let within = shared.config.swap.callback;
     let replaced = slot.take_down(Phase::Stopped, Some("it is being stopped".to_owned()));
     let kept = match drain(replaced, shared.config.swap.drain) {
-        Ok(()) => keep_state(shared, &generation),
+        Ok(()) => {
+            shared.journal.note(
+                "drained",
+                Some(&name),
+                Some(&generation.side()),
+                "nobody is inside any more",
+            );
+            keep_state(shared, &generation)
+        }
+        // Somebody is inside for good. An export may run beside calls: what it shows is better than nothing.
+        Err(_) if how == Stop::HostEnds => save(shared, &generation),
         Err(error) => Err(error.to_string()),
     };
-    if let Err(reason) = kept {
+    if let Err(reason) = &kept {
         if how == Stop::Asked {
             // What was published meanwhile is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
@@ -42,12 +51,17 @@ pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, ho
         }
         tracing::error!(plugin = %name, reason, "the newest state was not kept; the last snapshot holds");
     }
-    if let Err(error) = callback(&generation, "stop", within, Plugin::stop) {
+    if let Err(error) = crate::start::stop(&generation, within) {
         tracing::warn!(plugin = %name, generation = generation.number, %error, "the service did not stop well");
     }
     let side = generation.side();
+    let text = match (generation.plugin.is_stateful(), kept) {
+        (false, _) => "it has no state".to_owned(),
+        (true, Ok(())) => "its state is kept".to_owned(),
+        (true, Err(reason)) => format!("its newest state is lost, the last snapshot holds: {reason}"),
+    };
     let left = remains(retire(shared, generation));
-    shared.journal.note("stopped", Some(&name), Some(&side), "its state is kept");
+    shared.journal.note("stopped", Some(&name), Some(&side), text);
     Report { name, task: Task::Stop, outcome: Outcome::Stopped, remains: left }
 }
 
@@ -57,17 +71,16 @@ fn keep_state(shared: &Shared, generation: &Arc<Generation>) -> Result<(), Strin
         return Ok(());
     }
     let within = shared.config.swap.callback;
-    callback(generation, "pause", within, Plugin::pause).map_err(|e| e.to_string())?;
-    let saved = export(generation, within)
-        .map_err(|e| e.to_string())
-        .and_then(|state| shared.snapshots.save(generation, &state));
-    if let Err(reason) = saved {
-        if let Err(error) = callback(generation, "resume", within, Plugin::resume) {
-            tracing::warn!(plugin = %generation.name, %error, "the generation did not resume well");
-        }
-        return Err(reason);
+    pause(generation, within).map_err(|e| e.to_string())?;
+    save(shared, generation).inspect_err(|_| resume(generation, within))
+}
+
+fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
+    if !generation.plugin.is_stateful() {
+        return Ok(());
     }
-    Ok(())
+    let state = export(generation, shared.config.swap.callback).map_err(|e| e.to_string())?;
+    shared.snapshots.save(generation, &state).map(drop)
 }
 
 /// Writes the state of a running service, if it changed.

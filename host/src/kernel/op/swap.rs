@@ -13,7 +13,7 @@ use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::view::{self, Receipt, Retired, Side};
 use crate::load::Loaded;
-use crate::start::callback;
+use crate::start::stop;
 use crate::swap::{Capsule, Stages, Swap, give};
 use crate::unload::{Remains, Unloaded};
 
@@ -33,13 +33,11 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
         state_bytes: 0,
     };
     let prepared = prepare(shared, &name, number, &candidate, &mut draft.stages)
-        .map_err(|failure| (failure, None))
         .and_then(|loaded| feed_from_disk(shared, &old, loaded));
     let loaded = match prepared {
         Ok(loaded) => loaded,
-        Err((failure, created)) => {
+        Err((failure, unloaded)) => {
             draft.window.old_after = old.tally.counts();
-            let unloaded = created.map_or(Unloaded::Gone, |created| retire(shared, created));
             return rolled_back(shared, draft, candidate, Some(old), failure, unloaded);
         }
     };
@@ -49,6 +47,7 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
         slot,
         old: &old,
         snapshots: &shared.snapshots,
+        one_gate: &shared.one_gate,
         callback: shared.config.swap.callback,
         drain: shared.config.swap.drain,
     };
@@ -59,11 +58,19 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
             draft.window.old_after = old.tally.counts();
             draft.window.new = committed.new.tally.counts();
             draft.state_bytes = committed.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
-            if let Some(capsule) = committed.capsule {
+            if let Some(capsule) = committed.capsule.filter(|_| committed.new.plugin.is_stateful()) {
                 write_down(shared, &name, &draft.to, &capsule);
             }
             let unloaded = match committed.undrained {
-                None => retire(shared, old),
+                None => {
+                    shared.journal.note(
+                        "drained",
+                        Some(&name),
+                        Some(&draft.from),
+                        "nobody is inside any more",
+                    );
+                    retire(shared, old)
+                }
                 Some(replaced) => retire_later(shared, replaced, old),
             };
             committed_report(shared, draft, candidate.version, committed.new, unloaded)
@@ -71,12 +78,16 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
         Err(given_up) => {
             draft.window.passage = given_up.passage;
             draft.window.old_after = old.tally.counts();
-            draft.state_bytes = given_up.state_bytes;
+            draft.state_bytes = given_up.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
             let unloaded = retire(shared, given_up.candidate);
             let failure = Failure { kind: FailureKind::Faulted, reason: given_up.reason };
             let old = match given_up.old_is_down {
                 None => Some(old),
                 Some(why) => {
+                    if let Some(capsule) = &given_up.capsule {
+                        // The one place where the newest state still is.
+                        write_down(shared, &name, &draft.from, capsule);
+                    }
                     shared.journal.note("faulted", Some(&name), Some(&draft.from), why);
                     retire(shared, old);
                     None
@@ -97,11 +108,7 @@ struct Draft {
 }
 
 /// A version with state after one without: what an earlier version left on disk is its state.
-fn feed_from_disk(
-    shared: &Shared,
-    old: &Generation,
-    loaded: Loaded,
-) -> Result<Loaded, (Failure, Option<Arc<Generation>>)> {
+fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<Loaded, (Failure, Unloaded)> {
     let new = &loaded.generation;
     if old.plugin.is_stateful() || !new.plugin.is_stateful() {
         return Ok(loaded);
@@ -112,7 +119,9 @@ fn feed_from_disk(
     });
     match fed {
         Ok(()) => Ok(loaded),
-        Err(reason) => Err((Failure { kind: FailureKind::Faulted, reason }, Some(loaded.generation))),
+        Err(reason) => {
+            Err((Failure { kind: FailureKind::Faulted, reason }, retire(shared, loaded.generation)))
+        }
     }
 }
 
@@ -145,8 +154,8 @@ fn retire_later(shared: &Arc<Shared>, replaced: Replaced, old: Arc<Generation>) 
     let waiting = std::thread::Builder::new().name(format!("retire-{}", old.name)).spawn(move || {
         while !replaced.drain(shared.config.swap.drain) {}
         drop(replaced);
-        let stopped = callback(&old, "stop", shared.config.swap.callback, crate::ffi::Plugin::stop);
-        if let Err(error) = stopped {
+        shared.journal.note("drained", Some(&old.name), Some(&old.side()), "nobody is inside any more");
+        if let Err(error) = stop(&old, shared.config.swap.callback) {
             tracing::warn!(plugin = %old.name, generation = old.number, %error, "the old generation did not stop well");
         }
         retire(&shared, old)
@@ -154,7 +163,7 @@ fn retire_later(shared: &Arc<Shared>, replaced: Replaced, old: Arc<Generation>) 
     if let Err(error) = waiting {
         tracing::error!(%error, "failed to start a thread to retire a generation: it stays until the host ends");
     }
-    Unloaded::Pinned(Remains { pinned, path })
+    Unloaded::Pinned(Box::new(Remains { pinned, path, retires_later: true }))
 }
 
 fn committed_report(

@@ -1,0 +1,131 @@
+//! One lane, and what hangs in it.
+
+use super::*;
+use crate::linked::{LONG, SHORT};
+use std::sync::atomic::AtomicBool;
+
+#[test]
+fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
+    let lane = Lane::open("lane", 1).unwrap();
+    let (release, hung) = mpsc::channel::<()>();
+    let first = lane.run(LONG, || thread::current().id()).unwrap();
+    assert_eq!(lane.run(SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
+    let second = lane.run(LONG, || thread::current().id()).unwrap();
+    assert_ne!(first, second);
+    // The thread that hung is still waited for.
+    assert_eq!(lane.close(SHORT), 1);
+    drop(release);
+}
+
+#[test]
+fn a_job_that_was_given_up_before_it_began_is_never_done() {
+    let lane = Lane::open("lane", 1).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let (began, is_there) = mpsc::channel();
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            lane.run(LONG, move || {
+                began.send(()).unwrap();
+                wait.recv()
+            })
+        });
+        is_there.recv().unwrap();
+        let done = Arc::new(AtomicBool::new(false));
+        let there = Arc::clone(&done);
+        let given_up = lane.request(SHORT, move || there.store(true, Ordering::SeqCst));
+        assert_eq!(given_up, Err(LaneError::TimedOut));
+        go.send(()).unwrap();
+        assert_eq!(busy.join().unwrap(), Ok(Ok(())));
+        assert_eq!(lane.run(LONG, || ()), Ok(()));
+        assert!(!done.load(Ordering::SeqCst));
+    });
+}
+
+#[test]
+fn a_panic_of_a_job_leaves_the_lane_working() {
+    let lane = Lane::open("lane", 1).unwrap();
+    assert_eq!(lane.run(LONG, || panic!("a defect")), Err::<(), _>(LaneError::Closed));
+    assert_eq!(lane.run(LONG, || 7), Ok(7));
+}
+
+#[test]
+fn a_renewed_lane_has_let_go_of_its_thread_locals() {
+    struct Told(mpsc::Sender<()>);
+    impl Drop for Told {
+        fn drop(&mut self) {
+            let _ = self.0.send(());
+        }
+    }
+    thread_local!(static HELD: RefCell<Option<Told>> = const { RefCell::new(None) });
+    let lane = Lane::open("lane", 1).unwrap();
+    let (told, tell) = mpsc::channel();
+    lane.run(LONG, move || HELD.set(Some(Told(told)))).unwrap();
+    assert!(tell.try_recv().is_err());
+    assert!(lane.renew(LONG));
+    assert_eq!(tell.try_recv(), Ok(()));
+    assert_eq!(lane.close(LONG), 0);
+}
+
+#[test]
+fn a_closed_lane_does_what_waits_and_takes_no_more() {
+    let lane = Lane::open("lane", 1).unwrap();
+    let done = lane.run(LONG, || 1);
+    assert_eq!(lane.close(LONG), 0);
+    assert_eq!((done, lane.run(LONG, || 2)), (Ok(1), Err(LaneError::Closed)));
+}
+
+#[test]
+fn a_callback_does_not_wait_behind_requests() {
+    let lane = Lane::open("lane", 1).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let (began, is_there) = mpsc::channel();
+    thread::scope(|scope| {
+        let slow = scope.spawn(|| {
+            lane.request(LONG, move || {
+                began.send(()).unwrap();
+                wait.recv()
+            })
+        });
+        is_there.recv().unwrap();
+        assert_eq!(lane.run(LONG, || 7), Ok(7));
+        go.send(()).unwrap();
+        assert_eq!(slow.join().unwrap(), Ok(Ok(())));
+    });
+    assert_eq!(lane.close(LONG), 0);
+}
+
+#[test]
+fn what_ends_after_its_deadline_is_undone() {
+    let lane = Lane::open("lane", 1).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let (undo, undone) = mpsc::channel();
+    let late = lane.run_or_undo(
+        SHORT,
+        move || {
+            wait.recv().unwrap();
+            "started"
+        },
+        move |done| undo.send(done).unwrap(),
+    );
+    assert_eq!(late, Err(LaneError::TimedOut));
+    go.send(()).unwrap();
+    assert_eq!(undone.recv(), Ok("started"));
+    assert_eq!(lane.close(LONG), 0);
+}
+
+#[test]
+fn requests_that_hang_do_not_eat_threads_without_end() {
+    let lane = Lane::open("lane", 1).unwrap();
+    let (release, hung) = mpsc::channel::<()>();
+    let hung = Arc::new(Mutex::new(hung));
+    for _ in 0..2 * LEFT_BEHIND {
+        let hung = Arc::clone(&hung);
+        let request = lane.request(Duration::from_millis(5), move || {
+            let _ = hung.lock().unwrap_or_else(PoisonError::into_inner).recv();
+        });
+        assert_eq!(request, Err(LaneError::TimedOut));
+    }
+    assert_eq!(lane.threads().others.len(), LEFT_BEHIND);
+    drop(release);
+    assert_eq!(lane.close(LONG), 0);
+}

@@ -1,0 +1,82 @@
+//! From a decision to the operation that carries it out.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::decide::Step;
+use super::{Kernel, PRIORITY_PATIENCE, Past};
+use crate::kernel::op;
+use crate::kernel::service::{Busy, Service, Task};
+use crate::kernel::view::Phase;
+
+impl Kernel {
+    pub(super) fn carry_out(&mut self, name: &str, step: Step) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        let slot = Arc::clone(&service.slot);
+        // Should no thread be had, the closure and what it holds are gone: this brings the generation back.
+        let kept = service.generation.clone();
+        let (task, spawned) = match step {
+            Step::Stay(phase, reason) => return self.stay(name, phase, reason),
+            Step::Forget => return self.forget(name),
+            Step::Start(candidate) => {
+                let (number, fresh) = (service.number(), std::mem::take(&mut service.fresh));
+                service.enter(Phase::Starting, None);
+                service.reload = false;
+                let start = move |shared: &Arc<_>| op::start(shared, &slot, *candidate, number, fresh);
+                (Task::Start, self.spawn(name, start))
+            }
+            Step::Swap(candidate) => {
+                let Some(old) = service.generation.take() else { return };
+                service.enter(Phase::Swapping, None);
+                service.reload = false;
+                (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate)))
+            }
+            Step::Stop => {
+                let Some(generation) = service.generation.take() else { return };
+                let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, op::Stop::Asked);
+                (Task::Stop, self.spawn(name, stop))
+            }
+            Step::Snapshot => {
+                let Some(generation) = service.generation.clone() else { return };
+                (Task::Snapshot, self.spawn(name, move |shared| op::snapshot(shared, generation)))
+            }
+        };
+        let Some(service) = self.services.get_mut(name) else { return };
+        match spawned {
+            Ok(()) => service.busy = Some(Busy { task, since: Instant::now() }),
+            Err(error) => {
+                let why = format!("failed to start a thread for an operation: {error}; trying again");
+                tracing::error!(plugin = name, "{why}");
+                service.generation = kept;
+                service.rest = Some((Instant::now() + super::RETRY, why));
+            }
+        }
+    }
+
+    fn stay(&mut self, name: &str, phase: Phase, reason: Option<String>) {
+        let Some(service) = self.services.get_mut(name) else { return };
+        let wakes = service.resting().map(|(until, _)| until);
+        // What a service waits for in `starting` may only be time.
+        let waits =
+            (phase == Phase::Starting && service.busy.is_none()).then(|| Instant::now() + PRIORITY_PATIENCE);
+        self.decide_at = self.decide_at.into_iter().chain(wakes).chain(waits).min();
+        if !service.enter(phase, reason.clone()) || service.serving.is_some() || service.busy.is_some() {
+            return;
+        }
+        // What was published before is that nobody is there, too.
+        let _ = service.slot.take_down(phase, reason.clone());
+        // A failure of an operation is on record already.
+        if phase == Phase::Faulted && service.failed.is_empty() && service.rest.is_none() {
+            self.shared.journal.note("faulted", Some(name), None, reason.unwrap_or_default());
+        }
+    }
+
+    fn forget(&mut self, name: &str) {
+        let Some(service) = self.services.remove(name) else { return };
+        let Service { committed, past: counts, remains, ended, .. } = service;
+        if ended > 0 {
+            self.gone.insert(name.to_owned(), Past { committed, counts, remains });
+        }
+        self.shared.registry.remove(name);
+    }
+}
