@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hotbay_tests::{Bay, example, fixture};
+use hotbay_tests::{Bay, eventually, example, fixture, run};
 use serde_json::Value;
 
 fn with_echo() -> Bay {
@@ -30,6 +30,34 @@ fn without_a_host_clients_end_with_6() {
     let mut bay = bay.up();
     bay.kill();
     assert_eq!(bay.hotbay(&["list"]).code, 6);
+}
+
+#[test]
+fn what_lay_in_the_folder_is_known_from_the_first_answer_on() {
+    let mut bay = Bay::new();
+    bay.drop_in("echo", &example("echo"));
+    bay.start();
+    assert_eq!(bay.call("echo.echo", "already"), "already");
+    eventually("the host says that it is ready", || bay.log().contains("ready: plugins from").then_some(()));
+    assert_eq!(bay.hotbay(&["call", "ecko.echo"]).code, 3);
+    assert_eq!(bay.hotbay(&["status", "ecko"]).code, 3);
+}
+
+#[test]
+#[cfg(unix)] // Windows: its names are Unicode as far as this goes.
+fn a_file_name_that_is_no_unicode_spoils_no_list() {
+    use std::os::unix::ffi::OsStrExt as _;
+    let bay = Bay::started();
+    let odd = std::ffi::OsStr::from_bytes(b"odd\xff.so");
+    if std::fs::write(bay.path("plugins").join(odd), "no library").is_err() {
+        return; // Not every file system takes such a name.
+    }
+    let row = eventually("the file is told", || bay.rows().into_iter().next());
+    assert_eq!(row.phase, hotbay::kernel::view::Phase::Rejected);
+    std::fs::write(bay.path("").join(odd), "no library").unwrap();
+    let added = run(bay.command().arg("add").arg(bay.path("").join(odd)));
+    assert_eq!(added.code, 4, "{added:?}");
+    assert!(added.stderr.contains("Unicode"), "{added:?}");
 }
 
 #[test]

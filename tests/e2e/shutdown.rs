@@ -87,6 +87,25 @@ fn slow_calls_that_were_accepted_are_answered_before_the_end() {
 }
 
 #[test]
+#[cfg(target_os = "linux")] // Elsewhere a host cannot tell how it was started.
+fn a_host_that_was_started_with_nohup_outlives_its_terminal() {
+    use std::process::Command;
+    use std::time::Duration;
+    let bay = Bay::new();
+    let run = bay.run_command();
+    let mut nohup = Command::new("sh");
+    nohup.args(["-c", "trap '' HUP; exec \"$@\"", "sh"]).arg(run.get_program()).args(run.get_args());
+    let mut host = nohup.stderr(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the host answers", || (bay.hotbay(&["list"]).code == 0).then_some(()));
+    assert!(Command::new("kill").args(["-HUP", &host.id().to_string()]).status().unwrap().success());
+    hotbay_tests::never_within(Duration::from_millis(300), "the host ends", || {
+        host.try_wait().unwrap().is_some()
+    });
+    hotbay_tests::terminate(&host);
+    assert_eq!(eventually("the host ends", || host.try_wait().unwrap()).code(), Some(0));
+}
+
+#[test]
 fn a_host_leaves_nothing_staged_behind() {
     let mut bay = Bay::started();
     bay.drop_in("echo", &example("echo"));

@@ -1,5 +1,6 @@
 //! `hotbay call NAME.METHOD`
 
+use std::fs::File;
 use std::io::{self, Read as _};
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use super::args::{Target, millis};
 use super::output::Output;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
+use crate::control::frame::MAX_BODY;
 use crate::control::protocol::{Failure, Request};
 
 pub(super) fn call(
@@ -30,18 +32,32 @@ pub(super) fn call(
 fn read(data: Option<&str>) -> anyhow::Result<Vec<u8>> {
     match data {
         None => Ok(Vec::new()),
-        Some("-") => {
-            let mut bytes = Vec::new();
-            io::stdin().lock().read_to_end(&mut bytes).context("failed to read stdin")?;
-            Ok(bytes)
-        }
+        Some("-") => whole(io::stdin().lock()).context("failed to read stdin"),
         Some(text) => match text.strip_prefix('@') {
-            Some(file) => std::fs::read(file).map_err(|error| {
+            Some(file) => File::open(file).and_then(whole).map_err(|error| {
                 let exit =
                     if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
                 Failure::new(exit, format!("failed to read `{file}`: {error}")).into()
             }),
             None => Ok(text.as_bytes().to_vec()),
         },
+    }
+}
+
+/// All there is, or a byte more than can be sent: some files have no end.
+fn whole(from: impl io::Read) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    from.take(MAX_BODY as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_without_an_end_is_read_until_it_is_too_much() {
+        assert_eq!(whole(&b"abc"[..]).unwrap(), b"abc");
+        assert_eq!(whole(io::repeat(0)).unwrap().len(), MAX_BODY + 1);
     }
 }

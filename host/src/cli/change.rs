@@ -18,6 +18,10 @@ pub(super) fn add(client: &Client, file: &Path, deadline: Duration, out: &Output
     let absolute =
         std::path::absolute(file).with_context(|| format!("failed to find `{}`", file.display()))?;
     existing(file)?;
+    if absolute.to_str().is_none() {
+        let message = format!("failed to name `{}` to the host: rename it in Unicode", absolute.display());
+        return Err(Failure::new(Exit::Refused, message).into());
+    }
     change(client, &Request::Add { file: absolute, deadline_ms: millis(deadline) }, out)
 }
 

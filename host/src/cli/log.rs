@@ -6,6 +6,7 @@ use hotbay_plugin_api::Level;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::output::colors_are_welcome;
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 
@@ -22,7 +23,7 @@ pub(super) fn start(level: Level) -> anyhow::Result<()> {
     tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
-        .with_ansi(io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none())
+        .with_ansi(io::stderr().is_terminal() && colors_are_welcome())
         .with_target(false)
         // It would complain on stderr that stderr is closed, and panic since it is.
         .log_internal_errors(false)

@@ -8,6 +8,9 @@ use serde::Serialize;
 
 use super::args::Format;
 
+/// No terminal that somebody reads tables on has fewer columns.
+const NARROWEST: u16 = 40;
+
 /// Nobody reads stdout any more: a reason to end, and none to complain.
 #[derive(Debug, thiserror::Error)]
 #[error("stdout was closed")]
@@ -38,7 +41,7 @@ impl Output {
 
     /// A table: fitted into a terminal; elsewhere one line per row, columns two spaces apart.
     pub(super) fn table(&self, header: &[&str], rows: &[Vec<String>]) -> anyhow::Result<()> {
-        let text = if self.terminal { fitted(header, rows) } else { plain(header, rows) };
+        let text = if self.terminal { fitted(header, rows, terminal_width()) } else { plain(header, rows) };
         self.bytes(text.as_bytes())
     }
 
@@ -64,7 +67,30 @@ pub(super) fn narrate(text: &str) {
 
 /// What plugins say must neither break lines nor speak to the terminal.
 pub(super) fn one_line(text: &str) -> String {
-    text.trim().chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+    // Beside what `char` calls control: line separators, and what turns the direction of the text around.
+    let unruly = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{200f}')
+    };
+    text.trim().chars().map(|c| if unruly(c) { ' ' } else { c }).collect()
+}
+
+/// A word of a command line that somebody will copy.
+pub(super) fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_alphanumeric() || "/\\._-+:,=@%".contains(c);
+    if cfg!(windows) {
+        // A file's name has no quotes there.
+        if word.chars().all(plain) { word.to_owned() } else { format!("\"{word}\"") }
+    } else if !word.is_empty() && word.chars().all(|c| plain(c) && c != '\\') {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+/// Whether a terminal is to be shown colours: <https://no-color.org>
+pub(super) fn colors_are_welcome() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 /// What is not known is a dash in a table.
@@ -91,11 +117,20 @@ fn plain(header: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-fn fitted(header: &[&str], rows: &[Vec<String>]) -> String {
+/// What the terminal says, unless it cannot be meant: some say 0, and columns of a letter each are of no use to anybody.
+fn terminal_width() -> Option<u16> {
+    Table::new().width().filter(|width| *width >= NARROWEST)
+}
+
+/// Without a width nothing is wrapped, save by the terminal.
+fn fitted(header: &[&str], rows: &[Vec<String>], width: Option<u16>) -> String {
     let mut table = Table::new();
-    table.load_style(NOTHING).set_content_arrangement(ContentArrangement::Dynamic);
-    // https://no-color.org
-    if std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty()) {
+    table.load_style(NOTHING);
+    match width {
+        Some(width) => table.set_content_arrangement(ContentArrangement::Dynamic).set_width(width),
+        None => table.set_content_arrangement(ContentArrangement::Disabled),
+    };
+    if !colors_are_welcome() {
         table.force_no_tty();
     }
     table.set_header(header.iter().map(|title| Cell::new(title).add_attribute(Attribute::Bold)));
@@ -131,6 +166,24 @@ mod tests {
     #[test]
     fn what_plugins_say_stays_on_its_line() {
         assert_eq!(one_line(" a\nb\x1b[31mc\r\n"), "a b [31mc");
+        assert_eq!(one_line("a\u{202e}b\u{2028}c"), "a b c");
         assert_eq!(or_dash(None::<u32>), "-");
+    }
+
+    #[test]
+    fn tables_are_wrapped_only_where_the_width_is_known() {
+        let rows = [vec!["echo".to_owned(), "a long reason ".repeat(10)]];
+        let lines = |width| fitted(&["NAME", "REASON"], &rows, width).lines().count();
+        assert_eq!(lines(None), 2);
+        assert!((3..8).contains(&lines(Some(NARROWEST))));
+    }
+
+    #[test]
+    fn words_are_quoted_where_a_shell_would_split_them() {
+        assert_eq!(quoted("greeter/target/debug/libgreeter.so"), "greeter/target/debug/libgreeter.so");
+        let expected = if cfg!(windows) { "\"my files/a.so\"" } else { "'my files/a.so'" };
+        assert_eq!(quoted("my files/a.so"), expected);
+        #[cfg(unix)]
+        assert_eq!(quoted("it's"), r"'it'\''s'");
     }
 }

@@ -10,11 +10,14 @@ use super::args;
 use super::output::narrate;
 use super::signals::Signals;
 use crate::control::exit::Exit;
-use crate::control::server::Server;
+use crate::control::server::{Conversations, Server};
 use crate::{Config, Host};
 
-/// How long threads that still answer a client are waited for when all services have stopped.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+/// How long the plugins that were found at the start are waited for before it is said how things are.
+const READY: Duration = Duration::from_secs(10);
+
+/// How long threads that still answer a client who is gone are waited for at the very end.
+const LAST_THREADS: Duration = Duration::from_millis(500);
 
 pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> {
     let mut config = Config::load(args.config.as_deref())?;
@@ -30,7 +33,7 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
         .build()
         .context("failed to start the control plane")?;
     let served = runtime.block_on(serve(config));
-    runtime.shutdown_timeout(LAST_WORDS);
+    runtime.shutdown_timeout(LAST_THREADS);
     served
 }
 
@@ -49,33 +52,54 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     let host = started.context("failed to start the host: it panicked")??;
-
-    let bound = Server::bind(&host.config().home);
-    let failed = match bound {
-        Ok(server) => {
-            let control = tokio::spawn(server.serve(host.clone()));
-            if !asked {
-                announce(host.config());
-                signals.next().await;
-                narrate("stopping all services in order; once more ends at once");
-            }
-            // The endpoint goes before the lock does: after that it may be the next host's.
-            control.abort();
-            let _ = control.await;
-            None
-        }
-        Err(error) => Some(error),
-    };
-
-    let stopping = spawn_blocking(move || host.shutdown());
-    tokio::select! {
-        stopped = stopping => stopped.context("failed to stop the host: it panicked")?,
-        () = signals.next() => end_at_once(),
+    if asked {
+        return stop(host, None, &mut signals).await;
     }
-    failed.map_or(Ok(()), |error| Err(error).context("failed to listen for commands"))
+    match Server::bind(&host.config().home) {
+        Ok(server) => {
+            let conversations = server.serve(host.clone(), end(&host, &mut signals)).await;
+            stop(host, Some(conversations), &mut signals).await
+        }
+        Err(error) => {
+            stop(host, None, &mut signals).await?;
+            Err(error).context("failed to listen for commands")
+        }
+    }
 }
 
-fn announce(config: &Config) {
+/// Waits for the signal; meanwhile says when the plugins that were found are there.
+async fn end(host: &Host, signals: &mut Signals) {
+    let starting = host.clone();
+    tokio::select! {
+        all = spawn_blocking(move || starting.ready(READY)) => {
+            announce(host.config(), all.unwrap_or(false));
+            signals.next().await;
+        }
+        () = signals.next() => {}
+    }
+    narrate("stopping all services in order; once more ends at once");
+}
+
+/// Stops all services, then lets those who wait for an answer have it. Nobody new comes: the endpoint is gone, since
+/// after the lock it may be the next host's.
+async fn stop(host: Host, conversations: Option<Conversations>, signals: &mut Signals) -> anyhow::Result<()> {
+    let stopping = async {
+        let stopped = spawn_blocking(move || host.shutdown()).await;
+        if let Some(conversations) = conversations {
+            conversations.end().await;
+        }
+        stopped.context("failed to stop the host: it panicked")
+    };
+    tokio::select! {
+        stopped = stopping => stopped,
+        () = signals.next() => end_at_once(),
+    }
+}
+
+fn announce(config: &Config, all: bool) {
+    if !all {
+        narrate("some plugins are still being started: `hotbay list` tells which");
+    }
     let (plugins, home) = (config.plugins.display(), config.home.display());
     narrate(&format!(
         "ready: plugins from `{plugins}`, home `{home}`; drop a plugin in, or try `hotbay list`"

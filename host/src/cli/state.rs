@@ -73,7 +73,7 @@ fn snapshots(folder: &Path) -> anyhow::Result<Vec<Shown>> {
 fn cells(shown: &Shown) -> Vec<String> {
     let header = shown.header.as_ref();
     vec![
-        shown.service.clone(),
+        one_line(&shown.service),
         or_dash(header.map(|header| &header.plugin_version)),
         or_dash(header.map(|header| header.schema)),
         or_dash(header.map(|header| header.sequence)),
@@ -85,7 +85,8 @@ fn cells(shown: &Shown) -> Vec<String> {
 }
 
 fn screen(shown: &Shown) -> String {
-    let mut lines = vec![format!("{}: {} bytes in {}", shown.service, shown.bytes, shown.file.display())];
+    let title = format!("{}: {} bytes in {}", shown.service, shown.bytes, shown.file.display());
+    let mut lines = vec![one_line(&title)];
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<10}  {}", one_line(&text)));
     if let Some(header) = &shown.header {
         line(

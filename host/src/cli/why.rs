@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::output::{Output, one_line, or_dash};
+use super::output::{Output, one_line, or_dash, quoted};
 use super::status::{title, told};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
-use crate::kernel::view::{Outcome, Phase, Status};
+use crate::kernel::view::{Outcome, Phase, Side, Status};
 
 #[derive(Debug, Serialize)]
 struct Why<'a> {
@@ -62,7 +62,7 @@ fn explain(status: &Status) -> Why<'_> {
         Phase::Rejected => (
             said("the file is no plugin that can be loaded"),
             lines(&["nothing of this file was taken; every service runs as before"]),
-            vec![again, format!("see all that can be said of it with `hotbay check {file}`")],
+            vec![again, format!("see all that can be said of it with `hotbay check {}`", quoted(&file))],
         ),
         Phase::Shadowed => (
             said("another file provides this service in a higher version"),
@@ -83,11 +83,15 @@ fn explain(status: &Status) -> Why<'_> {
             ],
         ),
     };
+    // Who stopped it on purpose does not ask for what happened before.
     if let Some(receipt) = &status.last_swap
         && receipt.outcome == Outcome::RolledBack
+        && row.phase != Phase::Stopped
     {
         because.push(told(receipt));
-        unchanged.push(format!("{} serves on with its state", receipt.from.version));
+        if serves(status, &receipt.from) {
+            unchanged.push(format!("{} serves on with its state", receipt.from.version));
+        }
         next.push(format!(
             "repair {} and add it again; all receipts: `hotbay history {name}`",
             receipt.to.version
@@ -98,4 +102,59 @@ fn explain(status: &Status) -> Why<'_> {
         because.push(text);
     }
     Why { name, phase: row.phase, because, unchanged, next }
+}
+
+/// Whether this is what answers now: since it was spared by a swap, it may have failed or been stopped.
+fn serves(status: &Status, side: &Side) -> bool {
+    let row = &status.row;
+    matches!(row.phase, Phase::Running | Phase::Swapping)
+        && row.generation == Some(side.generation)
+        && row.version.as_ref() == Some(&side.version)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Version 1.0.0 in this phase, after a swap to 2.0.0 that was rolled back.
+    fn after_a_failed_swap(phase: Phase, generation: Option<u64>) -> Status {
+        serde_json::from_value(serde_json::json!({
+            "name": "echo", "version": "1.0.0", "generation": generation, "phase": phase,
+            "digest": null, "source": "plugins/my echo.so", "reason": null, "manifest": null,
+            "since_unix_ms": 0, "calls": 0, "errors": 0, "snapshot": null, "pinned": [],
+            "candidates": [], "events": [],
+            "last_swap": {
+                "outcome": "rolled_back", "reason": "no luck", "unix_ms": 0,
+                "from": { "version": "1.0.0", "generation": 1, "digest": "" },
+                "to": { "version": "2.0.0", "generation": 2, "digest": "" },
+                "requests": { "old": 0, "waited": 0, "new": 0, "lost": 0, "duplicated": 0 },
+                "pause_us": { "p50": 0, "p99": 0, "max": 0 },
+                "stages_us": {}, "state_bytes": 0, "retired": "unloaded", "retired_reason": null,
+            },
+        }))
+        .unwrap()
+    }
+
+    #[test]
+    fn only_what_serves_is_said_to_serve_on() {
+        let said = |phase, generation| explain(&after_a_failed_swap(phase, generation)).unchanged.join("\n");
+        assert!(said(Phase::Running, Some(1)).contains("1.0.0 serves on"));
+        for (phase, generation) in [
+            (Phase::Faulted, None),
+            (Phase::Quarantined, None),
+            (Phase::Starting, None),
+            (Phase::Stopped, None),
+            // It was started anew since.
+            (Phase::Running, Some(3)),
+        ] {
+            assert!(!said(phase, generation).contains("serves on"), "{phase} {generation:?}");
+        }
+    }
+
+    #[test]
+    fn what_to_do_next_can_be_copied_into_a_shell() {
+        let next = |phase| explain(&after_a_failed_swap(phase, None)).next.join("\n");
+        assert!(next(Phase::Quarantined).contains("`hotbay start echo --fresh`"));
+        assert!(next(Phase::Rejected).contains(&format!("`hotbay check {}`", quoted("plugins/my echo.so"))));
+    }
 }

@@ -1,18 +1,21 @@
 //! A request becomes one call of the host.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use serde_json::Value;
+use tokio::task;
 
 use super::exit::Exit;
 use super::protocol::{Failure, Request};
-use crate::Host;
-use crate::kernel::view::Event;
+use crate::kernel::view::{Event, Phase, Row};
+use crate::{CallError, Changed, ControlError, Host};
 
-/// A deadline beyond this is none, and would overflow the clocks of some systems.
-const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+/// How long a host that has just begun may look for what it is asked about.
+const READY: Duration = Duration::from_secs(10);
 
 /// Who answers requests; a seam, so that the server can be tested without plugins.
 pub(super) trait Answer: Clone + Send + 'static {
@@ -23,38 +26,133 @@ pub(super) trait Answer: Clone + Send + 'static {
     fn events(&self, past: usize) -> Receiver<Event>;
 }
 
-impl Answer for Host {
-    fn answer(&self, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Failure> {
-        let value = match request {
-            Request::Ping => value(&std::process::id()),
-            Request::List => value(&self.list()),
-            Request::Status { name } => value(&self.status(&name)?),
-            Request::History { name } => value(&self.history(&name)?),
-            Request::Events { .. } => {
-                Err(Failure::new(Exit::Failed, "failed to answer once: events are many"))
-            }
-            Request::Call { service, method, deadline_ms } => {
-                let reply = self.request(&service, &method, body, deadline(deadline_ms))?;
-                return Ok((Value::Null, reply));
-            }
-            Request::Add { file, deadline_ms } => value(&self.add(&file, deadline(deadline_ms))?),
-            Request::Reload { name, deadline_ms } => value(&self.reload(&name, deadline(deadline_ms))?),
-            Request::Remove { name, deadline_ms } => value(&self.remove(&name, deadline(deadline_ms))?),
-            Request::Start { name, fresh, deadline_ms } => {
-                value(&self.start_service(&name, fresh, deadline(deadline_ms))?)
-            }
-            Request::Stop { name, deadline_ms } => value(&self.stop_service(&name, deadline(deadline_ms))?),
-        };
-        Ok((value?, Vec::new()))
-    }
+/// A host's answers.
+#[derive(Debug, Clone)]
+pub(super) struct Answers {
+    host: Host,
+    /// Whether everything that lay in the folder at the start was tried.
+    begun: Arc<AtomicBool>,
+}
 
-    fn events(&self, past: usize) -> Receiver<Event> {
-        Host::events(self, past)
+impl Answers {
+    /// To be called within a tokio runtime.
+    pub(super) fn of(host: Host) -> Self {
+        let answers = Answers { host, begun: Arc::default() };
+        let watcher = answers.clone();
+        task::spawn_blocking(move || {
+            // Whatever takes longer is waited for no more.
+            let _ = watcher.host.ready(READY);
+            watcher.begun.store(true, Ordering::Relaxed);
+        });
+        answers
     }
 }
 
-fn deadline(ms: u64) -> Duration {
-    Duration::from_millis(ms).min(MAX_DEADLINE)
+impl Answer for Answers {
+    fn answer(&self, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Failure> {
+        let deadline = request.deadline().unwrap_or(READY);
+        if self.begun.load(Ordering::Relaxed) {
+            return carry_out(&self.host, request, body, deadline).map_err(|denied| denied.failure);
+        }
+        let until = Instant::now() + deadline;
+        let left = || until.saturating_duration_since(Instant::now());
+        match carry_out(&self.host, request.clone(), body.clone(), deadline) {
+            Err(denied) if denied.early => {
+                let _ = self.host.ready(left().min(READY));
+                carry_out(&self.host, request, body, left()).map_err(|denied| denied.failure)
+            }
+            done => done.map_err(|denied| denied.failure),
+        }
+    }
+
+    fn events(&self, past: usize) -> Receiver<Event> {
+        self.host.events(past)
+    }
+}
+
+/// A request that was not carried out.
+struct Denied {
+    failure: Failure,
+    /// Nothing was tried, and once the host knows its folder there may be an answer.
+    early: bool,
+}
+
+impl From<CallError> for Denied {
+    fn from(error: CallError) -> Self {
+        let early = matches!(
+            error,
+            CallError::NoSuchService { .. } | CallError::NotRunning { phase: Phase::Starting, .. }
+        );
+        Denied { failure: error.into(), early }
+    }
+}
+
+impl From<ControlError> for Denied {
+    fn from(error: ControlError) -> Self {
+        let early = matches!(error, ControlError::NotFound { .. });
+        Denied { failure: error.into(), early }
+    }
+}
+
+impl From<Failure> for Denied {
+    fn from(failure: Failure) -> Self {
+        Denied { failure, early: false }
+    }
+}
+
+fn carry_out(
+    host: &Host,
+    request: Request,
+    body: Vec<u8>,
+    deadline: Duration,
+) -> Result<(Value, Vec<u8>), Denied> {
+    let value = match request {
+        Request::Ping => value(&std::process::id()),
+        Request::List => value(&rows(host)?),
+        Request::Status { name } => {
+            let mut status = host.status(&name)?;
+            std::iter::once(&mut status.row).chain(&mut status.candidates).for_each(spell);
+            value(&status)
+        }
+        Request::History { name } => value(&host.history(&name)?),
+        Request::Events { .. } => Err(Failure::new(Exit::Failed, "failed to answer once: events are many")),
+        Request::Call { service, method, .. } => {
+            let reply = host.request(&service, &method, body, deadline)?;
+            return Ok((Value::Null, reply));
+        }
+        Request::Add { file, .. } => changed(host.add(&file, deadline)?),
+        Request::Reload { name, .. } => changed(host.reload(&name, deadline)?),
+        Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
+        Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
+        Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+    };
+    Ok((value?, Vec::new()))
+}
+
+/// A host that is being stopped lists nothing; that is not to be taken for a host without plugins.
+fn rows(host: &Host) -> Result<Vec<Row>, ControlError> {
+    let mut rows = host.list();
+    if rows.is_empty()
+        && let Err(stopping @ ControlError::Stopping) = host.status("")
+    {
+        return Err(stopping);
+    }
+    rows.iter_mut().for_each(spell);
+    Ok(rows)
+}
+
+fn changed(mut changed: Changed) -> Result<Value, Failure> {
+    spell(&mut changed.row);
+    value(&changed)
+}
+
+/// JSON is Unicode and file names need not be: one odd file must not take the whole list with it.
+fn spell(row: &mut Row) {
+    if let Some(source) = &mut row.source
+        && source.to_str().is_none()
+    {
+        *source = source.to_string_lossy().into_owned().into();
+    }
 }
 
 fn value(answer: &impl Serialize) -> Result<Value, Failure> {

@@ -92,8 +92,7 @@ impl Client {
     /// [`ClientError`]
     pub fn pass(&self, request: &Request, body: &[u8]) -> Result<Vec<u8>, ClientError> {
         if body.len() > MAX_BODY {
-            let message =
-                format!("failed to send the request: it has {} bytes, {MAX_BODY} are allowed", body.len());
+            let message = format!("failed to send the request: it has more than {MAX_BODY} bytes");
             return Err(Failure::new(Exit::Refused, message).into());
         }
         Ok(self.exchange(request, body)?.1)
@@ -139,7 +138,10 @@ impl Client {
             match response {
                 Response::Done(value) => Ok((value, body)),
                 Response::Failed(failure) => Err(failure.into()),
-                Response::Event(_) | Response::End => Ok((Value::Null, Vec::new())),
+                Response::Event(_) | Response::End => {
+                    let error = <serde_json::Error as serde::de::Error>::custom("events were not asked for");
+                    Err(FrameError::Json(error).into())
+                }
             }
         };
         let silent = ClientError::Silent { limit: self.limit };

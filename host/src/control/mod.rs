@@ -9,6 +9,7 @@
 
 mod answer;
 pub mod client;
+mod conversation;
 mod endpoint;
 pub mod exit;
 pub mod frame;

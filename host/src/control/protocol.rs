@@ -1,12 +1,16 @@
 //! What client and host say to each other.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
 use crate::kernel::view::Event;
 use crate::{CallError, ControlError};
+
+/// A deadline beyond this is none, and would overflow the clocks of some systems.
+const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// What a client asks for. The host waits for what a command changes, up to its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +83,27 @@ pub enum Request {
         /// How long to wait.
         deadline_ms: u64,
     },
+}
+
+impl Request {
+    /// How long the host is given, where that is for the client to say.
+    pub(super) fn deadline(&self) -> Option<Duration> {
+        match self {
+            Request::Call { deadline_ms, .. }
+            | Request::Add { deadline_ms, .. }
+            | Request::Reload { deadline_ms, .. }
+            | Request::Remove { deadline_ms, .. }
+            | Request::Start { deadline_ms, .. }
+            | Request::Stop { deadline_ms, .. } => {
+                Some(Duration::from_millis(*deadline_ms).min(MAX_DEADLINE))
+            }
+            Request::Ping
+            | Request::List
+            | Request::Status { .. }
+            | Request::History { .. }
+            | Request::Events { .. } => None,
+        }
+    }
 }
 
 /// What the host answers.

@@ -1,38 +1,30 @@
-//! The host's side: one task per connection, none of which can disturb another.
+//! The host's side: lets clients in, one task for each, none of which can disturb another.
 
 use std::io;
 use std::path::Path;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
-use serde_json::Value;
-use tokio::io::AsyncReadExt as _;
-use tokio::sync::{Semaphore, mpsc};
-use tokio::task;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
-use super::answer::Answer;
+use super::answer::{Answer, Answers};
+use super::conversation::{Conversation, Stage};
 use super::endpoint::Endpoint;
-use super::exit::Exit;
-use super::frame::{self, FrameError, MAX_BODY};
-use super::protocol::{Failure, Request, Response};
 use crate::Host;
-use crate::kernel::view::Event;
 
 /// As many as are served at once; more wait to be accepted. Each may hold a thread and a file descriptor, of which
 /// systems give a process 256 (macOS) or 1,024, and the plugins want theirs.
 const CONNECTIONS: usize = 64;
 
-/// A client that does not send its request, or does not take what it asked for, for this long is gone.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// As many may follow the events: they stay for days, and whoever has a command wants a place too.
+pub(super) const FOLLOWERS: usize = 32;
 
-/// How soon a thread that waits for events notices that its client is gone.
-const NOTICE: Duration = Duration::from_millis(250);
-
-/// Events on their way to one client. A slow one holds up nobody: they then wait in the kernel's queue for it.
-const EVENTS_IN_FLIGHT: usize = 64;
+/// How long the last conversations may take once the host has stopped. More than an answer is given to come.
+const FAREWELL: Duration = Duration::from_secs(3);
 
 /// A host's control endpoint, listening.
 #[derive(Debug)]
@@ -53,29 +45,52 @@ impl Server {
         Ok(Server { listener: endpoint.listen()?, _endpoint: endpoint })
     }
 
-    /// Serves until it is dropped, at any await. Commands that have been begun are then finished, unanswered.
-    pub async fn serve(self, host: Host) {
-        self.serve_with(host).await;
+    /// Serves until `end` is ready, and answers with the conversations that are not over then. The endpoint is gone by
+    /// that time: who comes later finds nobody.
+    pub async fn serve(self, host: Host, end: impl Future<Output = ()>) -> Conversations {
+        self.serve_with(Answers::of(host), end).await
     }
 
-    pub(super) async fn serve_with(self, answer: impl Answer) {
+    pub(super) async fn serve_with(
+        self,
+        answer: impl Answer,
+        end: impl Future<Output = ()>,
+    ) -> Conversations {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
-        let mut connections = task::JoinSet::new();
+        let followers = Arc::new(Semaphore::new(FOLLOWERS));
+        let (stage, stages) = watch::channel(Stage::Open);
+        let mut tasks = JoinSet::new();
+        let mut end = pin!(end);
         loop {
-            while connections.try_join_next().is_some() {}
-            // The semaphore is never closed.
-            let Ok(place) = Arc::clone(&room).acquire_owned().await else { return };
+            while tasks.try_join_next().is_some() {}
+            let (stream, place) = tokio::select! {
+                () = &mut end => break,
+                accepted = self.accept(&room) => accepted,
+            };
+            let conversation = Conversation::new(stream, stages.clone(), Arc::clone(&followers));
+            let answer = answer.clone();
+            tasks.spawn(async move {
+                conversation.hold(answer).await;
+                drop(place);
+            });
+        }
+        stage.send_replace(Stage::Closing);
+        Conversations { tasks, stage }
+    }
+
+    /// The next client, when there is room for it.
+    async fn accept(&self, room: &Arc<Semaphore>) -> (Stream, Option<OwnedSemaphorePermit>) {
+        // The semaphore is never closed, so there is a place.
+        let place = Arc::clone(room).acquire_owned().await.ok();
+        let mut told = false;
+        loop {
             match self.listener.accept().await {
-                Ok(stream) => {
-                    let answer = answer.clone();
-                    connections.spawn(async move {
-                        converse(&stream, answer).await;
-                        drop(place);
-                    });
-                }
+                Ok(stream) => return (stream, place),
                 Err(error) => {
                     // Out of descriptors, as a rule: it passes, and trying without a pause would not help.
-                    tracing::warn!(%error, "failed to accept a control connection");
+                    if !std::mem::replace(&mut told, true) {
+                        tracing::warn!(%error, "failed to accept a control connection; trying on");
+                    }
                     sleep(Duration::from_millis(100)).await;
                 }
             }
@@ -83,85 +98,20 @@ impl Server {
     }
 }
 
-/// One request and its answer. How the conversation fails is the client's to notice.
-async fn converse(stream: &Stream, answer: impl Answer) {
-    let mut from = stream;
-    let request = match timeout(PATIENCE, frame::read::<Request>(&mut from)).await {
-        Ok(Ok((request, body))) => Ok((request, body)),
-        Err(_) | Ok(Err(FrameError::Ended(_))) => return,
-        Ok(Err(error)) => Err(Failure::new(Exit::Failed, format!("failed to read the request: {error}"))),
-    };
-    match request {
-        Ok((Request::Events { past, follow }, _)) => {
-            let _ = tell(stream, answer, past, follow).await;
-        }
-        Ok((request, body)) => {
-            let done = task::spawn_blocking(move || answer.answer(request, body)).await;
-            let done = done
-                .unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "failed to answer: the host panicked")));
-            let _ = respond(stream, done).await;
-        }
-        Err(failure) => {
-            let _ = respond(stream, Err(failure)).await;
-        }
-    }
+/// What was begun before the endpoint was closed. Dropping it breaks all off.
+#[derive(Debug)]
+pub struct Conversations {
+    tasks: JoinSet<()>,
+    stage: watch::Sender<Stage>,
 }
 
-async fn respond(stream: &Stream, done: Result<(Value, Vec<u8>), Failure>) -> io::Result<()> {
-    let (response, body) = match done {
-        Ok((_, body)) if body.len() > MAX_BODY => {
-            let message =
-                format!("failed to send the reply: it has {} bytes, {MAX_BODY} are allowed", body.len());
-            (Response::Failed(Failure::new(Exit::Failed, message)), Vec::new())
-        }
-        Ok((value, body)) => (Response::Done(value), body),
-        Err(failure) => (Response::Failed(failure), Vec::new()),
-    };
-    send(stream, &response, &body).await
-}
-
-async fn send(mut stream: &Stream, response: &Response, body: &[u8]) -> io::Result<()> {
-    timeout(PATIENCE, frame::write(&mut stream, response, body)).await?
-}
-
-/// Sends events until there are no more or the client is gone.
-async fn tell(stream: &Stream, answer: impl Answer, past: usize, follow: bool) -> io::Result<()> {
-    let (sender, mut events) = mpsc::channel(EVENTS_IN_FLIGHT);
-    task::spawn_blocking(move || forward(&answer, past, follow, &sender));
-    let mut from = stream;
-    let mut nothing = [0; 1];
-    loop {
-        tokio::select! {
-            event = events.recv() => match event {
-                Some(event) => send(stream, &Response::Event(event), &[]).await?,
-                None => return send(stream, &Response::End, &[]).await,
-            },
-            // The client has no more to say: whatever comes is its end.
-            _ = from.read(&mut nothing) => return Ok(()),
-        }
-    }
-}
-
-/// Runs on a thread of its own, which ends when the receiver is dropped.
-fn forward(answer: &impl Answer, past: usize, follow: bool, sender: &mpsc::Sender<Event>) {
-    let events = answer.events(past);
-    if !follow {
-        for event in events.try_iter() {
-            if sender.blocking_send(event).is_err() {
-                return;
-            }
-        }
-        return;
-    }
-    while !sender.is_closed() {
-        match events.recv_timeout(NOTICE) {
-            Ok(event) => {
-                if sender.blocking_send(event).is_err() {
-                    return;
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {}
-            Err(RecvTimeoutError::Disconnected) => return,
-        }
+impl Conversations {
+    /// To be called when the host has stopped: sends the answers that are there or about to come, and takes a few
+    /// seconds at most.
+    pub async fn end(mut self) {
+        self.stage.send_replace(Stage::Stopped);
+        let all = async { while self.tasks.join_next().await.is_some() {} };
+        // Who takes its answer slower than that is left without.
+        let _ = timeout(FAREWELL, all).await;
     }
 }

@@ -3,18 +3,22 @@
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::io::AsyncWriteExt as _;
+use tokio::sync::oneshot;
+use tokio::task::JoinHandle;
 
 use super::answer::Answer;
 use super::client::{Client, ClientError};
 use super::endpoint::Endpoint;
 use super::exit::Exit;
+use super::frame::MAX_BODY;
 use super::protocol::{Failure, Request};
-use super::server::Server;
+use super::server::{Conversations, FOLLOWERS, Server};
 use crate::kernel::view::Event;
 
 /// Echoes calls, fails what it is told to fail, and has as many events as it is asked for.
@@ -32,8 +36,9 @@ impl Answer for Fake {
             Request::Call { .. } => Ok((Value::Null, body)),
             Request::Status { name } => Err(Failure::new(Exit::RolledBack, format!("failed to like {name}"))),
             Request::List => panic!("on purpose"),
-            Request::Stop { .. } => {
-                std::thread::sleep(Duration::from_secs(5));
+            Request::History { .. } => Ok((Value::Null, vec![0; MAX_BODY + 1])),
+            Request::Stop { deadline_ms, .. } => {
+                thread::sleep(Duration::from_millis(deadline_ms));
                 Ok((Value::Null, Vec::new()))
             }
             _ => Ok((Value::Null, Vec::new())),
@@ -65,18 +70,64 @@ struct Bench {
     home: TempDir,
     fake: Fake,
     runtime: tokio::runtime::Runtime,
+    end: Option<oneshot::Sender<()>>,
+    serving: Option<JoinHandle<Conversations>>,
 }
 
 impl Bench {
     fn new() -> Self {
-        let bench = Bench {
-            home: tempfile::tempdir().unwrap(),
-            fake: Fake::default(),
-            runtime: tokio::runtime::Runtime::new().unwrap(),
-        };
-        let server = bench.runtime.block_on(async { Server::bind(bench.home.path()).unwrap() });
-        bench.runtime.spawn(server.serve_with(bench.fake.clone()));
-        bench
+        let (home, fake) = (tempfile::tempdir().unwrap(), Fake::default());
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        let server = runtime.block_on(async { Server::bind(home.path()).unwrap() });
+        let (end, ended) = oneshot::channel();
+        let serving = runtime.spawn(server.serve_with(fake.clone(), async { drop(ended.await) }));
+        Bench { home, fake, runtime, end: Some(end), serving: Some(serving) }
+    }
+
+    /// Lets nobody in any more.
+    fn close(&mut self) -> Conversations {
+        self.end.take().unwrap().send(()).unwrap();
+        self.runtime.block_on(self.serving.take().unwrap()).unwrap()
+    }
+
+    /// Says that the host has stopped; answers how long the conversations took to their end.
+    fn finish(&self, conversations: Conversations) -> Duration {
+        let begin = Instant::now();
+        self.runtime.block_on(conversations.end());
+        begin.elapsed()
+    }
+
+    /// Asks on a thread of its own for what takes so long, and returns when the answer is being made.
+    fn ask_slowly(&self, takes: Duration) -> thread::JoinHandle<Result<Value, ClientError>> {
+        let client = self.client();
+        let deadline_ms = takes.as_millis() as u64;
+        let asking = thread::spawn(move || client.ask(&Request::Stop { name: "x".into(), deadline_ms }));
+        self.wait(|| self.fake.answered.load(Ordering::SeqCst) == 1);
+        asking
+    }
+
+    /// Follows the events on a thread of its own, and returns when the host knows.
+    fn follow(&self) -> thread::JoinHandle<(Vec<u64>, Result<(), ClientError>)> {
+        let (client, known) = (self.client(), self.fake.live.lock().unwrap().len());
+        let following = thread::spawn(move || {
+            let mut seen = Vec::new();
+            let each = |event: Event| {
+                seen.push(event.sequence);
+                ControlFlow::Continue(())
+            };
+            let done = client.events(0, true, each);
+            (seen, done)
+        });
+        self.wait(|| self.fake.live.lock().unwrap().len() > known || following.is_finished());
+        following
+    }
+
+    fn wait(&self, until: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !until() {
+            assert!(begin.elapsed() < Duration::from_secs(10), "waited in vain");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
 
     fn client(&self) -> Client {
@@ -142,7 +193,7 @@ fn garbage_and_half_frames_disturb_nobody() {
 fn a_host_that_is_busy_does_not_keep_others_waiting() {
     let bench = Bench::new();
     bench.send_raw(&{
-        let request = serde_json::to_vec(&Request::Stop { name: "x".into(), deadline_ms: 1 }).unwrap();
+        let request = serde_json::to_vec(&Request::Stop { name: "x".into(), deadline_ms: 5000 }).unwrap();
         let mut frame = (request.len() as u32).to_le_bytes().to_vec();
         frame.extend_from_slice(&request);
         frame.extend_from_slice(&[0; 4]);
@@ -183,17 +234,82 @@ fn a_follower_gets_what_comes_and_is_forgotten_when_it_goes() {
     let begin = Instant::now();
     while live.lock().unwrap()[0].send(event(3)).is_ok() {
         assert!(begin.elapsed() < Duration::from_secs(5), "the follower's thread is still there");
-        std::thread::sleep(Duration::from_millis(10));
+        thread::sleep(Duration::from_millis(10));
     }
 }
 
 #[test]
-fn a_follower_ends_with_the_host() {
+fn a_follower_ends_with_the_host_and_sees_the_last_events() {
+    let mut bench = Bench::new();
+    let following = bench.follow();
+    let conversations = bench.close();
+    bench.fake.live.lock().unwrap()[0].send(event(1)).unwrap();
+    bench.fake.live.lock().unwrap().clear();
+    bench.finish(conversations);
+    let (seen, done) = following.join().unwrap();
+    done.unwrap();
+    assert_eq!(seen, [1]);
+}
+
+#[test]
+fn a_follower_that_does_not_keep_up_is_told_that_it_missed_something() {
     let bench = Bench::new();
-    let live = Arc::clone(&bench.fake.live);
-    let each = |_| {
-        live.lock().unwrap().clear();
-        ControlFlow::Continue(())
-    };
-    bench.client().events(1, true, each).unwrap();
+    let following = bench.follow();
+    // The host lets it go, and goes on.
+    bench.fake.live.lock().unwrap().clear();
+    let error = following.join().unwrap().1.unwrap_err();
+    assert_eq!(error.exit(), Exit::Failed);
+    assert!(error.to_string().contains("missed"), "{error}");
+}
+
+#[test]
+fn followers_leave_room_for_commands() {
+    let bench = Bench::new();
+    let following: Vec<_> = (0..FOLLOWERS).map(|_| bench.follow()).collect();
+    let error = bench.follow().join().unwrap().1.unwrap_err();
+    assert_eq!(error.exit(), Exit::Refused);
+    assert_eq!(bench.client().ask::<u32>(&Request::Ping).unwrap(), 7);
+    drop(bench);
+    following.into_iter().for_each(|following| drop(following.join()));
+}
+
+#[test]
+fn an_answer_that_is_too_long_is_a_failure_and_no_broken_connection() {
+    let error = Bench::new().client().ask::<Value>(&Request::History { name: "x".into() }).unwrap_err();
+    assert_eq!(error.exit(), Exit::Failed);
+    assert!(error.to_string().contains("longer than the limit"), "{error}");
+}
+
+#[test]
+fn who_asked_before_the_end_is_answered_and_who_comes_later_finds_nobody() {
+    let mut bench = Bench::new();
+    let asking = bench.ask_slowly(Duration::from_millis(800));
+    let conversations = bench.close();
+    let error = bench.client().ask::<Value>(&Request::Ping).unwrap_err();
+    assert_eq!(error.exit(), Exit::Unreachable, "{error}");
+    bench.finish(conversations);
+    asking.join().unwrap().unwrap();
+}
+
+#[test]
+fn an_answer_that_does_not_come_is_said_not_to_come() {
+    let mut bench = Bench::new();
+    let asking = bench.ask_slowly(Duration::from_secs(20));
+    let conversations = bench.close();
+    assert!(bench.finish(conversations) < Duration::from_secs(5));
+    let error = asking.join().unwrap().unwrap_err();
+    assert!(matches!(error, ClientError::Failed(_)), "{error}");
+    assert_eq!(error.exit(), Exit::TimedOut);
+    bench.runtime.shutdown_background();
+}
+
+#[test]
+fn who_asks_nothing_does_not_hold_up_the_end() {
+    let mut bench = Bench::new();
+    let idle = bench.runtime.block_on(Endpoint::find(bench.home.path()).unwrap().connect()).unwrap();
+    // It was let in when one who came later was.
+    assert_eq!(bench.client().ask::<u32>(&Request::Ping).unwrap(), 7);
+    let conversations = bench.close();
+    assert!(bench.finish(conversations) < Duration::from_secs(1));
+    drop(idle);
 }

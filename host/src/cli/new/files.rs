@@ -104,13 +104,15 @@ fn readme(name: &Name) -> String {
     format!(
         "# {name}\n\n\
          A plugin for Hotbay. It greets, and counts whom it greeted; the count goes on over each swap and restart.\n\n\
+         From the folder in which `hotbay run` was started, where this crate is `{name}`:\n\n\
          ```sh\n\
-         cargo test                # runs the plugin in-process, without a host\n\
-         cargo build --release\n\
-         hotbay add target/release/{DLL_PREFIX}{library}{DLL_SUFFIX}\n\
+         cargo test --manifest-path {name}/Cargo.toml     # runs the plugin in-process, without a host\n\
+         cargo build --manifest-path {name}/Cargo.toml\n\
+         hotbay add {name}/target/debug/{DLL_PREFIX}{library}{DLL_SUFFIX}\n\
          hotbay call {name}.greet -d Ada\n\
          hotbay call {name}.count\n\
          ```\n\n\
+         Elsewhere, `--home DIR` names the host by its home folder, `.hotbay` where it was started.\n\n\
          Change `src/lib.rs`, raise `version` in `Cargo.toml`, build and add again: the new code answers, and the count \
          is still there.\n\
          `vendor/hotbay-plugin-api/README.md` is the tutorial.\n",

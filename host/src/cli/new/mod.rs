@@ -7,11 +7,12 @@ mod name;
 mod tests;
 
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+use std::ffi::OsStr;
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::output::narrate;
+use super::output::{narrate, quoted};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 use name::Name;
@@ -28,17 +29,25 @@ pub(super) fn new(name: &str, api: Option<&str>) -> anyhow::Result<()> {
     let api = files::Api::of(api)?;
     write(Path::new("."), &name, &api)?;
 
-    let library = format!("target/release/{DLL_PREFIX}{}{DLL_SUFFIX}", name.library());
-    let name = name.service();
-    narrate(&format!(
-        "wrote the plugin crate `{name}`; next:\n\
-         \x20 cd {name}\n\
-         \x20 cargo test\n\
-         \x20 cargo build --release\n\
-         \x20 hotbay add {library}          # to a host that runs: hotbay run\n\
-         \x20 hotbay call {name}.greet -d Ada"
-    ));
+    narrate(&advice(&name, std::env::var_os("CARGO_TARGET_DIR").as_deref()));
     Ok(())
+}
+
+/// What to do next, from where the user stands: this is where `hotbay run` left its home folder.
+fn advice(name: &Name, target: Option<&OsStr>) -> String {
+    let folder = name.service();
+    // As cargo takes it: a relative one is relative to where it is called.
+    let target =
+        target.filter(|target| !target.is_empty()).map_or(Path::new(folder).join("target"), PathBuf::from);
+    let library = format!("{}/debug/{DLL_PREFIX}{}{DLL_SUFFIX}", target.display(), name.library());
+    format!(
+        "wrote the plugin crate `{folder}`; next:\n\
+         \x20 cargo test --manifest-path {folder}/Cargo.toml\n\
+         \x20 cargo build --manifest-path {folder}/Cargo.toml\n\
+         \x20 hotbay add {}          # to a host that runs: hotbay run\n\
+         \x20 hotbay call {folder}.greet -d Ada",
+        quoted(&library)
+    )
 }
 
 /// Writes the crate below `parent`, whole or not at all.

@@ -1,4 +1,5 @@
 use std::collections::BTreeSet;
+use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::fs;
 use std::path::Path;
 
@@ -6,7 +7,7 @@ use super::embedded::{CONTRACT, LOCKED};
 use super::files::{Api, source};
 use super::lock::lock;
 use super::name::Name;
-use super::write;
+use super::{advice, quoted, write};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 
@@ -95,6 +96,21 @@ fn the_crate_is_written_whole() {
     assert_eq!(manifest["package"]["name"].as_str(), Some("greeter"));
     let path = manifest["dependencies"]["hotbay-plugin-api"]["path"].as_str().unwrap();
     assert!(root.join(path).join("Cargo.toml").is_file());
+}
+
+#[test]
+fn the_advice_can_be_followed_from_where_one_stands() {
+    let library = |target: Option<&str>| {
+        let advice = advice(&name("my-bay"), target.map(AsRef::as_ref));
+        assert!(!advice.contains("cd "), "{advice}");
+        assert!(advice.contains("cargo build --manifest-path my-bay/Cargo.toml\n"), "{advice}");
+        let add = advice.lines().find_map(|line| line.trim().strip_prefix("hotbay add ")).unwrap();
+        add.split("  ").next().unwrap().replace('\\', "/")
+    };
+    let file = format!("debug/{DLL_PREFIX}my_bay{DLL_SUFFIX}");
+    assert_eq!(library(None), format!("my-bay/target/{file}"));
+    assert_eq!(library(Some("")), format!("my-bay/target/{file}"));
+    assert_eq!(library(Some("/tmp/my target")), quoted(&format!("/tmp/my target/{file}")));
 }
 
 #[test]

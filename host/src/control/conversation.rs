@@ -1,0 +1,188 @@
+//! One client, from its request to the last of what it is answered.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::Duration;
+
+use interprocess::local_socket::tokio::Stream;
+use serde_json::Value;
+use tokio::io::AsyncReadExt as _;
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task;
+use tokio::time::{sleep, timeout};
+
+use super::answer::Answer;
+use super::exit::Exit;
+use super::frame::{self, FrameError};
+use super::protocol::{Failure, Request, Response};
+use super::server::FOLLOWERS;
+use crate::kernel::view::Event;
+
+/// A client that does not send its request, or does not take what it asked for, for this long is gone.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// An answer that is not there so long after the host has stopped does not come any more.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// How soon a thread that waits for events notices that its client is gone.
+const NOTICE: Duration = Duration::from_millis(250);
+
+/// Events on their way to one client. A slow one holds up nobody: they then wait in the kernel's queue for it.
+const EVENTS_IN_FLIGHT: usize = 64;
+
+/// Where the server is in its life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Stage {
+    /// Clients are let in.
+    Open,
+    /// No more; the host is being stopped.
+    Closing,
+    /// The host has stopped.
+    Stopped,
+}
+
+/// A client that was let in.
+#[derive(Debug)]
+pub(super) struct Conversation {
+    stream: Stream,
+    stage: watch::Receiver<Stage>,
+    followers: Arc<Semaphore>,
+}
+
+impl Conversation {
+    pub(super) fn new(stream: Stream, stage: watch::Receiver<Stage>, followers: Arc<Semaphore>) -> Self {
+        Self { stream, stage, followers }
+    }
+
+    /// One request and its answer. How the conversation fails is the client's to notice.
+    pub(super) async fn hold(self, answer: impl Answer) {
+        let mut from = &self.stream;
+        let read = tokio::select! {
+            read = timeout(PATIENCE, frame::read::<Request>(&mut from)) => read,
+            // It can ask for nothing any more.
+            () = self.stopped() => return,
+        };
+        let told = match read {
+            Err(_) | Ok(Err(FrameError::Ended(_))) => Ok(()),
+            Ok(Err(error)) => {
+                let message = format!("failed to read the request: {error}");
+                self.respond(Err(Failure::new(Exit::Failed, message))).await
+            }
+            Ok(Ok((Request::Events { past, follow: false }, _))) => self.tell(answer, past, false).await,
+            Ok(Ok((Request::Events { past, follow: true }, _))) => match self.followers.try_acquire() {
+                Ok(_place) => self.tell(answer, past, true).await,
+                Err(_) => {
+                    let message = format!("failed to follow the events: {FOLLOWERS} clients do so already");
+                    self.respond(Err(Failure::new(Exit::Refused, message))).await
+                }
+            },
+            Ok(Ok((request, body))) => {
+                let done = self.ask(answer, request, body).await;
+                self.respond(done).await
+            }
+        };
+        drop(told);
+    }
+
+    async fn ask(
+        &self,
+        answer: impl Answer,
+        request: Request,
+        body: Vec<u8>,
+    ) -> Result<(Value, Vec<u8>), Failure> {
+        let done = task::spawn_blocking(move || answer.answer(request, body));
+        tokio::select! {
+            done = done => done
+                .unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "failed to answer: the host panicked"))),
+            () = self.overdue() => {
+                Err(Failure::new(Exit::TimedOut, "failed to get an answer before the host ended"))
+            }
+        }
+    }
+
+    async fn respond(&self, done: Result<(Value, Vec<u8>), Failure>) -> io::Result<()> {
+        let (response, body) = match done {
+            Ok((value, body)) => (Response::Done(value), body),
+            Err(failure) => (Response::Failed(failure), Vec::new()),
+        };
+        match self.send(&response, &body).await {
+            // Too long, which is seen before the first byte is sent.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                let failure = Failure::new(Exit::Failed, format!("failed to send the answer: {error}"));
+                self.send(&Response::Failed(failure), &[]).await
+            }
+            sent => sent,
+        }
+    }
+
+    async fn send(&self, response: &Response, body: &[u8]) -> io::Result<()> {
+        let mut into = &self.stream;
+        timeout(PATIENCE, frame::write(&mut into, response, body)).await?
+    }
+
+    /// Sends events until there are no more or the client is gone.
+    async fn tell(&self, answer: impl Answer, past: usize, follow: bool) -> io::Result<()> {
+        let (sender, mut events) = mpsc::channel(EVENTS_IN_FLIGHT);
+        task::spawn_blocking(move || forward(&answer, past, follow, &sender));
+        let mut from = &self.stream;
+        let mut nothing = [0; 1];
+        let mut overdue = pin!(self.overdue());
+        loop {
+            tokio::select! {
+                event = events.recv() => match event {
+                    Some(event) => self.send(&Response::Event(event), &[]).await?,
+                    None => break,
+                },
+                // The client has no more to say: whatever comes is its end.
+                _ = from.read(&mut nothing) => return Ok(()),
+                // It began to listen when nobody spoke any more.
+                () = &mut overdue => break,
+            }
+        }
+        if follow && *self.stage.borrow() == Stage::Open {
+            // The host goes on; to end as if it had ended would hide what was missed.
+            let message =
+                "failed to follow the events: they came faster than they were taken; some were missed";
+            return self.respond(Err(Failure::new(Exit::Failed, message))).await;
+        }
+        self.send(&Response::End, &[]).await
+    }
+
+    /// Waits until the host has stopped.
+    async fn stopped(&self) {
+        // An error says that the server is gone, and then the host is too.
+        let _ = self.stage.clone().wait_for(|stage| *stage == Stage::Stopped).await;
+    }
+
+    /// Waits until the host has stopped so long ago that no answer is to be expected.
+    async fn overdue(&self) {
+        self.stopped().await;
+        sleep(LAST_WORDS).await;
+    }
+}
+
+/// Runs on a thread of its own, which ends when the receiver is dropped.
+fn forward(answer: &impl Answer, past: usize, follow: bool, sender: &mpsc::Sender<Event>) {
+    let events = answer.events(past);
+    if !follow {
+        for event in events.try_iter() {
+            if sender.blocking_send(event).is_err() {
+                return;
+            }
+        }
+        return;
+    }
+    while !sender.is_closed() {
+        match events.recv_timeout(NOTICE) {
+            Ok(event) => {
+                if sender.blocking_send(event).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
