@@ -175,12 +175,11 @@ impl Kernel {
             self.look_at = self.look_at.min(again);
         }
         let journal = &self.shared.journal;
-        for path in look.discovered {
-            journal.note("discovered", None, None, path.display().to_string());
-        }
         for candidate in look.verified {
             let (name, file) = (&candidate.manifest.name, candidate.path.display());
-            journal.note("verified", Some(name), None, format!("version {} in {file}", candidate.version));
+            // Told together: before it was read, nobody knew whose file it is.
+            journal.note("discovered", Some(name), None, file.to_string());
+            journal.note("verified", Some(name), None, format!("version {}", candidate.version));
             if let Some(better) = self.target(name).filter(|better| better.digest != candidate.digest) {
                 let text = format!("{file} by version {} in {}", better.version, better.path.display());
                 journal.note("shadowed", Some(name), None, text);

@@ -56,8 +56,6 @@ struct Known {
 /// What a look found.
 #[derive(Debug, Default)]
 pub(crate) struct Look {
-    /// Files that were not there before.
-    pub(crate) discovered: Vec<PathBuf>,
     /// When to look again at the latest, where something is not settled.
     pub(crate) again: Option<Instant>,
     /// Files that were read: verified ones and refused ones.
@@ -92,9 +90,6 @@ impl Files {
         let present: BTreeSet<PathBuf> = discover::scan(&self.folder)?.into_iter().collect();
         let mut look = Look::default();
         for path in &present {
-            if !self.known.contains_key(path) {
-                look.discovered.push(path.clone());
-            }
             self.note(path, renamed.contains(path), now);
         }
         self.first = false;

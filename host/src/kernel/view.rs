@@ -206,7 +206,7 @@ pub struct Event {
     pub sequence: u64,
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
-    /// What: `verified probed loaded started swapped unloaded stopped snapshot removed` on the way of a plugin's life,
+    /// What: `discovered verified probed loaded started swapped drained unloaded stopped snapshot removed` on the way of a plugin's life,
     /// `shadowed rejected faulted quarantined rolled_back pinned` beside it.
     pub kind: String,
     /// The service, where it is known.
