@@ -9,6 +9,7 @@ use crate::ffi::Closed;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
 use crate::kernel::view::Pinned;
+use crate::os;
 
 /// What became of a generation's library.
 #[derive(Debug)]
@@ -84,6 +85,10 @@ fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -
     if stuck > 0 {
         // The plugin is leaked: code of its library runs.
         return Err(format!("{stuck} of its threads is still inside: a callback or call hangs"));
+    }
+    if !os::threads_have_begun(deadline) {
+        // The plugin is leaked: a thread that it just started may be about to wake up in its code.
+        return Err("a thread that was just started has had no turn yet; it could be the plugin's".to_owned());
     }
     let others = lanes.iter().filter(|lane| lane.has_entered(load));
     let held = others.filter(|lane| !lane.renew(deadline)).count();

@@ -4,15 +4,18 @@
 //! One thread serves requests in their order. A callback of the host's does not wait behind them: while the thread is
 //! busy it gets one of its own.
 
-use std::any::Any;
+mod job;
+mod join;
+
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
+
+use job::{Job, awaited, work_guarded};
+use join::join_all;
 
 /// Requests that may wait in a lane before new ones are turned away: at 1 ms each, a second's worth.
 const MAILBOX: usize = 1024;
@@ -66,12 +69,6 @@ pub(crate) enum LaneError {
     /// The lane is closed.
     Closed,
 }
-
-// The life of a job, so that its answer is taken by exactly one: whoever waits, or the undoing.
-const WAITING: u8 = 0;
-const BEGUN: u8 = 1;
-const DONE: u8 = 2;
-const GIVEN_UP: u8 = 3;
 
 impl Lane {
     /// Opens the lane of a load.
@@ -268,80 +265,6 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// A job in two steps, so that the lane is free for the next one before whoever waited goes on.
-trait Job: Send {
-    fn work(&mut self);
-    /// Hands over what was done.
-    fn deliver(self: Box<Self>);
-}
-
-struct Awaited<T, F, U> {
-    life: Arc<AtomicU8>,
-    work: Option<F>,
-    undo: U,
-    done: Option<T>,
-    send: mpsc::SyncSender<T>,
-}
-
-impl<T: Send, F: FnOnce() -> T + Send, U: FnOnce(T) + Send> Job for Awaited<T, F, U> {
-    fn work(&mut self) {
-        if goes(&self.life, WAITING, BEGUN)
-            && let Some(work) = self.work.take()
-        {
-            self.done = Some(work());
-        }
-    }
-
-    fn deliver(self: Box<Self>) {
-        let Self { life, undo, done, send, .. } = *self;
-        match done {
-            Some(done) if goes(&life, BEGUN, DONE) => drop(send.send(done)),
-            Some(done) => undo(done),
-            None => {}
-        }
-    }
-}
-
-fn goes(life: &AtomicU8, from: u8, to: u8) -> bool {
-    life.compare_exchange(from, to, Ordering::AcqRel, Ordering::Acquire).is_ok()
-}
-
-/// Whoever waits for a job.
-struct Wait<T> {
-    life: Arc<AtomicU8>,
-    receive: mpsc::Receiver<T>,
-}
-
-fn awaited<T: Send + 'static>(
-    work: impl FnOnce() -> T + Send + 'static,
-    undo: impl FnOnce(T) + Send + 'static,
-) -> (Wait<T>, Box<dyn Job>) {
-    let (send, receive) = mpsc::sync_channel(1);
-    let life = Arc::new(AtomicU8::new(WAITING));
-    let job = Awaited { life: Arc::clone(&life), work: Some(work), undo, done: None, send };
-    (Wait { life, receive }, Box::new(job))
-}
-
-impl<T> Wait<T> {
-    /// Waits; `hangs` is called when the job began and does not end in time.
-    fn done(self, deadline: Duration, hangs: impl FnOnce()) -> Result<T, LaneError> {
-        match self.receive.recv_timeout(deadline) {
-            Ok(done) => return Ok(done),
-            Err(mpsc::RecvTimeoutError::Disconnected) => return Err(LaneError::Closed),
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-        }
-        if goes(&self.life, WAITING, GIVEN_UP) {
-            return Err(LaneError::TimedOut);
-        }
-        if goes(&self.life, BEGUN, GIVEN_UP) {
-            hangs();
-            return Err(LaneError::TimedOut);
-        }
-        // It was done at the last moment.
-        self.receive.recv().map_err(|_| LaneError::Closed)
-    }
-}
-
 thread_local! {
     // The lane that this thread belongs to.
     static MINE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
@@ -394,56 +317,6 @@ fn work_from(turn: u64) -> impl FnOnce(&Shared) + Send + 'static {
             queue = shared.lock();
         }
     }
-}
-
-/// Plugins' panics end in their own thunks: one that comes here is ours. The lane lives on; whoever waits is told that
-/// nobody will answer.
-fn work_guarded(job: &mut dyn Job) {
-    if let Err(panic) = catch_unwind(AssertUnwindSafe(|| job.work())) {
-        tracing::error!(panic = words(&*panic), "a job of a lane panicked: this is a defect of the host");
-    }
-}
-
-fn words(panic: &(dyn Any + Send)) -> &str {
-    panic
-        .downcast_ref::<&str>()
-        .copied()
-        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
-        .unwrap_or("")
-}
-
-/// Waits for threads to end for real, destructors of their thread-locals included; how many did not in time. On a thread
-/// of its own, since such a destructor is the plugin's, and may never end.
-fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> usize {
-    if threads.is_empty() {
-        return 0;
-    }
-    let left = Arc::new(AtomicUsize::new(threads.len()));
-    let (send, receive) = mpsc::channel::<()>();
-    let counting = Arc::clone(&left);
-    let joining = thread::Builder::new().name("join".to_owned()).spawn(move || {
-        let mut running = threads;
-        let mut step = Duration::from_micros(20);
-        // The sender is dropped at the end; the count tells that nobody waits any longer.
-        let _send = send;
-        while !running.is_empty() && Arc::strong_count(&counting) > 1 {
-            for thread in running.extract_if(.., |thread| thread.is_finished()) {
-                // Its body is over; this waits for the destructors.
-                let _ = thread.join();
-                counting.fetch_sub(1, Ordering::AcqRel);
-                step = Duration::from_micros(20);
-            }
-            if !running.is_empty() {
-                thread::park_timeout(step);
-                step = (step * 2).min(Duration::from_millis(1));
-            }
-        }
-    });
-    if joining.is_ok() {
-        // Nothing is sent: it ends with the thread, or with the time.
-        let _ = receive.recv_timeout(deadline);
-    }
-    left.load(Ordering::Acquire)
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 use super::*;
 use crate::linked::{LONG, SHORT};
 use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc;
 
 #[test]
 fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
