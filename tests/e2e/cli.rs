@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use hotbay_tests::{Bay, eventually, example, fixture, run};
+use hotbay_tests::{Bay, eventually, example, fixture};
 use serde_json::Value;
 
 fn with_echo() -> Bay {
@@ -55,7 +55,7 @@ fn a_file_name_that_is_no_unicode_spoils_no_list() {
     let row = eventually("the file is told", || bay.rows().into_iter().next());
     assert_eq!(row.phase, hotbay::kernel::view::Phase::Rejected);
     std::fs::write(bay.path("").join(odd), "no library").unwrap();
-    let added = run(bay.command().arg("add").arg(bay.path("").join(odd)));
+    let added = hotbay_tests::run(bay.command().arg("add").arg(bay.path("").join(odd)));
     assert_eq!(added.code, 4, "{added:?}");
     assert!(added.stderr.contains("Unicode"), "{added:?}");
 }
