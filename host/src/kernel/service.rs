@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::manifest::Manifest;
 
@@ -47,8 +47,17 @@ pub(crate) struct Service {
     pub(crate) reload: bool,
     /// Begin the next start with empty state.
     pub(crate) fresh: bool,
-    /// Until when nothing is tried, and why.
-    pub(crate) rest: Option<(Instant, String)>,
+    /// Nothing is tried for a while.
+    pub(crate) rest: Option<Rest>,
+}
+
+/// A pause between two attempts.
+#[derive(Debug)]
+pub(crate) struct Rest {
+    pub(crate) until: Instant,
+    pub(crate) why: String,
+    /// Whether nothing is wrong: it goes on in a moment.
+    pub(crate) brief: bool,
 }
 
 /// Who serves, for those who only look.
@@ -133,10 +142,14 @@ impl Service {
         }
     }
 
-    /// Why nothing is tried now, and until when.
-    pub(crate) fn resting(&self) -> Option<(Instant, &str)> {
-        let (until, why) = self.rest.as_ref()?;
-        (Instant::now() < *until).then_some((*until, why))
+    /// The pause that it is in.
+    pub(crate) fn resting(&self) -> Option<&Rest> {
+        self.rest.as_ref().filter(|rest| Instant::now() < rest.until)
+    }
+
+    /// Tries nothing for so long.
+    pub(crate) fn rest_for(&mut self, pause: Duration, why: String, brief: bool) {
+        self.rest = Some(Rest { until: Instant::now() + pause, why, brief });
     }
 
     /// Enters a phase; true when it is another than before, or for another reason.

@@ -72,7 +72,11 @@ impl Wish {
                 Ended::Swapped(receipt) => Ok(changed(Some((**receipt).clone()))),
                 Ended::RolledBack(failure) | Ended::Failed(failure) => Err(self.failed(service, failure)),
             }),
-            Goal::Ends(_) if sight.files.is_settling() => None,
+            Goal::Ends(_)
+                if sight.files.is_settling() || service.resting().is_some_and(|rest| rest.brief) =>
+            {
+                None
+            }
             Goal::Ends(_) => {
                 let home =
                     service.serving.as_ref().and_then(|serving| sight.files.refused_at(&serving.source));

@@ -48,14 +48,14 @@ impl Kernel {
                 let why = format!("failed to start a thread for an operation: {error}; trying again");
                 tracing::error!(plugin = name, "{why}");
                 service.generation = kept;
-                service.rest = Some((Instant::now() + super::RETRY, why));
+                service.rest_for(super::RETRY, why, false);
             }
         }
     }
 
     fn stay(&mut self, name: &str, phase: Phase, reason: Option<String>) {
         let Some(service) = self.services.get_mut(name) else { return };
-        let wakes = service.resting().map(|(until, _)| until);
+        let wakes = service.resting().map(|rest| rest.until);
         // What a service waits for in `starting` may only be time.
         let waits =
             (phase == Phase::Starting && service.busy.is_none()).then(|| Instant::now() + PRIORITY_PATIENCE);

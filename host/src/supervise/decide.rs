@@ -109,10 +109,15 @@ impl Kernel {
                 self.step_while_serving(name, service, serving, best, &candidates, graph)
             }
         };
+        // What was tried a moment ago needs time.
         match (service.resting(), &step) {
-            // What was tried a moment ago failed for a reason that needs time.
-            (Some((_, why)), Step::Start(_)) => Step::Stay(Phase::Faulted, Some(why.to_owned())),
-            (Some((_, why)), Step::Swap(_) | Step::Stop) => Step::Stay(Phase::Running, Some(why.to_owned())),
+            (Some(rest), Step::Start(_)) => {
+                let phase = if rest.brief { Phase::Starting } else { Phase::Faulted };
+                Step::Stay(phase, Some(rest.why.clone()))
+            }
+            (Some(rest), Step::Swap(_) | Step::Stop) => {
+                Step::Stay(Phase::Running, (!rest.brief).then(|| rest.why.clone()))
+            }
             _ => step,
         }
     }

@@ -71,7 +71,7 @@ impl Kernel {
                 tracing::error!(plugin = %name, reason = failure.reason, "not stopped");
                 service.generation = Some(generation);
                 service.enter(Phase::Running, None);
-                service.rest = Some((Instant::now() + RETRY, failure.reason.clone()));
+                service.rest_for(RETRY, failure.reason.clone(), false);
                 service.last = Some(Ended::Failed(failure));
                 // Whoever asked is told; that its file is gone is tried again later.
                 if let Err(error) = self.held.release(&name) {
@@ -94,7 +94,7 @@ impl Kernel {
                 service.retire_counts();
                 service.generation = None;
                 let _ = service.slot.take_down(Phase::Faulted, Some(reason.clone()));
-                service.rest = Some((Instant::now() + SELDOM, reason.clone()));
+                service.rest_for(SELDOM, reason.clone(), false);
                 service.last = Some(Ended::Failed(Failure { kind: FailureKind::Passing, reason }));
             }
         }
@@ -107,9 +107,11 @@ impl Kernel {
                 // The next look tells what the file is now.
                 self.files.unsettle(&candidate.path);
                 self.look_at = Instant::now();
-                service.rest = Some((Instant::now() + self.shared.config.watch.settle, failure.reason));
+                // Whoever waits for the end of an operation waits for the next one.
+                service.ended -= 1;
+                service.rest_for(self.shared.config.watch.settle, failure.reason, true);
             }
-            FailureKind::Passing => service.rest = Some((Instant::now() + RETRY, failure.reason)),
+            FailureKind::Passing => service.rest_for(RETRY, failure.reason, false),
             _ => drop(service.failed.insert(candidate.digest.clone(), failure)),
         }
     }
