@@ -12,7 +12,8 @@ use hotbay_plugin_api::abi::{Lent, Out, Status};
 use crate::CallError;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{LaneError, is_lane};
-use crate::kernel::lease::{HOP_LIMIT, NoEntry, Slot};
+use crate::kernel::lease::HOP_LIMIT;
+use crate::kernel::slot::{NoEntry, Slot};
 
 /// As good as for ever.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -43,7 +44,7 @@ pub(crate) fn request(
     let left = until.saturating_duration_since(Instant::now());
     let done = lane.request(left, move || {
         let mut reply = Vec::new();
-        let outcome = lease.enter(&slot_there, |generation| {
+        let outcome = lease.enter(|generation| {
             answer(generation, lease.waited, &method, &request, Lent::new(&mut reply).out())
         });
         outcome.unwrap_or_else(|refused| Err(no_entry(&slot_there, refused, deadline))).map(|()| reply)

@@ -70,6 +70,7 @@ impl Host {
         let held = Held::open(&config.home).map_err(home)?;
         let snapshots = Snapshots::new(key(&config)?, Store::open(config.home.join("state"))?);
 
+        crate::kernel::lease::prepare();
         let shared = Arc::new(Shared::new(config, stage, snapshots, history));
         let (sender, inbox) = mpsc::channel();
         let kernel = Kernel::new(Arc::clone(&shared), held, inbox, sender.clone());

@@ -11,8 +11,8 @@ use hotbay_state::{Key, Store};
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
-use crate::kernel::lease::Slot;
 use crate::kernel::registry::Registry;
+use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::load::Loaded;
 use crate::stage::Staged;
@@ -78,7 +78,7 @@ impl Bay {
             bytes: 0,
         };
         let generation = Generation {
-            name: declaration.name.into(),
+            name: Arc::clone(self.slot(declaration.name).name()),
             number,
             load,
             tally: Arc::default(),

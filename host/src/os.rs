@@ -50,6 +50,34 @@ pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
     Ok(!module.is_null())
 }
 
+/// Makes every processor that runs a thread of this process pass a full barrier; an error where there is no such call.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn barrier_everywhere() -> io::Result<()> {
+    use rustix::thread::{MembarrierCommand, membarrier};
+    match membarrier(MembarrierCommand::PrivateExpedited) {
+        // The process has to say once that it will ask.
+        Err(rustix::io::Errno::PERM) => {
+            membarrier(MembarrierCommand::RegisterPrivateExpedited)?;
+            Ok(membarrier(MembarrierCommand::PrivateExpedited)?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// Makes every processor that runs a thread of this process pass a full barrier.
+#[cfg(windows)]
+pub(crate) fn barrier_everywhere() -> io::Result<()> {
+    // SAFETY: O3: the call takes nothing and always succeeds.
+    unsafe { windows_sys::Win32::System::Threading::FlushProcessWriteBuffers() };
+    Ok(())
+}
+
+/// macOS and others have no such call.
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+pub(crate) fn barrier_everywhere() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Waits until no thread of this process is so young that it may not have come to its own code yet; false when one still is
 /// at the deadline.
 ///

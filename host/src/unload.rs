@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use crate::ffi::Closed;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
+use crate::kernel::lease;
 use crate::kernel::view::Pinned;
 use crate::os;
 
@@ -109,6 +110,8 @@ fn sole(mut generation: Arc<Generation>, deadline: Duration) -> Option<Generatio
             Ok(generation) => return Some(generation),
             Err(shared) => generation = shared,
         }
+        // A state that was replaced while calls were inside holds it, too.
+        lease::sweep();
         if begun.elapsed() >= deadline {
             // Not dropped when the last callback returns: its thread would be inside the library that it closes.
             std::mem::forget(generation);

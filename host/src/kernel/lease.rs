@@ -1,193 +1,130 @@
-//! Slot and lease: how a caller finds the generation that serves, and keeps it for the length of a call.
+//! The lease: how a caller keeps what it entered alive, for the price of a store and a load.
 //!
-//! Reading is wait-free: a slot publishes its state through an `ArcSwap`, and the guard of a read is the lease. A
-//! writer that replaces the state gets the old one back; when it holds the last reference, every lease has ended.
+//! A [`Door`] publishes one value. Whoever goes in names it in a slot of its own thread (a hazard), looks again whether it
+//! is still the published one, and is inside; leaving clears the name. Whoever replaces the value waits until nobody names
+//! it. Naming *the value* and not just an epoch keeps a call that is stuck in one service from holding up another's swap.
+//!
+//! The order that this needs, store before load, would cost each reader a fence. The writer pays for all of them instead:
+//! it makes every processor of the process pass a barrier (`membarrier`, `FlushProcessWriteBuffers`), and readers only keep
+//! their compiler from reordering. Where a system has no such call, or refuses it, readers use the fence.
 //!
 //! # Safety argument
 //!
-//! * **L1** A [`Frame`] holds the address of the generation that a call on this thread is inside of. It is pushed after
-//!   the lease was taken and popped before the lease ends, on the same thread, in the reverse order: so each address in
-//!   the chain belongs to a generation that is leased now.
+//! * **L1 A named value is alive.** A reader stores the name (N), then loads the published pointer again (P). A writer
+//!   exchanges the published pointer (X), then passes the barrier on all processors, then loads the names (S). Between N
+//!   and P there is at least a compiler fence, so on the reader's processor N precedes P in program order. If the barrier
+//!   fell on that processor before N, then P comes after X is visible there: the reader sees another pointer and does not
+//!   go in. If it fell after N, then N is visible to the writer before S: it sees the name and waits. With fences instead of
+//!   the barrier this is the store-load litmus test, which `SeqCst` fences on both sides forbid. So no reader is inside a
+//!   value that a writer took for drained.
+//! * **L2 A name ends after its use.** Leaving clears the name with `Release`, the writer's look is `Acquire`: what was done
+//!   inside happened before the value is freed.
+//! * **L3 An address may come back.** A freed value's address can be published again; a reader that named it before then
+//!   looks again (P) and finds it published *now*: what it is inside of is what is published, not what was freed.
+//! * **L4 A record has one thread.** It is taken by compare-and-exchange and given back when the thread ends. Records are
+//!   never freed, only used again: their number is that of the threads that were alive at once.
+//! * **L5 Names are nested.** A thread's names form a stack; what is below the top stays named until the top is cleared.
 
-#![allow(
-    unsafe_code,
-    reason = "the chain of calls keeps addresses instead of counting references per call (L1)"
-)]
+#![allow(unsafe_code, reason = "the lease hands out references that it alone keeps alive (L1–L5)")]
 
-use std::cell::RefCell;
+use std::cell::Cell;
 use std::marker::PhantomData;
-use std::sync::Arc;
+use std::ptr;
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use arc_swap::ArcSwap;
-
-use super::gate::Gate;
-use super::generation::Generation;
-use super::view::Phase;
+use super::slot::SlotState;
+use crate::os;
 
 /// Services that call each other in a circle end here instead of at the end of the stack. Real chains have a handful of
 /// hops; with 64 KiB of stack in each, 32 fit a thread's 2 MiB.
 pub(crate) const HOP_LIMIT: usize = 32;
 
-/// The place in the kernel that a name owns.
+/// A value that is entered by readers and replaced by writers.
 #[derive(Debug)]
-pub(crate) struct Slot {
-    name: Arc<str>,
-    state: ArcSwap<SlotState>,
+pub(crate) struct Door {
+    // Owns one count of the `Arc`.
+    published: AtomicPtr<SlotState>,
+    owns: PhantomData<Arc<SlotState>>,
 }
 
-/// What a slot tells its callers.
-#[derive(Debug)]
-pub(crate) enum SlotState {
-    /// Go in.
-    Running(Arc<Generation>),
-    /// Wait.
-    Swapping(Arc<Gate>),
-    /// Nobody is there.
-    Down { phase: Phase, reason: Option<String> },
-}
-
-/// Why a caller did not get in.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoEntry {
-    Down {
-        phase: Phase,
-        reason: Option<String>,
-    },
-    /// The deadline passed at the gate.
-    Expired,
-    /// The chain of calls is too long.
-    TooManyHops,
-}
-
-/// The right to be inside a generation, to be carried to a lane. Draining waits for it.
-#[derive(Debug)]
-pub(crate) struct Lease {
-    state: Arc<SlotState>,
-    /// Whether it was waited for at a gate.
-    pub(crate) waited: bool,
-}
-
-impl Slot {
-    pub(crate) fn new(name: Arc<str>) -> Self {
-        let state = SlotState::Down { phase: Phase::Starting, reason: None };
-        Self { name, state: ArcSwap::from_pointee(state) }
-    }
-
-    pub(crate) fn name(&self) -> &Arc<str> {
-        &self.name
-    }
-
-    /// Goes in on this thread: takes the lease, runs `body`, gives the lease back. A call that comes out of this very
-    /// service passes a closed gate (A → B → A would wait for itself).
-    pub(crate) fn enter<T>(&self, body: impl FnOnce(&Generation, bool) -> T) -> Result<T, NoEntry> {
-        let mut waited = false;
-        loop {
-            let state = self.state.load();
-            match &**state {
-                SlotState::Running(generation) => {
-                    let _frame = Frame::push(self, generation)?;
-                    return Ok(body(generation, waited));
-                }
-                SlotState::Swapping(gate) => {
-                    if let Some(generation) = Frame::find(self) {
-                        // SAFETY: L1; the frame below on this thread holds the lease for longer than this call.
-                        let generation = unsafe { &*generation };
-                        let _frame = Frame::push(self, generation)?;
-                        return Ok(body(generation, waited));
-                    }
-                    let gate = Arc::clone(gate);
-                    // The lease must not be held while waiting for the one who drains.
-                    drop(state);
-                    gate.wait(None);
-                    waited = true;
-                }
-                SlotState::Down { phase, reason } => {
-                    return Err(NoEntry::Down { phase: *phase, reason: reason.clone() });
-                }
-            }
-        }
-    }
-
-    /// Takes a lease to carry elsewhere, waiting at the gate until `deadline`.
-    pub(crate) fn lease(&self, deadline: Instant) -> Result<Lease, NoEntry> {
-        let mut waited = false;
-        loop {
-            let state = self.state.load_full();
-            match &*state {
-                SlotState::Running(_) => return Ok(Lease { state, waited }),
-                SlotState::Swapping(gate) => {
-                    let gate = Arc::clone(gate);
-                    drop(state);
-                    if !gate.wait(Some(deadline)) {
-                        return Err(NoEntry::Expired);
-                    }
-                    waited = true;
-                }
-                SlotState::Down { phase, reason } => {
-                    return Err(NoEntry::Down { phase: *phase, reason: reason.clone() });
-                }
-            }
-        }
-    }
-
-    /// Publishes a generation.
-    pub(crate) fn publish(&self, generation: Arc<Generation>) -> Replaced {
-        self.replace(SlotState::Running(generation))
-    }
-
-    /// Closes the gate: new calls wait until it opens.
-    pub(crate) fn close(&self, gate: &Arc<Gate>) -> Replaced {
-        self.replace(SlotState::Swapping(Arc::clone(gate)))
-    }
-
-    /// Tells callers that nobody is there.
-    pub(crate) fn take_down(&self, phase: Phase, reason: Option<String>) -> Replaced {
-        self.replace(SlotState::Down { phase, reason })
-    }
-
-    fn replace(&self, state: SlotState) -> Replaced {
-        Replaced { state: self.state.swap(Arc::new(state)) }
-    }
-}
-
-impl Lease {
-    /// Runs `body` inside, on the thread that the lease was carried to.
-    pub(crate) fn enter<T>(&self, slot: &Slot, body: impl FnOnce(&Generation) -> T) -> Result<T, NoEntry> {
-        let generation = self.generation();
-        let _frame = Frame::push(slot, generation)?;
-        Ok(body(generation))
-    }
-
-    pub(crate) fn generation(&self) -> &Arc<Generation> {
-        match &*self.state {
-            SlotState::Running(generation) => generation,
-            _ => unreachable!("a lease is made of a running state only"),
-        }
-    }
-}
-
-/// A state that is no longer published. Whoever still has a lease of it is inside.
-#[must_use = "leases of it may still be out: drain it"]
+/// What was published before. Whoever went in may still be inside.
+#[must_use = "readers may still be inside: drain it"]
 #[derive(Debug)]
 pub(crate) struct Replaced {
-    state: Arc<SlotState>,
+    // `None` once it is given up.
+    value: Option<Arc<SlotState>>,
+}
+
+/// The chain of calls on this thread is too long.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct TooDeep;
+
+impl Door {
+    pub(crate) fn new(value: SlotState) -> Self {
+        Self { published: AtomicPtr::new(Arc::into_raw(Arc::new(value)).cast_mut()), owns: PhantomData }
+    }
+
+    /// Goes in on this thread: `body` gets what is published, which stays alive until it returns.
+    #[inline]
+    pub(crate) fn enter<R>(&self, body: impl FnOnce(&SlotState) -> R) -> Result<R, TooDeep> {
+        let name = Name::take()?;
+        let mut value = self.published.load(Ordering::Acquire);
+        loop {
+            name.set(value.cast());
+            light_barrier();
+            let again = self.published.load(Ordering::Acquire);
+            if ptr::eq(value, again) {
+                break;
+            }
+            value = again;
+        }
+        // SAFETY: L1, L3; `name` is cleared when it is dropped, after `body` (L2).
+        Ok(body(unsafe { &*value }))
+    }
+
+    /// A counted reference to what is published, to carry elsewhere. Draining waits for it as for a reader.
+    pub(crate) fn carry(&self) -> Result<Arc<SlotState>, TooDeep> {
+        self.enter(|value| {
+            // SAFETY: `value` came from `Arc::into_raw`, and is alive here (L1).
+            unsafe { Arc::increment_strong_count(value) };
+            // SAFETY: as above; this takes over the count that was just added.
+            unsafe { Arc::from_raw(value) }
+        })
+    }
+
+    /// Publishes another value. One writer at a time, or each gets what the one before it published.
+    pub(crate) fn replace(&self, value: SlotState) -> Replaced {
+        let fresh = Arc::into_raw(Arc::new(value)).cast_mut();
+        let old = self.published.swap(fresh, Ordering::SeqCst);
+        heavy_barrier();
+        bury_and_sweep(None);
+        // SAFETY: it was put there by `Arc::into_raw`, and this exchange took it out.
+        Replaced { value: Some(unsafe { Arc::from_raw(old) }) }
+    }
+}
+
+impl Drop for Door {
+    fn drop(&mut self) {
+        // Nobody is inside: readers borrow the door.
+        // SAFETY: it was put there by `Arc::into_raw`.
+        drop(unsafe { Arc::from_raw(*self.published.get_mut()) });
+    }
 }
 
 impl Replaced {
-    /// Whether every lease has ended.
-    ///
-    /// `ArcSwap::swap` turned the guards that were out into counted references before it returned, so the count is exact:
-    /// nobody can take a new one.
+    /// Whether nobody is inside any more, and nothing of it is carried elsewhere.
     pub(crate) fn is_drained(&self) -> bool {
-        let drained = Arc::strong_count(&self.state) == 1;
-        // What those who left did inside happened before whatever comes now: the count alone is a relaxed read.
-        std::sync::atomic::fence(std::sync::atomic::Ordering::Acquire);
+        let drained =
+            self.value.as_ref().is_none_or(|value| !is_named(value) && Arc::strong_count(value) == 1);
+        // What those who gave their count back did happened before whatever comes now: the count is a relaxed read.
+        fence(Ordering::Acquire);
         drained
     }
 
-    /// Waits until every lease has ended; false when `deadline` passed first. Looking in growing steps costs callers
-    /// nothing; a signal at the end of each lease would cost each call.
+    /// Waits until it is drained; false when `deadline` passed first. Looking in growing steps costs callers nothing; a
+    /// signal at the end of each lease would cost each call.
     pub(crate) fn drain(&self, deadline: Duration) -> bool {
         let begun = Instant::now();
         let mut step = Duration::from_micros(10);
@@ -202,45 +139,219 @@ impl Replaced {
     }
 }
 
-thread_local! {
-    static CHAIN: RefCell<Vec<(*const Slot, *const Generation)>> = const { RefCell::new(Vec::new()) };
+impl Drop for Replaced {
+    /// Readers may still be inside: it is freed when they have left.
+    fn drop(&mut self) {
+        bury_and_sweep(self.value.take());
+    }
 }
 
-/// One call of the chain on this thread; popped when it is dropped.
-struct Frame {
-    // Not `Send`: it is popped on the thread that it was pushed on (L1).
+fn is_named(value: &Arc<SlotState>) -> bool {
+    let address = Arc::as_ptr(value).cast::<()>();
+    Record::all().any(|record| record.names(address))
+}
+
+/// What nobody waits for any more and somebody may still be inside of.
+static BURIED: Mutex<Vec<Arc<SlotState>>> = Mutex::new(Vec::new());
+
+/// Frees what nobody is inside of any more. Each replacement does so; whoever waits for a generation may, too.
+pub(crate) fn sweep() {
+    bury_and_sweep(None);
+}
+
+fn bury_and_sweep(value: Option<Arc<SlotState>>) {
+    let mut buried = BURIED.lock().unwrap_or_else(PoisonError::into_inner);
+    buried.extend(value);
+    let free: Vec<_> = buried.extract_if(.., |value| !is_named(value)).collect();
+    // Freed outside of the lock: a state may hold the last of a generation.
+    drop(buried);
+    drop(free);
+}
+
+/// Goes into a state that is carried by its count, on this thread: it counts as a hop, and calls that come back find it.
+pub(crate) fn enter_carried<R>(
+    state: &Arc<SlotState>,
+    body: impl FnOnce(&SlotState) -> R,
+) -> Result<R, TooDeep> {
+    let name = Name::take()?;
+    name.set(Arc::as_ptr(state).cast_mut().cast());
+    Ok(body(state))
+}
+
+/// Goes once more into a state that this thread is inside of: the innermost that `wanted` wants. `None` when there is none.
+pub(crate) fn reenter<R>(
+    wanted: impl Fn(&SlotState) -> bool,
+    body: impl FnOnce(&SlotState) -> R,
+) -> Option<Result<R, TooDeep>> {
+    let record = Record::mine();
+    let state = (0..record.depth.get()).rev().find_map(|at| {
+        let named = record.names[at].load(Ordering::Relaxed).cast::<SlotState>();
+        // SAFETY: L5: this very thread names it below; every door publishes slot states.
+        unsafe { named.as_ref() }.filter(|state| wanted(state))
+    })?;
+    let entered = Name::take().map(|name| {
+        name.set(ptr::from_ref(state).cast_mut().cast());
+        body(state)
+    });
+    Some(entered)
+}
+
+/// Which shard of a counter is this thread's own: no two threads that are alive have the same.
+#[inline]
+pub(crate) fn thread_number() -> usize {
+    Record::mine().number
+}
+
+/// One thread's names. As large as the largest unit that two processors pass to and fro.
+#[repr(align(128))]
+struct Record {
+    names: [AtomicPtr<()>; HOP_LIMIT],
+    // Only the record's thread looks at it (L4).
+    depth: Cell<usize>,
+    taken: AtomicBool,
+    number: usize,
+    next: AtomicPtr<Record>,
+}
+
+// SAFETY: `depth` is touched by the one thread that has taken the record (L4); the rest is atomic, or never changes.
+unsafe impl Sync for Record {}
+
+static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
+static COUNT: AtomicUsize = AtomicUsize::new(0);
+
+thread_local! {
+    // Without a destructor, so that a call from another thread-local's destructor still finds it.
+    static MINE: Cell<Option<&'static Record>> = const { Cell::new(None) };
+    static RETURN: Return = const { Return };
+}
+
+/// Gives the thread's record back when the thread ends.
+struct Return;
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        if let Some(record) = MINE.take() {
+            record.taken.store(false, Ordering::Release);
+        }
+    }
+}
+
+impl Record {
+    #[inline]
+    fn mine() -> &'static Self {
+        match MINE.get() {
+            Some(record) => record,
+            None => Self::take(),
+        }
+    }
+
+    #[cold]
+    fn take() -> &'static Self {
+        let free = Self::all().find(|record| {
+            record.taken.compare_exchange(false, true, Ordering::Acquire, Ordering::Relaxed).is_ok()
+        });
+        let record = free.unwrap_or_else(Self::add);
+        MINE.set(Some(record));
+        // In a thread whose destructors run already nobody gives it back: the record stays taken, which is safe.
+        let _ = RETURN.try_with(|_| ());
+        record
+    }
+
+    fn add() -> &'static Self {
+        let record: &'static Self = Box::leak(Box::new(Self {
+            names: [const { AtomicPtr::new(ptr::null_mut()) }; HOP_LIMIT],
+            depth: Cell::new(0),
+            taken: AtomicBool::new(true),
+            number: COUNT.fetch_add(1, Ordering::Relaxed),
+            next: AtomicPtr::new(ptr::null_mut()),
+        }));
+        let mut head = RECORDS.load(Ordering::Relaxed);
+        loop {
+            record.next.store(head, Ordering::Relaxed);
+            let this = ptr::from_ref(record).cast_mut();
+            match RECORDS.compare_exchange_weak(head, this, Ordering::Release, Ordering::Relaxed) {
+                Ok(_) => return record,
+                Err(other) => head = other,
+            }
+        }
+    }
+
+    fn all() -> impl Iterator<Item = &'static Self> {
+        // SAFETY: records are leaked, so every pointer of the list is null or lives for ever (L4).
+        let record = |pointer: *mut Self| unsafe { pointer.as_ref() };
+        std::iter::successors(record(RECORDS.load(Ordering::Acquire)), move |at| {
+            record(at.next.load(Ordering::Relaxed))
+        })
+    }
+
+    fn names(&self, address: *const ()) -> bool {
+        self.names.iter().any(|name| ptr::eq(name.load(Ordering::Acquire), address))
+    }
+}
+
+/// The top of this thread's names, cleared when it is dropped.
+struct Name {
+    record: &'static Record,
+    // Not `Send`: it is cleared on the thread that took it (L4).
     here: PhantomData<*const ()>,
 }
 
-impl Frame {
-    fn push(slot: &Slot, generation: &Generation) -> Result<Self, NoEntry> {
-        CHAIN.with_borrow_mut(|chain| {
-            if chain.len() >= HOP_LIMIT {
-                return Err(NoEntry::TooManyHops);
-            }
-            super::lane::note_entry(generation.load);
-            chain.push((slot, generation));
-            Ok(Self { here: PhantomData })
-        })
+impl Name {
+    #[inline]
+    fn take() -> Result<Self, TooDeep> {
+        let record = Record::mine();
+        let depth = record.depth.get();
+        if depth >= HOP_LIMIT {
+            return Err(TooDeep);
+        }
+        record.depth.set(depth + 1);
+        Ok(Self { record, here: PhantomData })
     }
 
-    /// The generation of `slot` that this thread is inside of, innermost first.
-    fn find(slot: &Slot) -> Option<*const Generation> {
-        CHAIN.with_borrow(|chain| {
-            chain
-                .iter()
-                .rev()
-                .find(|(inside, _)| std::ptr::eq(*inside, slot))
-                .map(|(_, generation)| *generation)
-        })
+    #[inline]
+    fn set(&self, address: *mut ()) {
+        self.record.names[self.record.depth.get() - 1].store(address, Ordering::Relaxed);
     }
 }
 
-impl Drop for Frame {
+impl Drop for Name {
+    #[inline]
     fn drop(&mut self) {
-        CHAIN.with_borrow_mut(|chain| chain.pop());
+        let depth = self.record.depth.get() - 1;
+        self.record.names[depth].store(ptr::null_mut(), Ordering::Release);
+        self.record.depth.set(depth);
     }
 }
 
+/// Whether readers may do without a fence. Turned on once the system has promised the barrier, off when it breaks that.
+static UNFENCED: AtomicBool = AtomicBool::new(false);
+
+/// Lets readers do without a fence where the system can make the writer pay for it.
+pub(crate) fn prepare() {
+    UNFENCED.store(os::barrier_everywhere().is_ok(), Ordering::SeqCst);
+}
+
+#[inline]
+fn light_barrier() {
+    if UNFENCED.load(Ordering::Relaxed) {
+        compiler_fence(Ordering::SeqCst);
+    } else {
+        fence(Ordering::SeqCst);
+    }
+}
+
+fn heavy_barrier() {
+    fence(Ordering::SeqCst);
+    // Also where readers fence: one that was on its way when they were told to may not have.
+    if os::barrier_everywhere().is_err() && UNFENCED.swap(false, Ordering::SeqCst) {
+        // A filter was put over the call while the host ran. From now on readers fence; what those before left in the
+        // store buffers of their processors is written in nanoseconds.
+        std::thread::park_timeout(Duration::from_millis(10));
+        fence(Ordering::SeqCst);
+    }
+}
+
+#[cfg(test)]
+mod model;
 #[cfg(test)]
 mod tests;

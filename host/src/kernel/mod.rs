@@ -19,6 +19,7 @@ pub(crate) mod receipt;
 pub(crate) mod registry;
 pub(crate) mod service;
 pub(crate) mod shared;
+pub(crate) mod slot;
 pub(crate) mod snapshots;
 pub(crate) mod tally;
 pub(crate) mod wish;

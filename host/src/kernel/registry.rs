@@ -7,7 +7,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use hotbay_plugin_api::abi::Out;
 
-use super::lease::Slot;
+use super::slot::Slot;
 use crate::ffi::Services;
 use crate::{CallError, call};
 

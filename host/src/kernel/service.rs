@@ -10,7 +10,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
-use super::lease::Slot;
+use super::slot::Slot;
 use super::tally::{Counts, Tally};
 use super::view::{Phase, Receipt, Row, Side};
 use crate::unload::Remains;

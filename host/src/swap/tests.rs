@@ -8,7 +8,7 @@ use hotbay_plugin_api::prelude::*;
 use super::{Committed, GivenUp, Stages, Swap, swap};
 use crate::call;
 use crate::kernel::generation::Generation;
-use crate::kernel::lease::Slot;
+use crate::kernel::slot::Slot;
 use crate::linked::{Bay, LONG, SHORT};
 use crate::unload::{Unloaded, unload};
 

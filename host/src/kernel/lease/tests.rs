@@ -1,96 +1,109 @@
-//! Going in and out: chains of calls, the gate, and drains.
+//! Going in and being replaced, on real threads.
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
 
-use hotbay_plugin_api::abi::Lent;
-use hotbay_plugin_api::prelude::*;
-
-use super::{HOP_LIMIT, NoEntry};
-use crate::kernel::gate::Gate;
+use super::*;
 use crate::kernel::view::Phase;
-use crate::linked::{Bay, LONG, SHORT};
-use crate::{CallError, call};
+use crate::linked::{LONG, SHORT};
 
-/// Calls the service that the request names, with the rest of the request.
-struct Relay<const WHICH: usize>(Context);
-
-impl<const WHICH: usize> Plugin for Relay<WHICH> {
-    fn create(context: Context) -> Result<Self> {
-        Ok(Self(context))
-    }
-
-    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
-        match request.text()?.split_once(' ') {
-            Some((next, rest)) => reply.write(&self.0.call(next, "relay", rest.as_bytes())?),
-            None => reply.write(request.bytes()),
-        }
-    }
+fn state(reason: &str) -> SlotState {
+    SlotState::Down { phase: Phase::Stopped, reason: Some(reason.to_owned()) }
 }
 
-export_plugin!(Relay<0> { name: "a" });
-export_plugin!(Relay<1> { name: "b" });
-
-fn relay(slot: &super::Slot, path: &str) -> Result<String, CallError> {
-    let mut reply = Vec::new();
-    call::inline(slot, "relay", path.as_bytes(), Lent::new(&mut reply).out())?;
-    Ok(String::from_utf8(reply).unwrap())
+fn reason(state: &SlotState) -> String {
+    match state {
+        SlotState::Down { reason, .. } => reason.clone().unwrap(),
+        _ => unreachable!("only such states are published here"),
+    }
 }
 
 #[test]
-fn a_call_that_comes_back_to_its_own_service_passes_the_closed_gate() {
-    let bay = Bay::new();
-    let (a, generation) = bay.serve::<Relay<0>>();
-    let (_b, _) = bay.serve::<Relay<1>>();
-    let gate = Arc::new(Gate::default());
-    let come_back = a.enter(|_, _| {
-        let replaced = a.close(&gate);
-        let answer = relay(&a, "b a b a end").unwrap();
-        // The swap that closed the gate waits for this very call.
-        assert!(!replaced.is_drained());
-        (answer, replaced)
+fn a_reader_inside_one_door_does_not_hold_up_another() {
+    let (stuck, free) = (Door::new(state("stuck")), Door::new(state("free")));
+    let (go, wait) = mpsc::channel::<()>();
+    let (went_in, is_in) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let stuck_there = &stuck;
+        scope.spawn(move || {
+            stuck_there.enter(|_| {
+                went_in.send(()).unwrap();
+                wait.recv().unwrap();
+            })
+        });
+        is_in.recv().unwrap();
+        assert!(free.replace(state("next")).drain(LONG));
+        let replaced = stuck.replace(state("next"));
+        assert!(!replaced.drain(SHORT));
+        go.send(()).unwrap();
+        assert!(replaced.drain(LONG));
     });
-    let (answer, replaced) = come_back.unwrap();
-    assert_eq!(answer, "end");
-    assert!(replaced.drain(LONG));
-    assert_eq!(a.lease(Instant::now() + SHORT).unwrap_err(), NoEntry::Expired);
-    let _ = a.publish(generation);
-    gate.open();
-    assert_eq!(relay(&a, "end").unwrap(), "end");
 }
 
 #[test]
-fn services_that_call_each_other_in_a_circle_end_at_the_hop_limit() {
-    let bay = Bay::new();
-    let (a, _) = bay.serve::<Relay<0>>();
-    let (_b, _) = bay.serve::<Relay<1>>();
-    let fits = "b a ".repeat(HOP_LIMIT / 2 - 1) + "b end";
-    assert_eq!(relay(&a, &fits).unwrap(), "end");
-    let error = relay(&a, &format!("b a {fits}")).unwrap_err();
-    assert!(error.to_string().contains("chain of calls is longer than 32"), "{error}");
-    // Nothing of the chain is left behind.
-    assert_eq!(relay(&a, &fits).unwrap(), "end");
+fn what_is_given_up_before_it_is_drained_lives_until_its_readers_have_left() {
+    let door = Door::new(state("old"));
+    let seen = door.enter(|old| {
+        drop(door.replace(state("new")));
+        sweep();
+        (reason(old), door.enter(reason).unwrap())
+    });
+    assert_eq!(seen.unwrap(), ("old".to_owned(), "new".to_owned()));
 }
 
 #[test]
-fn a_lease_that_was_carried_away_holds_up_the_drain() {
-    let bay = Bay::new();
-    let (slot, _generation) = bay.serve::<Relay<0>>();
-    let lease = slot.lease(Instant::now() + SHORT).unwrap();
-    let replaced = slot.take_down(Phase::Stopped, None);
-    assert!(!replaced.drain(SHORT));
-    assert_eq!(
-        slot.lease(Instant::now() + SHORT).unwrap_err(),
-        NoEntry::Down { phase: Phase::Stopped, reason: None }
-    );
-    drop(lease);
-    assert!(replaced.drain(LONG));
+fn what_is_carried_elsewhere_holds_up_the_drain() {
+    let door = Door::new(state("old"));
+    let carried = door.carry().unwrap();
+    let replaced = door.replace(state("new"));
+    assert!(!replaced.is_drained());
+    drop(carried);
+    assert!(replaced.is_drained());
 }
 
 #[test]
-fn a_call_to_nobody_tells_who_is_there() {
-    let bay = Bay::new();
-    let (a, _) = bay.serve::<Relay<0>>();
-    let error = relay(&a, "c end").unwrap_err();
-    assert_eq!(error.to_string(), "failed to find service `c`; running: a");
+fn a_panic_inside_gives_the_lease_back() {
+    let door = Door::new(state("old"));
+    let panicked =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| door.enter(|_| panic!("inside"))));
+    assert!(panicked.is_err());
+    assert!(door.replace(state("new")).is_drained());
+}
+
+#[test]
+fn threads_that_come_and_go_use_the_same_records() {
+    let door = Door::new(state("old"));
+    let before = COUNT.load(Ordering::SeqCst);
+    for _ in 0..200 {
+        std::thread::scope(|scope| scope.spawn(|| door.enter(|_| ()).unwrap()).join().unwrap());
+    }
+    // Other tests run beside this one, on some threads of their own.
+    assert!(COUNT.load(Ordering::SeqCst) < before + 100);
+}
+
+#[test]
+fn readers_never_see_what_was_freed_while_it_is_replaced_under_them() {
+    prepare();
+    let door = Door::new(state("0"));
+    let end = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let readers: Vec<_> = (0..3)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut entered = 0_u64;
+                    while !end.load(Ordering::Relaxed) {
+                        // A freed reason would be no number, or crash.
+                        door.enter(|state| assert!(reason(state).parse::<u32>().is_ok())).unwrap();
+                        entered += 1;
+                    }
+                    entered
+                })
+            })
+            .collect();
+        for number in 1..2000 {
+            assert!(door.replace(state(&number.to_string())).drain(LONG));
+        }
+        end.store(true, Ordering::Relaxed);
+        assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
+    });
 }

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::{Outcome, Report, prepare, remains, retire};
 use crate::kernel::files::Candidate;
-use crate::kernel::lease::Slot;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
+use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::is_unreadable;
 use crate::swap::{Stages, give};
 use crate::{error::chain, load::Loaded};

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use super::{Outcome, Report, remains, retire};
 use crate::drain::drain;
 use crate::kernel::generation::Generation;
-use crate::kernel::lease::Slot;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
+use crate::kernel::slot::Slot;
 use crate::kernel::view::Phase;
 use crate::start::{export, pause, resume};
 
