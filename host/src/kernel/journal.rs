@@ -6,8 +6,8 @@ use std::sync::{Mutex, PoisonError, mpsc};
 use super::clock;
 use super::view::{Event, Side};
 
-/// Events that are kept for those who ask later. At some 200 bytes each, a fifth of a megabyte.
-const KEPT: usize = 1000;
+/// Events that are kept for those who ask later: those of some sixty swaps. At some 400 bytes each, a fifth of a megabyte.
+const KEPT: usize = 500;
 
 /// Events of this run of the host.
 #[derive(Debug, Default)]
@@ -61,7 +61,7 @@ impl Journal {
         inside.events.push_back(event);
     }
 
-    /// The last `past` events, then those to come. Ends when the journal is closed, or when more than 2,000 wait.
+    /// The last `past` events, then those to come. Ends when the journal is closed, or when more than 1,000 wait.
     pub(crate) fn listen(&self, past: usize) -> mpsc::Receiver<Event> {
         let (send, receive) = mpsc::sync_channel(2 * KEPT);
         let mut inside = self.0.lock().unwrap_or_else(PoisonError::into_inner);
