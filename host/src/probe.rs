@@ -10,12 +10,13 @@ use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub use child::entry;
 pub(crate) use child::is_entered;
 
 use crate::config::{self, ProbeMode};
+use crate::kernel::patience::look_until;
 use crate::os;
 use crate::stage::Staged;
 use crate::verify::Digest;
@@ -131,16 +132,13 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
 /// Waits for the child. Looking in growing steps costs less than the child's start, and needs no handler of signals,
 /// which belong to the embedding program.
 fn wait(child: &mut std::process::Child, deadline: Duration) -> Option<std::process::ExitStatus> {
-    let begun = Instant::now();
-    let mut step = Duration::from_micros(200);
-    loop {
-        match child.try_wait() {
-            Ok(Some(status)) => return Some(status),
-            Ok(None) if begun.elapsed() < deadline => std::thread::park_timeout(step),
-            Ok(None) | Err(_) => return None,
-        }
-        step = (step * 2).min(Duration::from_millis(5));
-    }
+    let (first, longest) = (Duration::from_micros(200), Duration::from_millis(5));
+    let ended = look_until(deadline, first, longest, || match child.try_wait() {
+        Ok(Some(status)) => Some(Some(status)),
+        Ok(None) => None,
+        Err(_) => Some(None),
+    });
+    ended.flatten()
 }
 
 /// This program, also after its file was replaced by an upgrade.

@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::ffi::Closed;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
 use crate::kernel::lease;
+use crate::kernel::patience::look_until;
 use crate::kernel::view::Pinned;
 use crate::os;
 
@@ -102,22 +103,19 @@ fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -
 }
 
 /// The generation, once nobody else holds it: callbacks that were given up may still do.
-fn sole(mut generation: Arc<Generation>, deadline: Duration) -> Option<Generation> {
-    let begun = Instant::now();
-    let mut step = Duration::from_micros(10);
-    loop {
-        match Arc::try_unwrap(generation) {
-            Ok(generation) => return Some(generation),
-            Err(shared) => generation = shared,
+fn sole(generation: Arc<Generation>, deadline: Duration) -> Option<Generation> {
+    let mut shared = Some(generation);
+    let (first, longest) = (Duration::from_micros(10), Duration::from_millis(1));
+    let sole = look_until(deadline, first, longest, || match Arc::try_unwrap(shared.take()?) {
+        Ok(generation) => Some(generation),
+        Err(still) => {
+            shared = Some(still);
+            // A state that was replaced while calls were inside holds it, too.
+            lease::sweep();
+            None
         }
-        // A state that was replaced while calls were inside holds it, too.
-        lease::sweep();
-        if begun.elapsed() >= deadline {
-            // Not dropped when the last callback returns: its thread would be inside the library that it closes.
-            std::mem::forget(generation);
-            return None;
-        }
-        std::thread::park_timeout(step);
-        step = (step * 2).min(Duration::from_millis(1));
-    }
+    });
+    // Not dropped when the last callback returns: its thread would be inside the library that it closes.
+    std::mem::forget(shared);
+    sole
 }

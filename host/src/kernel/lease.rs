@@ -32,8 +32,9 @@ use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_fence, fence};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use super::patience::look_until;
 use super::slot::SlotState;
 use crate::os;
 
@@ -126,16 +127,8 @@ impl Replaced {
     /// Waits until it is drained; false when `deadline` passed first. Looking in growing steps costs callers nothing; a
     /// signal at the end of each lease would cost each call.
     pub(crate) fn drain(&self, deadline: Duration) -> bool {
-        let begun = Instant::now();
-        let mut step = Duration::from_micros(10);
-        while !self.is_drained() {
-            if begun.elapsed() >= deadline {
-                return false;
-            }
-            std::thread::park_timeout(step);
-            step = (step * 2).min(Duration::from_millis(1));
-        }
-        true
+        let (first, longest) = (Duration::from_micros(10), Duration::from_millis(1));
+        look_until(deadline, first, longest, || self.is_drained().then_some(())).is_some()
     }
 }
 

@@ -14,6 +14,7 @@ pub(crate) mod journal;
 pub(crate) mod lane;
 pub(crate) mod lease;
 pub(crate) mod op;
+pub(crate) mod patience;
 pub(crate) mod plan;
 pub(crate) mod receipt;
 pub(crate) mod registry;
