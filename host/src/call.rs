@@ -3,88 +3,100 @@
 //! [`inline`] runs on the caller's thread: nanoseconds, and no deadline is possible. [`request`] goes through the
 //! generation's lane: a deadline, back-pressure, and nothing of the plugin stays behind on the caller's thread.
 
+mod exchange;
+
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use exchange::{Ended, Exchange};
 use hotbay_plugin_api::abi::{Lent, Out, Status};
 
 use crate::CallError;
 use crate::kernel::generation::Generation;
-use crate::kernel::lane::{LaneError, is_lane};
+use crate::kernel::lane::LaneError;
 use crate::kernel::lease::HOP_LIMIT;
-use crate::kernel::slot::{NoEntry, Slot};
+use crate::kernel::slot::{Entry, NoEntry, Slot};
 
 /// As good as for ever.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
+/// A call's outcome on its way: one word, so that handing it on costs nothing.
+pub(crate) type Outcome = Result<(), Box<CallError>>;
+
 /// Calls on this thread, appending to a buffer that the caller lends.
-pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError> {
-    let outcome = slot.enter(|generation, waited| {
-        if !generation.called_inline.load(Ordering::Relaxed) && !is_lane() {
-            generation.called_inline.store(true, Ordering::Relaxed);
-        }
-        answer(generation, waited, method, request, reply)
-    });
-    outcome.unwrap_or_else(|refused| Err(no_entry(slot, refused, Duration::ZERO)))
+#[inline]
+pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
+    match slot.enter(|generation, entry| answer(generation, entry, method, request, reply)) {
+        Ok(outcome) => outcome,
+        Err(refused) => Err(no_entry(slot, *refused, Duration::ZERO)),
+    }
 }
 
-/// Calls through the lane, within `deadline`.
+/// Calls through the lane, within `deadline`, and appends the reply to `reply`.
 pub(crate) fn request(
-    slot: &Arc<Slot>,
+    slot: &Slot,
     method: &str,
-    request: Vec<u8>,
+    request: &[u8],
+    reply: &mut Vec<u8>,
     deadline: Duration,
-) -> Result<Vec<u8>, CallError> {
+) -> Outcome {
     // A deadline that no clock can hold is none.
     let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
     let lane = Arc::clone(&lease.generation().lane);
-    let (slot_there, method) = (Arc::clone(slot), method.to_owned());
-    let left = until.saturating_duration_since(Instant::now());
-    let done = lane.request(left, move || {
-        let mut reply = Vec::new();
-        let outcome = lease.enter(|generation| {
-            answer(generation, lease.waited, &method, &request, Lent::new(&mut reply).out())
-        });
-        outcome.unwrap_or_else(|refused| Err(no_entry(&slot_there, refused, deadline))).map(|()| reply)
-    });
-    let service = || slot.name().to_string();
-    match done {
-        Ok(answer) => answer,
-        Err(LaneError::TimedOut) => {
-            Err(CallError::TimedOut { service: service(), deadline, doing: "has not answered" })
+    let exchange = Exchange::ask(lease, method, request);
+    if let Err(error) = lane.request(Arc::clone(&exchange) as _) {
+        exchange.keep();
+        return Err(turned_away(slot, &error));
+    }
+    match exchange.wait(until) {
+        Ended::Done(outcome) => {
+            exchange.copy_reply(reply);
+            exchange.keep();
+            match outcome {
+                Some(Ok(outcome)) => outcome,
+                Some(Err(refused)) => Err(no_entry(slot, *refused, deadline)),
+                None => Err(turned_away(slot, &LaneError::Closed)),
+            }
         }
-        Err(LaneError::Full) => Err(CallError::Refused {
-            service: service(),
-            text: "too many requests wait for it; try again later".to_owned(),
-        }),
-        Err(LaneError::Closed) => {
-            Err(CallError::Refused { service: service(), text: "it is being stopped".to_owned() })
+        Ended::GivenUp { seat } => {
+            seat.into_iter().for_each(|seat| lane.take_over(seat));
+            let service = slot.name().to_string();
+            Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
         }
     }
 }
 
+#[cold]
+fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
+    let text = match error {
+        LaneError::Full => "too many requests wait for it; try again later",
+        LaneError::Closed | LaneError::TimedOut => "it is being stopped",
+    };
+    Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
+}
+
+#[inline]
 fn answer(
     generation: &Generation,
-    waited: bool,
+    entry: Entry,
     method: &str,
     request: &[u8],
-    reply: Out<'_>,
-) -> Result<(), CallError> {
-    generation.tally.enter(waited);
+    reply: &mut Out<'_>,
+) -> Outcome {
+    let entered = generation.tally.enter(entry.thread, entry.waited);
     // Allocates nothing unless there is an error to tell.
     let mut text = Vec::new();
-    let status = generation.plugin.call(method, request, reply, Lent::new(&mut text).out());
-    generation.tally.answer(waited, status != Status::OK);
+    let status = generation.plugin.call(method, request, reply.again(), Lent::new(&mut text).out());
+    entered.answer(status != Status::OK);
     if status == Status::OK { Ok(()) } else { Err(failure(generation, method, status, &text)) }
 }
 
 #[cold]
-fn failure(generation: &Generation, method: &str, status: Status, text: &[u8]) -> CallError {
+fn failure(generation: &Generation, method: &str, status: Status, text: &[u8]) -> Box<CallError> {
     let service = generation.name.to_string();
     let text = String::from_utf8_lossy(text).into_owned();
-    match status {
+    Box::new(match status {
         Status::PANICKED => CallError::Panicked { service, text },
         Status::NO_SUCH_METHOD => CallError::NoSuchMethod {
             service,
@@ -92,15 +104,15 @@ fn failure(generation: &Generation, method: &str, status: Status, text: &[u8]) -
             known: generation.manifest().methods.clone(),
         },
         _ => CallError::Failed { service, text },
-    }
+    })
 }
 
 #[cold]
-fn no_entry(slot: &Slot, refused: NoEntry, deadline: Duration) -> CallError {
+fn no_entry(slot: &Slot, refused: NoEntry, deadline: Duration) -> Box<CallError> {
     let service = slot.name().to_string();
-    match refused {
+    Box::new(match refused {
         NoEntry::Down { phase, reason } => CallError::NotRunning { service, phase, reason },
         NoEntry::Expired => CallError::TimedOut { service, deadline, doing: "is being swapped" },
         NoEntry::TooManyHops => CallError::TooManyHops { service, limit: HOP_LIMIT },
-    }
+    })
 }

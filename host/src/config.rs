@@ -26,6 +26,10 @@
 //! [log]
 //! level = "info"              # error, warn, info, debug, trace
 //!
+//! [service.greeter]           # how much the service `greeter` takes at once
+//! lanes = 1                   # threads that answer its requests
+//! mailbox = 1024              # requests that may wait; more are turned away
+//!
 //! [plugin.greeter]            # whatever the plugin `greeter` reads
 //! greeting = "Good day"
 //! ```
@@ -43,6 +47,8 @@ pub use error::ConfigError;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
 #[derive(Debug, Clone)]
@@ -62,6 +68,8 @@ pub struct Config {
     pub probe: Probe,
     /// `[log]`
     pub log: Log,
+    /// `[service.NAME]`: how much a service takes at once; one that is not named takes [`Service::default`].
+    pub service: BTreeMap<String, Service>,
     /// `[plugin.NAME]`: each plugin's own table, by service.
     pub plugin: BTreeMap<String, serde_json::Value>,
 }
@@ -145,6 +153,23 @@ pub enum ProbeMode {
     Off,
 }
 
+/// How much a service takes at once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Service {
+    /// `lanes`: threads that answer its requests. With one they are answered in their order.
+    pub lanes: usize,
+    /// `mailbox`: requests that may wait; more are turned away.
+    pub mailbox: usize,
+}
+
+impl Default for Service {
+    fn default() -> Self {
+        // At 1 ms each, a second's worth may wait.
+        Self { lanes: 1, mailbox: 1024 }
+    }
+}
+
 /// The log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -169,6 +194,7 @@ impl Default for Config {
             state: State { interval: Duration::from_secs(2), key: KeySource::Home },
             probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
             log: Log { level: hotbay_plugin_api::Level::Info },
+            service: BTreeMap::new(),
             plugin: BTreeMap::new(),
         }
     }
@@ -191,6 +217,12 @@ impl Config {
             }
             Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
         }
+    }
+
+    /// How much a service takes at once.
+    pub(crate) fn room_of(&self, service: &str) -> Room {
+        let Service { lanes, mailbox } = self.service.get(service).cloned().unwrap_or_default();
+        Room { lanes, mailbox }
     }
 
     /// Reads the text of the configuration file `path`.

@@ -1,5 +1,9 @@
 //! The host: what an embedding program, the command line and the control plane hold in their hands.
 
+mod handle;
+
+pub use handle::Handle;
+
 use std::fs::File;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -22,7 +26,7 @@ use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
 use crate::stage::Stage;
 use crate::supervise::{Kernel, Message};
 use crate::verify::verify;
-use crate::{CallError, Config, ControlError, HostError, os, probe};
+use crate::{CallError, Config, ControlError, HostError, call, os, probe};
 
 /// A running host; cheap to clone. The last clone that is dropped stops it.
 #[derive(Debug, Clone)]
@@ -137,6 +141,14 @@ impl Host {
         self.inner.shared.journal.listen(past)
     }
 
+    /// Finds a service once, for many calls.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub fn handle(&self, service: &str) -> Result<Handle, CallError> {
+        self.inner.shared.registry.slot(service).map(Handle::new)
+    }
+
     /// Calls a service on this thread and appends the reply to `reply`. No deadline is possible, and what the plugin keeps
     /// per thread stays on this one: its library may be `pinned` until the thread ends. [`Host::request`] has neither.
     ///
@@ -150,7 +162,7 @@ impl Host {
         reply: &mut Vec<u8>,
     ) -> Result<(), CallError> {
         let mut lent = Lent::new(reply);
-        self.inner.shared.registry.call(service, method, request, lent.out())
+        self.inner.shared.registry.call(service, method, request, &mut lent.out()).map_err(|error| *error)
     }
 
     /// Calls a service through its lane and waits for the reply, `deadline` at most.
@@ -164,7 +176,9 @@ impl Host {
         request: Vec<u8>,
         deadline: Duration,
     ) -> Result<Vec<u8>, CallError> {
-        self.inner.shared.registry.request(service, method, request, deadline)
+        let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
+        call::request(&slot, method, &request, &mut reply, deadline).map_err(|error| *error)?;
+        Ok(reply)
     }
 
     /// Copies `file` into the plugins folder, in one step, and waits until it serves.

@@ -70,4 +70,4 @@ mod linked;
 
 pub use config::Config;
 pub use error::{CallError, ControlError, HostError};
-pub use host::{Changed, Host};
+pub use host::{Changed, Handle, Host};

@@ -1,7 +1,7 @@
 //! Plugins that are linked into the tests: the same life without a library, fast, for the kernel's own logic.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_plugin_api::Export;
@@ -10,7 +10,7 @@ use hotbay_state::{Key, Store};
 
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
-use crate::kernel::lane::Lane;
+use crate::kernel::lane::{Lane, Room};
 use crate::kernel::registry::Registry;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
@@ -20,6 +20,8 @@ use crate::verify::Digest;
 
 /// Enough for what should happen; what should not happen has [`SHORT`].
 pub(crate) const LONG: Duration = Duration::from_secs(20);
+/// What a lane takes in tests of other things.
+pub(crate) const ROOM: Room = Room { lanes: 1, mailbox: 1024 };
 /// A deadline that is to pass.
 pub(crate) const SHORT: Duration = Duration::from_millis(50);
 
@@ -65,9 +67,8 @@ impl Bay {
             panic: "unwind".to_owned(),
         };
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
-        let services: Weak<dyn Services> = Arc::downgrade(&services);
         let host = HostSide::new(declaration.name, number, None, services);
-        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load).unwrap();
+        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {

@@ -1,12 +1,12 @@
 //! Load: map the probed copy into the host, check its layout, and create the plugin on its own lane.
 
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ffi::{CreateError, HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
-use crate::kernel::lane::{Lane, LaneError};
+use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::probe::Probed;
 
 /// A created plugin that is not started.
@@ -21,6 +21,7 @@ pub(crate) struct Place<'a> {
     pub(crate) name: &'a Arc<str>,
     pub(crate) number: u64,
     pub(crate) load: u64,
+    pub(crate) room: Room,
     pub(crate) config: Option<&'a serde_json::Value>,
     pub(crate) deadline: Duration,
 }
@@ -47,11 +48,11 @@ pub(crate) enum LoadFailed {
 pub(crate) fn load(
     probed: Probed,
     place: &Place<'_>,
-    services: Weak<dyn Services>,
+    services: Arc<dyn Services>,
 ) -> Result<Loaded, LoadFailed> {
     let Probed { staged } = probed;
     let lane =
-        Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load).map_err(LoadFailed::Lane)?;
+        Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room).map_err(LoadFailed::Lane)?;
     let host = HostSide::new(place.name, place.number, place.config, services);
     let path = staged.path.clone();
     match lane.run(place.deadline, move || Plugin::create(&path, host)) {

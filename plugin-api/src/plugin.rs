@@ -146,6 +146,7 @@ impl<'a> Reply<'a> {
     ///
     /// # Errors
     /// The caller lends no more memory.
+    #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if self.buffer.write(bytes) {
             Ok(())

@@ -17,6 +17,11 @@ const PERIOD: RangeInclusive<u64> = 10..=HOUR;
 const DEADLINE: RangeInclusive<u64> = 1..=HOUR;
 const HOUR: u64 = 60 * 60 * 1000;
 
+/// Each lane is a thread.
+const LANES: RangeInclusive<u64> = 1..=256;
+/// Room for all of them is made at once.
+const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
+
 type Millis = Option<Spanned<u64>>;
 
 #[derive(Deserialize)]
@@ -34,6 +39,8 @@ struct File {
     probe: Probe,
     #[serde(default)]
     log: Log,
+    #[serde(default)]
+    service: BTreeMap<Spanned<String>, Service>,
     #[serde(default)]
     plugin: BTreeMap<Spanned<String>, Spanned<toml::Table>>,
 }
@@ -68,6 +75,13 @@ struct Probe {
     mode: Option<ProbeMode>,
     deadline_ms: Millis,
     program: Option<PathBuf>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Service {
+    lanes: Option<Spanned<u64>>,
+    mailbox: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -140,12 +154,31 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         Some(Spell::Trace) => Level::Trace,
     };
 
-    for (name, table) in file.plugin {
-        if !manifest::is_valid_name(name.get_ref()) {
-            let problem =
-                format!("no plugin can be called `{}`: names are [a-z0-9_-]{{1,64}}", name.get_ref());
-            return Err(at(name.span().start, problem));
+    let valid = |name: &Spanned<String>| {
+        if manifest::is_valid_name(name.get_ref()) {
+            return Ok(());
         }
+        let problem = format!("no plugin can be called `{}`: names are [a-z0-9_-]{{1,64}}", name.get_ref());
+        Err(at(name.span().start, problem))
+    };
+    let count = |into: &mut usize, value: Option<Spanned<u64>>, range: RangeInclusive<u64>| {
+        let Some(value) = value else { return Ok(()) };
+        if !range.contains(value.get_ref()) {
+            let problem =
+                format!("{} is out of range: from {} to {}", value.get_ref(), range.start(), range.end());
+            return Err(at(value.span().start, problem));
+        }
+        *into = usize::try_from(value.into_inner()).unwrap_or(usize::MAX);
+        Ok(())
+    };
+    for (name, Service { lanes, mailbox }) in file.service {
+        valid(&name)?;
+        let service = config.service.entry(name.into_inner()).or_default();
+        count(&mut service.lanes, lanes, LANES)?;
+        count(&mut service.mailbox, mailbox, MAILBOX)?;
+    }
+    for (name, table) in file.plugin {
+        valid(&name)?;
         let start = table.span().start;
         let table = json(toml::Value::Table(table.into_inner())).map_err(|problem| at(start, problem))?;
         config.plugin.insert(name.into_inner(), table);

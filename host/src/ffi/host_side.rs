@@ -1,6 +1,6 @@
 //! The host as a plugin sees it: the functions behind its link.
 
-use std::sync::Weak;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use abi_stable::prefix_type::WithMetadata;
@@ -8,11 +8,12 @@ use abi_stable::std_types::{RSlice, RStr};
 use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
 use crate::CallError;
+use crate::call::Outcome;
 
 /// What a plugin can reach through its host: the kernel, as little of it as that takes.
 pub(crate) trait Services: Send + Sync {
     /// Calls `service` inline, writing into buffers that the calling plugin lends.
-    fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError>;
+    fn call(&self, service: &str, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome;
 }
 
 /// The host's side of one generation. Its address is the handle of the plugin's link.
@@ -21,7 +22,7 @@ pub(crate) struct HostSide {
     generation: u64,
     // The plugin's table of the configuration, as JSON.
     config: String,
-    services: Weak<dyn Services>,
+    services: Arc<dyn Services>,
     accepting: AtomicBool,
 }
 
@@ -30,7 +31,7 @@ impl HostSide {
         name: &str,
         generation: u64,
         config: Option<&serde_json::Value>,
-        services: Weak<dyn Services>,
+        services: Arc<dyn Services>,
     ) -> Box<Self> {
         let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
         Box::new(Self {
@@ -119,12 +120,11 @@ extern "C" fn call(
 ) -> Status {
     guarded(Status::FAILED, || {
         let side = side(handle);
-        let kernel = side.services.upgrade().filter(|_| side.accepting.load(Ordering::Acquire));
-        let Some(kernel) = kernel else {
+        if !side.accepting.load(Ordering::Acquire) {
             let _ = error.write(format!("call service `{service}` outside of start … stop").as_bytes());
             return Status::REFUSED;
-        };
-        match kernel.call(service.as_str(), method.as_str(), request.as_slice(), Out::of(reply)) {
+        }
+        match side.services.call(service.as_str(), method.as_str(), request.as_slice(), &mut Out::of(reply)) {
             Ok(()) => Status::OK,
             Err(failure) => {
                 let _ = error.write(failure.to_string().as_bytes());

@@ -1,11 +1,11 @@
 //! A generation: one loaded version of one plugin.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use hotbay_plugin_api::manifest::Manifest;
 
-use super::lane::Lane;
+use super::lane::{self, Lane};
 use super::tally::Tally;
 use super::view::Side;
 use crate::ffi::Plugin;
@@ -32,6 +32,22 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
+    /// This thread goes in. What the plugin keeps per thread may then live as long as the thread does: it is noted who has to
+    /// end, or be renewed, before the library can go.
+    #[inline]
+    pub(crate) fn note_entry(&self) {
+        if lane::enters_anew(self.load) {
+            self.note_new_entry();
+        }
+    }
+
+    #[cold]
+    fn note_new_entry(&self) {
+        if !lane::note_entry(self.load) {
+            self.called_inline.store(true, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.staged.manifest
     }

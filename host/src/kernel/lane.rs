@@ -1,8 +1,8 @@
 //! A lane: the threads of one generation. Life-cycle callbacks and requests run on it, so that what a plugin keeps per
 //! thread ends with the generation, and a callback that hangs costs its lane a thread and nobody else one.
 //!
-//! One thread serves requests in their order. A callback of the host's does not wait behind them: while the thread is
-//! busy it gets one of its own.
+//! Requests wait in one mailbox, and one thread serves them in their order, or several do. A callback of the host's does not
+//! wait behind them: while a thread is busy it gets one of its own.
 
 mod job;
 mod join;
@@ -14,14 +14,21 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use job::{Job, awaited, work_guarded};
+pub(crate) use job::{GivenUp, Job, Life};
+use job::{awaited, work_guarded};
 use join::join_all;
-
-/// Requests that may wait in a lane before new ones are turned away: at 1 ms each, a second's worth.
-const MAILBOX: usize = 1024;
 
 /// Threads of a lane that may hang, or end late, at once. A plugin that goes on like that must not eat the host's threads.
 const LEFT_BEHIND: usize = 16;
+
+/// How much a generation's lane takes at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Room {
+    /// Threads that serve requests.
+    pub(crate) lanes: usize,
+    /// Requests that may wait before new ones are turned away.
+    pub(crate) mailbox: usize,
+}
 
 /// The lane of one generation.
 #[derive(Debug)]
@@ -35,8 +42,8 @@ pub(crate) struct Lane {
 
 #[derive(Debug, Default)]
 struct Threads {
-    /// Takes requests.
-    current: Option<JoinHandle<()>>,
+    /// Take requests, one in each seat.
+    seated: Vec<JoinHandle<()>>,
     /// Ran or run one callback, or were taken over from.
     others: Vec<JoinHandle<()>>,
 }
@@ -44,19 +51,26 @@ struct Threads {
 struct Shared {
     // The load of the generation that the lane belongs to.
     own: u64,
+    mailbox: usize,
     queue: Mutex<Queue>,
     changed: Condvar,
     // Loads of other generations that the lane's threads went into, by calls of its plugin.
     entered: Mutex<BTreeSet<u64>>,
 }
 
-#[derive(Default)]
 struct Queue {
-    jobs: VecDeque<Box<dyn Job>>,
-    // Which thread of the lane takes jobs: raised when a fresh one takes over.
+    jobs: VecDeque<Arc<dyn Job>>,
+    seats: Vec<Seat>,
+    // Threads that wait for a job.
+    idle: usize,
+    closed: bool,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Seat {
+    // Which thread sits there: raised when a fresh one takes over.
     turn: u64,
     busy: bool,
-    closed: bool,
 }
 
 /// Why a job was not done.
@@ -72,16 +86,28 @@ pub(crate) enum LaneError {
 
 impl Lane {
     /// Opens the lane of a load.
-    pub(crate) fn open(name: &str, own: u64) -> io::Result<Arc<Self>> {
+    pub(crate) fn open(name: &str, own: u64, room: Room) -> io::Result<Arc<Self>> {
+        let lanes = room.lanes.max(1);
+        let queue = Queue {
+            // As many as may wait: a request allocates nothing.
+            jobs: VecDeque::with_capacity(room.mailbox),
+            seats: vec![Seat::default(); lanes],
+            idle: 0,
+            closed: false,
+        };
         let shared = Arc::new(Shared {
             own,
-            queue: Mutex::default(),
+            mailbox: room.mailbox,
+            queue: Mutex::new(queue),
             changed: Condvar::new(),
             entered: Mutex::default(),
         });
         let lane =
             Self { name: name.to_owned(), shared, threads: Mutex::default(), renewing: Mutex::default() };
-        lane.threads().current = Some(lane.spawn(work_from(0))?);
+        for seat in 0..lanes {
+            let thread = lane.spawn(move |shared| work_from(shared, seat, 0))?;
+            lane.threads().seated.push(thread);
+        }
         Ok(Arc::new(lane))
     }
 
@@ -102,56 +128,49 @@ impl Lane {
         undo: impl FnOnce(T) + Send + 'static,
     ) -> Result<T, LaneError> {
         let (wait, job) = awaited(job, undo);
-        let mut queue = self.shared.lock();
+        let queue = self.shared.lock();
         if queue.closed {
             return Err(LaneError::Closed);
         }
-        let beside = queue.busy || !queue.jobs.is_empty();
+        let beside = queue.seats.iter().any(|seat| seat.busy) || !queue.jobs.is_empty();
         if beside {
             drop(queue);
             self.run_beside(job)?;
         } else {
-            queue.jobs.push_back(job);
-            drop(queue);
-            self.shared.changed.notify_one();
+            self.shared.add(queue, job);
         }
-        wait.done(deadline, || {
+        wait.done(deadline, |seat| {
             if !beside {
-                self.take_over();
+                self.take_over(seat);
             }
         })
     }
 
-    /// Runs a caller's request in its turn and waits for it, unless too many wait already.
-    pub(crate) fn request<T: Send + 'static>(
-        &self,
-        deadline: Duration,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> Result<T, LaneError> {
-        let (wait, job) = awaited(job, drop);
-        let mut queue = self.shared.lock();
+    /// Gives a caller's request its turn, unless too many wait already. Its life tells what becomes of it; who gives it up
+    /// when it has begun says so by [`Lane::take_over`].
+    pub(crate) fn request(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {
+        let queue = self.shared.lock();
         if queue.closed {
             return Err(LaneError::Closed);
         }
-        if queue.jobs.len() >= MAILBOX {
+        if queue.jobs.len() >= self.shared.mailbox {
             return Err(LaneError::Full);
         }
-        queue.jobs.push_back(job);
-        drop(queue);
-        self.shared.changed.notify_one();
-        wait.done(deadline, || self.take_over())
+        self.shared.add(queue, job);
+        Ok(())
     }
 
-    fn run_beside(&self, job: Box<dyn Job>) -> Result<(), LaneError> {
+    fn run_beside(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {
         let mut threads = self.threads();
         threads.reap();
         if threads.others.len() >= LEFT_BEHIND {
             return Err(LaneError::Full);
         }
         let beside = move |_: &Shared| {
-            let mut job = job;
-            work_guarded(&mut *job);
-            job.deliver();
+            // It has no seat to be taken over in.
+            if work_guarded(&*job, usize::MAX) {
+                job.deliver();
+            }
         };
         let thread = self.spawn(beside).map_err(|_| LaneError::Full)?;
         threads.others.push(thread);
@@ -169,7 +188,8 @@ impl Lane {
         let _alone = self.renewing.lock().unwrap_or_else(PoisonError::into_inner);
         // What the fresh thread goes into from now on is noted anew.
         let entered = std::mem::take(&mut *self.shared.entered());
-        self.take_over();
+        let seats = self.shared.lock().seats.len();
+        (0..seats).for_each(|seat| self.take_over(seat));
         let old = std::mem::take(&mut self.threads().others);
         let renewed = join_all(old, deadline) == 0;
         if !renewed {
@@ -184,14 +204,14 @@ impl Lane {
         self.shared.changed.notify_all();
         let threads = {
             let mut threads = self.threads();
-            let Threads { current, others } = &mut *threads;
-            others.drain(..).chain(current.take()).collect()
+            let Threads { seated, others } = &mut *threads;
+            others.drain(..).chain(seated.drain(..)).collect()
         };
         join_all(threads, deadline)
     }
 
-    /// Lets a fresh thread take the jobs; the one that is busy ends after its own.
-    fn take_over(&self) {
+    /// Lets a fresh thread take the jobs in this seat; the one that is busy ends after its own.
+    pub(crate) fn take_over(&self, seat: usize) {
         let mut threads = self.threads();
         threads.reap();
         if threads.others.len() >= LEFT_BEHIND {
@@ -201,14 +221,18 @@ impl Lane {
             );
             return;
         }
+        // None sits in a lane that was closed meanwhile.
+        if seat >= threads.seated.len() {
+            return;
+        }
         // Held until the fresh thread is there: should there be none to have, the old one goes on.
         let mut queue = self.shared.lock();
-        match self.spawn(work_from(queue.turn + 1)) {
+        let turn = queue.seats[seat].turn + 1;
+        match self.spawn(move |shared| work_from(shared, seat, turn)) {
             Ok(fresh) => {
-                queue.turn += 1;
-                queue.busy = false;
-                let old = threads.current.replace(fresh);
-                threads.others.extend(old);
+                queue.seats[seat] = Seat { turn, busy: false };
+                let old = std::mem::replace(&mut threads.seated[seat], fresh);
+                threads.others.push(old);
             }
             Err(error) => {
                 tracing::error!(lane = self.name, %error, "failed to start a fresh thread for the lane")
@@ -254,6 +278,16 @@ impl Shared {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Adds a job and wakes a thread for it, when one waits.
+    fn add(&self, mut queue: MutexGuard<'_, Queue>, job: Arc<dyn Job>) {
+        queue.jobs.push_back(job);
+        let wakes = queue.idle > 0;
+        drop(queue);
+        if wakes {
+            self.changed.notify_one();
+        }
+    }
+
     fn entered(&self) -> MutexGuard<'_, BTreeSet<u64>> {
         self.entered.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,54 +302,58 @@ impl std::fmt::Debug for Shared {
 thread_local! {
     // The lane that this thread belongs to.
     static MINE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
-    // The load that was noted last: calls to the same service again and again note it once.
-    static NOTED: Cell<u64> = const { Cell::new(0) };
+    // Loads that this thread went into last, each at its own place: who calls the same few services notes them once.
+    static NOTED: [Cell<u64>; NOTES] = const { [const { Cell::new(0) }; NOTES] };
+}
+
+const NOTES: usize = 8;
+
+/// Whether this thread goes into a load that it was not in lately; the next time it was.
+#[inline]
+pub(crate) fn enters_anew(load: u64) -> bool {
+    NOTED.with(|noted| noted[(load % NOTES as u64) as usize].replace(load) != load)
 }
 
 /// Notes that this thread goes into a generation that is not its own, when it is a lane's: such a lane is renewed before
-/// that generation unloads.
-pub(crate) fn note_entry(load: u64) {
-    if NOTED.replace(load) == load {
-        return;
-    }
-    MINE.with_borrow(|mine| {
+/// that generation unloads. False when the thread is no lane's.
+pub(crate) fn note_entry(load: u64) -> bool {
+    // In a thread whose thread-locals are gone already it is no lane's any more.
+    let noted = MINE.try_with(|mine| {
+        let mine = mine.borrow();
         if let Some(shared) = mine.as_ref().filter(|shared| shared.own != load) {
             shared.entered().insert(load);
         }
+        mine.is_some()
     });
-}
-
-/// Whether this thread belongs to a lane.
-pub(crate) fn is_lane() -> bool {
-    MINE.with_borrow(Option::is_some)
+    noted.unwrap_or(false)
 }
 
 /// The work of a lane's thread while it is its turn.
-fn work_from(turn: u64) -> impl FnOnce(&Shared) + Send + 'static {
-    move |shared| {
-        let mut queue = shared.lock();
-        loop {
-            if queue.turn != turn {
+fn work_from(shared: &Shared, seat: usize, turn: u64) {
+    let mut queue = shared.lock();
+    while queue.seats[seat].turn == turn {
+        let Some(job) = queue.jobs.pop_front() else {
+            if queue.closed {
                 return;
             }
-            let Some(mut job) = queue.jobs.pop_front() else {
-                if queue.closed {
-                    return;
-                }
-                queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            };
-            queue.busy = true;
-            drop(queue);
-            work_guarded(&mut *job);
-            queue = shared.lock();
-            if queue.turn == turn {
-                queue.busy = false;
-            }
-            drop(queue);
-            job.deliver();
-            queue = shared.lock();
+            queue.idle += 1;
+            queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+            queue.idle -= 1;
+            continue;
+        };
+        queue.seats[seat].busy = true;
+        drop(queue);
+        let worked = work_guarded(&*job, seat);
+        queue = shared.lock();
+        if queue.seats[seat].turn == turn {
+            queue.seats[seat].busy = false;
         }
+        drop(queue);
+        if worked {
+            job.deliver();
+        }
+        drop(job);
+        queue = shared.lock();
     }
 }
 

@@ -67,9 +67,9 @@ impl Door {
         Self { published: AtomicPtr::new(Arc::into_raw(Arc::new(value)).cast_mut()), owns: PhantomData }
     }
 
-    /// Goes in on this thread: `body` gets what is published, which stays alive until it returns.
+    /// Goes in on this thread: `body` gets what is published, which stays alive until it returns, and this thread.
     #[inline]
-    pub(crate) fn enter<R>(&self, body: impl FnOnce(&SlotState) -> R) -> Result<R, TooDeep> {
+    pub(crate) fn enter<R>(&self, body: impl FnOnce(&SlotState, Thread) -> R) -> Result<R, TooDeep> {
         let name = Name::take()?;
         let mut value = self.published.load(Ordering::Acquire);
         loop {
@@ -82,12 +82,12 @@ impl Door {
             value = again;
         }
         // SAFETY: L1, L3; `name` is cleared when it is dropped, after `body` (L2).
-        Ok(body(unsafe { &*value }))
+        Ok(body(unsafe { &*value }, name.thread()))
     }
 
     /// A counted reference to what is published, to carry elsewhere. Draining waits for it as for a reader.
     pub(crate) fn carry(&self) -> Result<Arc<SlotState>, TooDeep> {
-        self.enter(|value| {
+        self.enter(|value, _| {
             // SAFETY: `value` came from `Arc::into_raw`, and is alive here (L1).
             unsafe { Arc::increment_strong_count(value) };
             // SAFETY: as above; this takes over the count that was just added.
@@ -164,17 +164,17 @@ fn bury_and_sweep(value: Option<Arc<SlotState>>) {
 /// Goes into a state that is carried by its count, on this thread: it counts as a hop, and calls that come back find it.
 pub(crate) fn enter_carried<R>(
     state: &Arc<SlotState>,
-    body: impl FnOnce(&SlotState) -> R,
+    body: impl FnOnce(&SlotState, Thread) -> R,
 ) -> Result<R, TooDeep> {
     let name = Name::take()?;
     name.set(Arc::as_ptr(state).cast_mut().cast());
-    Ok(body(state))
+    Ok(body(state, name.thread()))
 }
 
 /// Goes once more into a state that this thread is inside of: the innermost that `wanted` wants. `None` when there is none.
 pub(crate) fn reenter<R>(
     wanted: impl Fn(&SlotState) -> bool,
-    body: impl FnOnce(&SlotState) -> R,
+    body: impl FnOnce(&SlotState, Thread) -> R,
 ) -> Option<Result<R, TooDeep>> {
     let record = Record::mine();
     let state = (0..record.depth.get()).rev().find_map(|at| {
@@ -184,15 +184,26 @@ pub(crate) fn reenter<R>(
     })?;
     let entered = Name::take().map(|name| {
         name.set(ptr::from_ref(state).cast_mut().cast());
-        body(state)
+        body(state, name.thread())
     });
     Some(entered)
 }
 
-/// Which shard of a counter is this thread's own: no two threads that are alive have the same.
-#[inline]
-pub(crate) fn thread_number() -> usize {
-    Record::mine().number
+/// A thread inside, by its number: no two threads that are alive have the same.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Thread(usize);
+
+impl Thread {
+    #[inline]
+    pub(crate) fn number(self) -> usize {
+        self.0
+    }
+
+    /// The running thread.
+    #[cfg(test)]
+    pub(crate) fn this() -> Self {
+        Self(Record::mine().number)
+    }
 }
 
 /// One thread's names. As large as the largest unit that two processors pass to and fro.
@@ -285,6 +296,7 @@ impl Record {
 /// The top of this thread's names, cleared when it is dropped.
 struct Name {
     record: &'static Record,
+    at: usize,
     // Not `Send`: it is cleared on the thread that took it (L4).
     here: PhantomData<*const ()>,
 }
@@ -293,26 +305,30 @@ impl Name {
     #[inline]
     fn take() -> Result<Self, TooDeep> {
         let record = Record::mine();
-        let depth = record.depth.get();
-        if depth >= HOP_LIMIT {
+        let at = record.depth.get();
+        if at >= HOP_LIMIT {
             return Err(TooDeep);
         }
-        record.depth.set(depth + 1);
-        Ok(Self { record, here: PhantomData })
+        record.depth.set(at + 1);
+        Ok(Self { record, at, here: PhantomData })
     }
 
     #[inline]
     fn set(&self, address: *mut ()) {
-        self.record.names[self.record.depth.get() - 1].store(address, Ordering::Relaxed);
+        self.record.names[self.at].store(address, Ordering::Relaxed);
+    }
+
+    #[inline]
+    fn thread(&self) -> Thread {
+        Thread(self.record.number)
     }
 }
 
 impl Drop for Name {
     #[inline]
     fn drop(&mut self) {
-        let depth = self.record.depth.get() - 1;
-        self.record.names[depth].store(ptr::null_mut(), Ordering::Release);
-        self.record.depth.set(depth);
+        self.record.names[self.at].store(ptr::null_mut(), Ordering::Release);
+        self.record.depth.set(self.at);
     }
 }
 

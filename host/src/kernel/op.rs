@@ -8,7 +8,7 @@ pub(crate) use start::start;
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 
 use super::files::Candidate;
 use super::generation::Generation;
@@ -92,9 +92,10 @@ fn prepare(
         format!("{:?}", shared.config.probe.mode).to_lowercase(),
     );
     let load_number = shared.next_load();
-    let place = Place { name, number, load: load_number, config, deadline: shared.config.swap.callback };
-    let registry: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
-    let services: Weak<dyn Services> = Arc::downgrade(&registry);
+    let room = shared.config.room_of(name);
+    let deadline = shared.config.swap.callback;
+    let place = Place { name, number, load: load_number, room, config, deadline };
+    let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let (path, bytes) = (probed.staged.path.clone(), probed.staged.bytes);
     let loaded = stages.time("load", || load(probed, &place, services)).map_err(|error| {
         let reason = crate::error::chain(&error);

@@ -1,68 +1,135 @@
 //! The registry: which slot a name owns. A name owns one slot, a slot has one name.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::time::Duration;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use arc_swap::ArcSwap;
+use hashbrown::HashMap;
 use hotbay_plugin_api::abi::Out;
 
 use super::slot::Slot;
 use crate::ffi::Services;
-use crate::{CallError, call};
+use crate::call::{self, Outcome};
+use crate::CallError;
 
-/// Slots by name. Reading is wait-free; the kernel's one loop writes.
-#[derive(Debug, Default)]
+/// Slots by name. Each thread that calls keeps the map as it last saw it, and asks for it anew when it changed: reading
+/// shares nothing that is written to.
+#[derive(Debug)]
 pub(crate) struct Registry {
-    slots: ArcSwap<BTreeMap<Arc<str>, Arc<Slot>>>,
+    // Of all registries of the process, and of all maps that one of them had, no two have the same.
+    version: AtomicU64,
+    names: Mutex<Names>,
+}
+
+#[derive(Debug, Default)]
+struct Names {
+    slots: Arc<Slots>,
+    // Names that are not registered now, whose slots somebody still has a handle of.
+    forgotten: BTreeMap<Arc<str>, Weak<Slot>>,
+}
+
+type Slots = HashMap<Arc<str>, Arc<Slot>>;
+
+struct Seen {
+    version: u64,
+    slots: Rc<Arc<Slots>>,
+}
+
+thread_local! {
+    static SEEN: RefCell<Option<Seen>> = const { RefCell::new(None) };
+}
+
+fn next_version() -> u64 {
+    static VERSIONS: AtomicU64 = AtomicU64::new(1);
+    VERSIONS.fetch_add(1, Ordering::Relaxed)
+}
+
+impl Default for Registry {
+    fn default() -> Self {
+        Self { version: AtomicU64::new(next_version()), names: Mutex::default() }
+    }
 }
 
 impl Registry {
-    /// The slot of a name, made if it is new.
+    /// The slot of a name, made if it is new. One that had a slot before has the same again while there are handles of it.
     pub(crate) fn register(&self, name: &str) -> Arc<Slot> {
-        let slots = self.slots.load();
-        if let Some(slot) = slots.get(name) {
+        let mut names = self.names();
+        if let Some(slot) = names.slots.get(name) {
             return Arc::clone(slot);
         }
-        let name: Arc<str> = name.into();
-        let slot = Arc::new(Slot::new(Arc::clone(&name)));
-        let mut more = BTreeMap::clone(&slots);
-        more.insert(name, Arc::clone(&slot));
-        self.slots.store(Arc::new(more));
+        let known = names.forgotten.remove(name).and_then(|slot| slot.upgrade());
+        let slot = known.unwrap_or_else(|| Arc::new(Slot::new(name.into())));
+        self.change(&mut names, |slots| drop(slots.insert(Arc::clone(slot.name()), Arc::clone(&slot))));
         slot
     }
 
     /// Forgets a name.
     pub(crate) fn remove(&self, name: &str) {
-        let mut fewer = BTreeMap::clone(&self.slots.load());
-        fewer.remove(name);
-        self.slots.store(Arc::new(fewer));
+        let mut names = self.names();
+        let Some(slot) = names.slots.get(name).cloned() else { return };
+        self.change(&mut names, |slots| drop(slots.remove(name)));
+        names.forgotten.retain(|_, slot| slot.strong_count() > 0);
+        names.forgotten.insert(Arc::clone(slot.name()), Arc::downgrade(&slot));
     }
 
-    /// Calls through the lane, within `deadline`.
-    pub(crate) fn request(
-        &self,
-        service: &str,
-        method: &str,
-        request: Vec<u8>,
-        deadline: Duration,
-    ) -> Result<Vec<u8>, CallError> {
-        let slot = self.slots.load().get(service).cloned();
-        let slot = slot.ok_or_else(|| self.unknown(service))?;
-        call::request(&slot, method, request, deadline)
+    /// The slot of a registered name.
+    pub(crate) fn slot(&self, service: &str) -> Result<Arc<Slot>, CallError> {
+        self.slots().get(service).cloned().ok_or_else(|| self.unknown(service))
+    }
+
+    fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
+        let mut slots = Slots::clone(&names.slots);
+        change(&mut slots);
+        names.slots = Arc::new(slots);
+        self.version.store(next_version(), Ordering::Release);
+    }
+
+    /// The map as it is now.
+    #[inline]
+    fn slots(&self) -> Rc<Arc<Slots>> {
+        let version = self.version.load(Ordering::Acquire);
+        let seen = SEEN.try_with(|seen| match &*seen.borrow() {
+            Some(seen) if seen.version == version => Some(Rc::clone(&seen.slots)),
+            _ => None,
+        });
+        match seen {
+            Ok(Some(slots)) => slots,
+            _ => self.look_up(),
+        }
+    }
+
+    #[cold]
+    fn look_up(&self) -> Rc<Arc<Slots>> {
+        let (version, slots) = {
+            let names = self.names();
+            (self.version.load(Ordering::Relaxed), Rc::new(Arc::clone(&names.slots)))
+        };
+        // Where the thread's destructors run already, it looks each time.
+        let _ = SEEN.try_with(|seen| seen.replace(Some(Seen { version, slots: Rc::clone(&slots) })));
+        slots
     }
 
     #[cold]
     fn unknown(&self, service: &str) -> CallError {
-        let known = self.slots.load().keys().map(ToString::to_string).collect();
+        let mut known: Vec<String> = self.slots().keys().map(ToString::to_string).collect();
+        known.sort();
         CallError::NoSuchService { service: service.to_owned(), known }
+    }
+
+    fn names(&self) -> MutexGuard<'_, Names> {
+        self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Services for Registry {
-    fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Result<(), CallError> {
-        let slots = self.slots.load();
-        let Some(slot) = slots.get(service) else { return Err(self.unknown(service)) };
-        call::inline(slot, method, request, reply)
+    #[inline]
+    fn call(&self, service: &str, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
+        let slots = self.slots();
+        match slots.get(service) {
+            Some(slot) => call::inline(slot, method, request, reply),
+            None => Err(Box::new(self.unknown(service))),
+        }
     }
 }

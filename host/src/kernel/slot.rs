@@ -5,8 +5,7 @@ use std::time::Instant;
 
 use super::gate::Gate;
 use super::generation::Generation;
-use super::lane;
-use super::lease::{self, Door, Replaced, TooDeep};
+use super::lease::{self, Door, Replaced, Thread, TooDeep};
 use super::view::Phase;
 
 /// The place that a name owns.
@@ -25,6 +24,27 @@ pub(crate) enum SlotState {
     Swapping(Arc<Gate>),
     /// Nobody is there.
     Down { phase: Phase, reason: Option<String> },
+}
+
+/// How somebody came in.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    pub(crate) thread: Thread,
+    /// Whether after waiting at a gate.
+    pub(crate) waited: bool,
+}
+
+impl SlotState {
+    fn serves(&self, name: &Arc<str>) -> bool {
+        matches!(self, Self::Running(generation) if Arc::ptr_eq(&generation.name, name))
+    }
+
+    /// Runs `body` in the generation of a state that was seen to have one.
+    fn run<R>(&self, entry: Entry, body: &mut dyn FnMut(&Generation, Entry) -> R) -> R {
+        let Self::Running(generation) = self else { unreachable!("it was seen to serve") };
+        generation.note_entry();
+        body(generation, entry)
+    }
 }
 
 /// Why a caller did not get in.
@@ -50,8 +70,8 @@ impl From<TooDeep> for NoEntry {
 #[derive(Debug)]
 pub(crate) struct Lease {
     state: Arc<SlotState>,
-    /// Whether it was waited for at a gate.
-    pub(crate) waited: bool,
+    // Whether it was waited for at a gate.
+    waited: bool,
 }
 
 impl Slot {
@@ -64,56 +84,39 @@ impl Slot {
     }
 
     /// Goes in on this thread. A call that comes out of this very service passes a closed gate (A → B → A would wait for
-    /// itself).
+    /// itself). `body` is run once at most; what it answers should be small, since it is handed on some times.
     #[inline]
-    pub(crate) fn enter<R>(&self, body: impl FnOnce(&Generation, bool) -> R) -> Result<R, NoEntry> {
-        let mut body = Some(body);
-        let entered = self.door.enter(|state| match state {
+    pub(crate) fn enter<R>(&self, mut body: impl FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
+        let entered = self.door.enter(|state, thread| match state {
             SlotState::Running(generation) => {
-                lane::note_entry(generation.load);
-                Ok(body.take().map(|body| body(generation, false)))
+                generation.note_entry();
+                Some(body(generation, Entry { thread, waited: false }))
             }
-            SlotState::Swapping(gate) => Err(Ok(Arc::clone(gate))),
-            SlotState::Down { phase, reason } => {
-                Err(Err(NoEntry::Down { phase: *phase, reason: reason.clone() }))
-            }
-        })?;
-        match (entered, body) {
-            (Ok(Some(done)), _) => Ok(done),
-            (Err(Ok(gate)), Some(body)) => self.enter_later(&gate, body),
-            (Err(Err(refused)), _) => Err(refused),
-            (Ok(None), _) | (Err(Ok(_)), None) => unreachable!("the body is taken where it is run"),
+            SlotState::Swapping(_) | SlotState::Down { .. } => None,
+        });
+        match entered {
+            Ok(Some(done)) => Ok(done),
+            Ok(None) => self.enter_later(&mut body),
+            Err(TooDeep) => Err(Box::new(NoEntry::TooManyHops)),
         }
     }
 
-    /// Behind a closed gate. No lease is held while waiting for the one who drains.
+    /// Nobody serves right now. No lease is held while waiting for the one who drains.
     #[cold]
-    fn enter_later<R>(&self, gate: &Gate, body: impl FnOnce(&Generation, bool) -> R) -> Result<R, NoEntry> {
-        let own = |state: &SlotState| match state {
-            SlotState::Running(generation) => Arc::ptr_eq(&generation.name, &self.name),
-            _ => false,
-        };
-        let mut body = Some(body);
-        let mut run = |state: &SlotState, waited| match state {
-            SlotState::Running(generation) => body.take().map(|body| body(generation, waited)),
-            _ => None,
-        };
-        if let Some(done) = lease::reenter(own, |state| run(state, false)).transpose()?.flatten() {
-            return Ok(done);
-        }
-        gate.wait(None);
+    fn enter_later<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
+        let mut waited = false;
         loop {
-            let lease = match self.carry()? {
-                Ok(lease) => lease,
-                Err(gate) => {
-                    gate.wait(None);
-                    continue;
-                }
+            let gate = match self.carry()? {
+                Ok(lease) => return Lease { waited, ..lease }.enter(body),
+                Err(gate) => gate,
             };
-            lane::note_entry(lease.generation().load);
-            match lease::enter_carried(&lease.state, |state| run(state, true))? {
-                Some(done) => return Ok(done),
-                None => unreachable!("a lease is made of a running state, and the body is run once"),
+            let again = lease::reenter(
+                |state| state.serves(&self.name),
+                |state, thread| state.run(Entry { thread, waited }, body),
+            );
+            match again {
+                Some(done) => return Ok(done.map_err(NoEntry::from)?),
+                None => waited = gate.wait(None),
             }
         }
     }
@@ -158,9 +161,12 @@ impl Slot {
 
 impl Lease {
     /// Runs `body` inside, on the thread that the lease was carried to.
-    pub(crate) fn enter<T>(&self, body: impl FnOnce(&Generation) -> T) -> Result<T, NoEntry> {
-        lane::note_entry(self.generation().load);
-        Ok(lease::enter_carried(&self.state, |_| body(self.generation()))?)
+    pub(crate) fn enter<R>(
+        &self,
+        body: &mut dyn FnMut(&Generation, Entry) -> R,
+    ) -> Result<R, Box<NoEntry>> {
+        let run = |state: &SlotState, thread| state.run(Entry { thread, waited: self.waited }, body);
+        Ok(lease::enter_carried(&self.state, run).map_err(NoEntry::from)?)
     }
 
     pub(crate) fn generation(&self) -> &Arc<Generation> {

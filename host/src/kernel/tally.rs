@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::lease;
+use super::lease::Thread;
 
 /// Threads that have a shard to themselves: the first ones that call. Those beyond share the last one, which is slower and
 /// still right.
@@ -42,27 +42,16 @@ pub(crate) struct Counts {
 }
 
 impl Tally {
-    /// A call goes in.
+    /// A call goes in on this thread.
     #[inline]
-    pub(crate) fn enter(&self, waited: bool) {
-        let (shard, alone) = self.mine();
-        add(&shard.entered, alone);
+    pub(crate) fn enter(&self, thread: Thread, waited: bool) -> Entered<'_> {
+        let number = thread.number().min(OWN);
+        let entered = Entered { shard: &self.shards[number], alone: number < OWN, waited };
+        add(&entered.shard.entered, entered.alone);
         if waited {
-            add(&shard.entered_after_wait, alone);
+            add(&entered.shard.entered_after_wait, entered.alone);
         }
-    }
-
-    /// A call comes out with its answer.
-    #[inline]
-    pub(crate) fn answer(&self, waited: bool, failed: bool) {
-        let (shard, alone) = self.mine();
-        if waited {
-            add(&shard.answered_after_wait, alone);
-        }
-        if failed {
-            add(&shard.failed, alone);
-        }
-        add(&shard.answered, alone);
+        entered
     }
 
     /// The sums. Exact once the generation is drained; before that, of some moment for each shard.
@@ -79,11 +68,30 @@ impl Tally {
         sum
     }
 
-    /// This thread's shard, and whether nobody else writes there.
+}
+
+/// A call that went in.
+#[derive(Debug)]
+#[must_use = "a call that is not answered is a lost one"]
+pub(crate) struct Entered<'a> {
+    shard: &'a Shard,
+    // Whether nobody else writes there.
+    alone: bool,
+    waited: bool,
+}
+
+impl Entered<'_> {
+    /// It comes out with its answer, on the same thread.
     #[inline]
-    fn mine(&self) -> (&Shard, bool) {
-        let number = lease::thread_number().min(OWN);
-        (&self.shards[number], number < OWN)
+    pub(crate) fn answer(self, failed: bool) {
+        let Self { shard, alone, waited } = self;
+        if waited {
+            add(&shard.answered_after_wait, alone);
+        }
+        if failed {
+            add(&shard.failed, alone);
+        }
+        add(&shard.answered, alone);
     }
 }
 
@@ -110,8 +118,7 @@ mod tests {
             for _ in 0..OWN + 10 {
                 scope.spawn(|| {
                     for _ in 0..1000 {
-                        tally.enter(false);
-                        tally.answer(true, false);
+                        tally.enter(Thread::this(), true).answer(false);
                     }
                 });
             }

@@ -2,7 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::path::PathBuf;
-use std::sync::Weak;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use hotbay_plugin_api::abi::Out;
@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MARKER;
 use crate::CallError;
+use crate::call::Outcome;
 use crate::ffi::{HostSide, Plugin, Services};
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
@@ -53,7 +54,7 @@ fn run(nonce: &str) -> i32 {
     let config = serde_json::from_str(&request.config).ok();
 
     say("stage mapping the library and running its constructor");
-    let host = HostSide::new("probe", 0, config.as_ref(), Weak::<NoServices>::new());
+    let host = HostSide::new("probe", 0, config.as_ref(), Arc::new(NoServices));
     let mut plugin = match Plugin::create(&request.path, host) {
         Ok(plugin) => plugin,
         Err(e) => {
@@ -74,8 +75,9 @@ fn run(nonce: &str) -> i32 {
 struct NoServices;
 
 impl Services for NoServices {
-    fn call(&self, service: &str, _: &str, _: &[u8], _: Out<'_>) -> Result<(), CallError> {
-        Err(CallError::Refused { service: service.to_owned(), text: "there is none in a probe".to_owned() })
+    fn call(&self, service: &str, _: &str, _: &[u8], _: &mut Out<'_>) -> Outcome {
+        let text = "there is none in a probe".to_owned();
+        Err(Box::new(CallError::Refused { service: service.to_owned(), text }))
     }
 }
 

@@ -112,7 +112,8 @@ fn run(
 }
 
 fn ask(slot: &Arc<Slot>, method: &str) -> String {
-    let reply = call::request(slot, method, Vec::new(), LONG).unwrap();
+    let mut reply = Vec::new();
+    call::request(slot, method, b"", &mut reply, LONG).unwrap();
     String::from_utf8(reply).unwrap()
 }
 

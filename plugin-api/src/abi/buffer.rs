@@ -71,6 +71,12 @@ impl<'a> Out<'a> {
         Self(raw)
     }
 
+    /// The same buffer, lent on.
+    #[must_use]
+    pub fn again(&mut self) -> Out<'_> {
+        Out(self.0)
+    }
+
     /// The buffer, to hand across.
     ///
     /// # Safety

@@ -42,9 +42,13 @@ pub(super) fn install_hook() {
 /// Runs `body` and turns its error or panic into a status and a text in `error`.
 #[inline]
 pub(super) fn guard(error: &mut RawBuffer, body: impl FnOnce() -> Result<()>) -> Status {
-    INSIDE.set(INSIDE.get() + 1);
-    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
-    INSIDE.set(INSIDE.get() - 1);
+    // Looked up once: in a library that is opened at run time each look is a call.
+    let outcome = INSIDE.with(|inside| {
+        inside.set(inside.get() + 1);
+        let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+        inside.set(inside.get() - 1);
+        outcome
+    });
     match outcome {
         Ok(Ok(())) => Status::OK,
         Ok(Err(failure)) => {

@@ -1,14 +1,25 @@
 //! One lane, and what hangs in it.
 
 use super::*;
-use crate::linked::{LONG, SHORT};
+use crate::linked::{LONG, ROOM, SHORT};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
 
+/// A caller's request, and its wait.
+fn request<T: Send + 'static>(
+    lane: &Lane,
+    deadline: Duration,
+    job: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, LaneError> {
+    let (wait, job) = awaited(job, drop);
+    lane.request(job)?;
+    wait.done(deadline, |seat| lane.take_over(seat))
+}
+
 #[test]
 fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let (release, hung) = mpsc::channel::<()>();
     let first = lane.run(LONG, || thread::current().id()).unwrap();
     assert_eq!(lane.run(SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
@@ -21,7 +32,7 @@ fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
 
 #[test]
 fn a_job_that_was_given_up_before_it_began_is_never_done() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let (began, is_there) = mpsc::channel();
     thread::scope(|scope| {
@@ -34,7 +45,7 @@ fn a_job_that_was_given_up_before_it_began_is_never_done() {
         is_there.recv().unwrap();
         let done = Arc::new(AtomicBool::new(false));
         let there = Arc::clone(&done);
-        let given_up = lane.request(SHORT, move || there.store(true, Ordering::SeqCst));
+        let given_up = request(&lane, SHORT, move || there.store(true, Ordering::SeqCst));
         assert_eq!(given_up, Err(LaneError::TimedOut));
         go.send(()).unwrap();
         assert_eq!(busy.join().unwrap(), Ok(Ok(())));
@@ -45,7 +56,7 @@ fn a_job_that_was_given_up_before_it_began_is_never_done() {
 
 #[test]
 fn a_panic_of_a_job_leaves_the_lane_working() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     assert_eq!(lane.run(LONG, || panic!("a defect")), Err::<(), _>(LaneError::Closed));
     assert_eq!(lane.run(LONG, || 7), Ok(7));
 }
@@ -59,7 +70,7 @@ fn a_renewed_lane_has_let_go_of_its_thread_locals() {
         }
     }
     thread_local!(static HELD: RefCell<Option<Told>> = const { RefCell::new(None) });
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let (told, tell) = mpsc::channel();
     lane.run(LONG, move || HELD.set(Some(Told(told)))).unwrap();
     assert!(tell.try_recv().is_err());
@@ -70,7 +81,7 @@ fn a_renewed_lane_has_let_go_of_its_thread_locals() {
 
 #[test]
 fn a_closed_lane_does_what_waits_and_takes_no_more() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let done = lane.run(LONG, || 1);
     assert_eq!(lane.close(LONG), 0);
     assert_eq!((done, lane.run(LONG, || 2)), (Ok(1), Err(LaneError::Closed)));
@@ -78,12 +89,12 @@ fn a_closed_lane_does_what_waits_and_takes_no_more() {
 
 #[test]
 fn a_callback_does_not_wait_behind_requests() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let (began, is_there) = mpsc::channel();
     thread::scope(|scope| {
         let slow = scope.spawn(|| {
-            lane.request(LONG, move || {
+            request(&lane, LONG, move || {
                 began.send(()).unwrap();
                 wait.recv()
             })
@@ -98,7 +109,7 @@ fn a_callback_does_not_wait_behind_requests() {
 
 #[test]
 fn what_ends_after_its_deadline_is_undone() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let (undo, undone) = mpsc::channel();
     let late = lane.run_or_undo(
@@ -117,17 +128,47 @@ fn what_ends_after_its_deadline_is_undone() {
 
 #[test]
 fn requests_that_hang_do_not_eat_threads_without_end() {
-    let lane = Lane::open("lane", 1).unwrap();
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
     let (release, hung) = mpsc::channel::<()>();
     let hung = Arc::new(Mutex::new(hung));
     for _ in 0..2 * LEFT_BEHIND {
         let hung = Arc::clone(&hung);
-        let request = lane.request(Duration::from_millis(5), move || {
+        let request = request(&lane, Duration::from_millis(5), move || {
             let _ = hung.lock().unwrap_or_else(PoisonError::into_inner).recv();
         });
         assert_eq!(request, Err(LaneError::TimedOut));
     }
     assert_eq!(lane.threads().others.len(), LEFT_BEHIND);
     drop(release);
+    assert_eq!(lane.close(LONG), 0);
+}
+
+#[test]
+fn several_threads_of_a_lane_answer_at_once_and_more_than_the_mailbox_holds_is_turned_away() {
+    let lane = Lane::open("lane", 1, Room { lanes: 2, mailbox: 1 }).unwrap();
+    let (go, wait) = mpsc::channel::<()>();
+    let wait = Arc::new(Mutex::new(wait));
+    let (began, is_there) = mpsc::channel();
+    thread::scope(|scope| {
+        let slow = || {
+            let (began, wait) = (began.clone(), Arc::clone(&wait));
+            let job = move || {
+                began.send(()).unwrap();
+                let _ = wait.lock().unwrap_or_else(PoisonError::into_inner).recv();
+            };
+            request(&lane, LONG, job)
+        };
+        let both = [(); 2].map(|()| {
+            let busy = scope.spawn(slow);
+            is_there.recv().unwrap();
+            busy
+        });
+        let (waiting, job) = awaited(|| 7, drop);
+        lane.request(job).unwrap();
+        assert_eq!(request(&lane, LONG, || 8), Err(LaneError::Full));
+        drop(go);
+        assert_eq!(waiting.done(LONG, |_| ()), Ok(7));
+        assert!(both.into_iter().all(|slow| slow.join().unwrap() == Ok(())));
+    });
     assert_eq!(lane.close(LONG), 0);
 }

@@ -26,7 +26,7 @@ fn a_reader_inside_one_door_does_not_hold_up_another() {
     std::thread::scope(|scope| {
         let stuck_there = &stuck;
         scope.spawn(move || {
-            stuck_there.enter(|_| {
+            stuck_there.enter(|_, _| {
                 went_in.send(()).unwrap();
                 wait.recv().unwrap();
             })
@@ -43,10 +43,10 @@ fn a_reader_inside_one_door_does_not_hold_up_another() {
 #[test]
 fn what_is_given_up_before_it_is_drained_lives_until_its_readers_have_left() {
     let door = Door::new(state("old"));
-    let seen = door.enter(|old| {
+    let seen = door.enter(|old, _| {
         drop(door.replace(state("new")));
         sweep();
-        (reason(old), door.enter(reason).unwrap())
+        (reason(old), door.enter(|new, _| reason(new)).unwrap())
     });
     assert_eq!(seen.unwrap(), ("old".to_owned(), "new".to_owned()));
 }
@@ -65,7 +65,7 @@ fn what_is_carried_elsewhere_holds_up_the_drain() {
 fn a_panic_inside_gives_the_lease_back() {
     let door = Door::new(state("old"));
     let panicked =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| door.enter(|_| panic!("inside"))));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| door.enter(|_, _| panic!("inside"))));
     assert!(panicked.is_err());
     assert!(door.replace(state("new")).is_drained());
 }
@@ -75,7 +75,7 @@ fn threads_that_come_and_go_use_the_same_records() {
     let door = Door::new(state("old"));
     let before = COUNT.load(Ordering::SeqCst);
     for _ in 0..200 {
-        std::thread::scope(|scope| scope.spawn(|| door.enter(|_| ()).unwrap()).join().unwrap());
+        std::thread::scope(|scope| scope.spawn(|| door.enter(|_, _| ()).unwrap()).join().unwrap());
     }
     // Other tests run beside this one, on some threads of their own.
     assert!(COUNT.load(Ordering::SeqCst) < before + 100);
@@ -93,7 +93,7 @@ fn readers_never_see_what_was_freed_while_it_is_replaced_under_them() {
                     let mut entered = 0_u64;
                     while !end.load(Ordering::Relaxed) {
                         // A freed reason would be no number, or crash.
-                        door.enter(|state| assert!(reason(state).parse::<u32>().is_ok())).unwrap();
+                        door.enter(|state, _| assert!(reason(state).parse::<u32>().is_ok())).unwrap();
                         entered += 1;
                     }
                     entered

@@ -1,0 +1,129 @@
+//! The exchange: a request on its way through a lane and its reply on its way back.
+
+use std::cell::Cell;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Thread};
+use std::time::Instant;
+
+use hotbay_plugin_api::abi::Lent;
+
+use super::{Outcome, answer};
+use crate::kernel::lane::{GivenUp, Job, Life};
+use crate::kernel::slot::{Lease, NoEntry};
+
+/// Buffers that are larger are given back: one huge reply must not be held for ever.
+const KEPT: usize = 64 * 1024;
+
+/// A thread asks for one thing at a time, so one exchange serves all of its requests, and they allocate nothing. One that was
+/// given up stays with the lane.
+#[derive(Debug)]
+pub(super) struct Exchange {
+    life: Life,
+    caller: Thread,
+    content: Mutex<Content>,
+}
+
+#[derive(Debug, Default)]
+struct Content {
+    lease: Option<Lease>,
+    method: String,
+    request: Vec<u8>,
+    reply: Vec<u8>,
+    outcome: Option<Result<Outcome, Box<NoEntry>>>,
+}
+
+thread_local! {
+    static MINE: Cell<Option<Arc<Exchange>>> = const { Cell::new(None) };
+}
+
+/// How an exchange ended for the one who waited.
+pub(super) enum Ended {
+    /// The lane did it. `None` when it broke down on the way.
+    Done(Option<Result<Outcome, Box<NoEntry>>>),
+    /// The deadline passed; a thread of the lane is still in it when there is a seat.
+    GivenUp { seat: Option<usize> },
+}
+
+impl Exchange {
+    /// This thread's exchange, with what is asked.
+    pub(super) fn ask(lease: Lease, method: &str, request: &[u8]) -> Arc<Self> {
+        // Where the thread's destructors run already, it makes one each time.
+        let kept = MINE.try_with(Cell::take).ok().flatten();
+        let exchange = kept.unwrap_or_else(|| {
+            Arc::new(Self { life: Life::default(), caller: thread::current(), content: Mutex::default() })
+        });
+        exchange.life.renew();
+        let mut content = exchange.content();
+        content.lease = Some(lease);
+        content.method.clear();
+        content.method.push_str(method);
+        content.request.clear();
+        content.request.extend_from_slice(request);
+        content.reply.clear();
+        drop(content);
+        exchange
+    }
+
+    /// Waits until it is done, until `until` at most.
+    pub(super) fn wait(&self, until: Instant) -> Ended {
+        while !self.life.is_done() {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                match self.life.give_up() {
+                    GivenUp::Waiting => {
+                        // It may wait in the mailbox for long: a swap must not wait for it.
+                        self.content().lease = None;
+                        return Ended::GivenUp { seat: None };
+                    }
+                    GivenUp::Begun { seat } => return Ended::GivenUp { seat: Some(seat) },
+                    GivenUp::Done => break,
+                }
+            }
+            thread::park_timeout(left);
+        }
+        Ended::Done(self.content().outcome.take())
+    }
+
+    /// Appends the reply to `reply`.
+    pub(super) fn copy_reply(&self, reply: &mut Vec<u8>) {
+        reply.extend_from_slice(&self.content().reply);
+    }
+
+    /// Keeps it for the thread's next request. Nobody waits for it, and no lane has it.
+    pub(super) fn keep(self: Arc<Self>) {
+        let content = &mut *self.content();
+        content.lease = None;
+        for buffer in [&mut content.request, &mut content.reply] {
+            if buffer.capacity() > KEPT {
+                *buffer = Vec::new();
+            }
+        }
+        let _ = MINE.try_with(|mine| mine.set(Some(Arc::clone(&self))));
+    }
+
+    fn content(&self) -> MutexGuard<'_, Content> {
+        self.content.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Job for Exchange {
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    fn work(&self) {
+        let Content { lease, method, request, reply, outcome } = &mut *self.content();
+        let Some(lease) = lease.take() else { return };
+        let mut lent = Lent::new(reply);
+        let mut out = lent.out();
+        *outcome = Some(
+            lease.enter(&mut |generation, entry| answer(generation, entry, method, request, &mut out)),
+        );
+    }
+
+    fn deliver(&self) {
+        if self.life.end() {
+            self.caller.unpark();
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! What is measured: a plugin whose methods do next to nothing.
+
+#![forbid(unsafe_code)]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hotbay_plugin_api::prelude::*;
+
+struct Target {
+    context: Context,
+    count: AtomicU64,
+}
+
+impl Plugin for Target {
+    fn create(context: Context) -> Result<Self> {
+        Ok(Self { context, count: AtomicU64::new(0) })
+    }
+
+    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        match request.method() {
+            // One atomic addition.
+            "add" => reply.write(&self.count.fetch_add(1, Ordering::Relaxed).to_le_bytes()),
+            // None.
+            "first" => reply.write(&request.bytes()[..8]),
+            // Calls itself through the host, as often as the request's first byte says.
+            "hop" => {
+                let (times, mut answer) = (request.bytes()[0], Vec::with_capacity(8));
+                for _ in 0..times {
+                    answer.clear();
+                    self.context.call_into("target", "add", request.bytes(), &mut answer)?;
+                }
+                reply.write(&answer)
+            }
+            _ => Err(request.unknown_method()),
+        }
+    }
+}
+
+export_plugin!(Target { name: "target", methods: &["add", "first", "hop"] });
