@@ -26,7 +26,16 @@ pub(crate) type Outcome = Result<(), Box<CallError>>;
 /// Calls on this thread, appending to a buffer that the caller lends.
 #[inline]
 pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
-    match slot.enter(|generation, entry| answer(generation, entry, method, request, reply)) {
+    match slot.enter_now(|generation, entry| answer(generation, entry, method, request, reply)) {
+        Some(outcome) => outcome,
+        None => inline_later(slot, method, request, reply),
+    }
+}
+
+/// The same where nobody serves right now. Apart, so that the way of most calls is one piece of code.
+#[cold]
+fn inline_later(slot: &Slot, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
+    match slot.enter(&mut |generation, entry| answer(generation, entry, method, request, reply)) {
         Ok(outcome) => outcome,
         Err(refused) => Err(no_entry(slot, *refused, Duration::ZERO)),
     }
@@ -76,7 +85,7 @@ fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
     Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
 }
 
-#[inline]
+#[inline(always)]
 fn answer(
     generation: &Generation,
     entry: Entry,

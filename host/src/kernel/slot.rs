@@ -83,10 +83,9 @@ impl Slot {
         &self.name
     }
 
-    /// Goes in on this thread. A call that comes out of this very service passes a closed gate (A → B → A would wait for
-    /// itself). `body` is run once at most; what it answers should be small, since it is handed on some times.
+    /// Goes in on this thread, when somebody serves right now; else, [`Slot::enter`] tells why not, or waits.
     #[inline]
-    pub(crate) fn enter<R>(&self, mut body: impl FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
+    pub(crate) fn enter_now<R>(&self, body: impl FnOnce(&Generation, Entry) -> R) -> Option<R> {
         let entered = self.door.enter(|state, thread| match state {
             SlotState::Running(generation) => {
                 generation.note_entry();
@@ -94,16 +93,13 @@ impl Slot {
             }
             SlotState::Swapping(_) | SlotState::Down { .. } => None,
         });
-        match entered {
-            Ok(Some(done)) => Ok(done),
-            Ok(None) => self.enter_later(&mut body),
-            Err(TooDeep) => Err(Box::new(NoEntry::TooManyHops)),
-        }
+        entered.ok().flatten()
     }
 
-    /// Nobody serves right now. No lease is held while waiting for the one who drains.
+    /// Goes in on this thread, waiting at a closed gate; no lease is held meanwhile, for the one who drains. A call that comes
+    /// out of this very service passes the gate (A → B → A would wait for itself). `body` is run once at most.
     #[cold]
-    fn enter_later<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
+    pub(crate) fn enter<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
         let mut waited = false;
         loop {
             let gate = match self.carry()? {

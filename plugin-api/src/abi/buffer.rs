@@ -11,8 +11,10 @@ use abi_stable::StableAbi;
 #[derive(StableAbi)]
 pub struct RawBuffer {
     data: *mut u8,
-    len: usize,
+    // Between pointer and length, or both would be read from a vector at once: whoever has just emptied the vector would wait
+    // for its length to come out of the processor's store buffer, which costs as much as the rest of a call.
     capacity: usize,
+    len: usize,
     owner: *mut (),
     grow: extern "C" fn(&mut RawBuffer, usize) -> bool,
 }
@@ -114,8 +116,8 @@ impl<'a> Lent<'a> {
         let owner: *mut Vec<u8> = vector;
         let raw = RawBuffer {
             data: vector.as_mut_ptr(),
-            len: vector.len(),
             capacity: vector.capacity(),
+            len: vector.len(),
             owner: owner.cast(),
             grow: grow_vector,
         };

@@ -44,7 +44,7 @@ fn a_call_that_comes_back_to_its_own_service_passes_the_closed_gate() {
     let (a, generation) = bay.serve::<Relay<0>>();
     let (_b, _) = bay.serve::<Relay<1>>();
     let gate = Arc::new(Gate::default());
-    let come_back = a.enter(|_, _| {
+    let come_back = a.enter_now(|_, _| {
         let replaced = a.close(&gate);
         let answer = relay(&a, "b a b a end").unwrap();
         // The swap that closed the gate waits for this very call.
