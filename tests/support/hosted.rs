@@ -88,10 +88,16 @@ impl Hosted {
     /// Waits until a service runs in this version.
     #[track_caller]
     pub fn wait_version(&self, name: &str, version: &str) -> Row {
+        let runs = |row: &Row| {
+            row.name == name && row.phase == Phase::Running && row.version.as_deref() == Some(version)
+        };
+        let began = std::time::Instant::now();
         eventually(&format!("`{name}` {version} runs"), || {
-            self.host().list().into_iter().find(|row| {
-                row.name == name && row.phase == Phase::Running && row.version.as_deref() == Some(version)
-            })
+            let found = self.host().list().into_iter().find(runs);
+            // Who fails here wants to know what the host did instead.
+            let gives_up = found.is_none() && began.elapsed() > PATIENCE.mul_f32(0.9);
+            assert!(!gives_up, "`{name}` {version} does not run: {:#?}", self.host().status(name));
+            found
         })
     }
 
