@@ -88,7 +88,8 @@ fn soak(options: &Options) -> Result<Report> {
             memory.extend(resident(host));
         }
         if swap % (options.swaps / 10).max(1) == 0 {
-            let kib = memory.last().map_or_else(String::new, |bytes| format!(", memory {} KiB", bytes / 1024));
+            let kib =
+                memory.last().map_or_else(String::new, |bytes| format!(", memory {} KiB", bytes / 1024));
             eprintln!("{swap} swaps in {} s{kib}", begun.elapsed().as_secs());
         }
     }
@@ -169,7 +170,10 @@ impl Pair {
             Ok(said) => Ok(said),
             Err(RecvTimeoutError::Timeout) => bail!("waited {} s for {what}", PATIENCE.as_secs()),
             Err(RecvTimeoutError::Disconnected) => {
-                bail!("the checker ended while it was waited for {what}; the host: {:?}", self.host.try_wait()?)
+                bail!(
+                    "the checker ended while it was waited for {what}; the host: {:?}",
+                    self.host.try_wait()?
+                )
             }
         }
     }
@@ -254,7 +258,10 @@ impl Sums {
             fds: None,
             unloaded: self.unloaded,
             swap_us: verdict.swap_us,
-            gate_us: Gate { p50: self.waits.get(self.waits.len() / 2).copied().unwrap_or(0), max: self.longest },
+            gate_us: Gate {
+                p50: self.waits.get(self.waits.len() / 2).copied().unwrap_or(0),
+                max: self.longest,
+            },
             seconds: tenth(seconds),
             rate: tenth(rate),
             rss: memory.first().zip(memory.last()).map(|(&start, &end)| Span { start, end }),

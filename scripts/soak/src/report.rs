@@ -68,9 +68,14 @@ impl Report {
         };
         let not_counted = || "not counted: it takes Linux".to_owned();
         let span = |of: Option<Span>| {
-            of.map_or_else(not_counted, |span| format!("{} at the start, {} at the end", span.start, span.end))
+            of.map_or_else(not_counted, |span| {
+                format!("{} at the start, {} at the end", span.start, span.end)
+            })
         };
-        row("swaps", format!("{} in {:.0} s, {} old versions unloaded", self.swaps, self.seconds, self.unloaded));
+        row(
+            "swaps",
+            format!("{} in {:.0} s, {} old versions unloaded", self.swaps, self.seconds, self.unloaded),
+        );
         row("requests", format!("{}, {:.0} per second", self.requests, self.rate));
         row("failed", self.failed.to_string());
         row("lost", self.lost.to_string());
@@ -81,7 +86,11 @@ impl Report {
         row("swap", spread(&self.swap_us));
         let memory = match (self.rss_slope_bytes_per_swap, self.rss) {
             (Some(slope), Some(rss)) => {
-                format!("{slope} bytes per swap; {} KiB at the start, {} KiB at the end", rss.start / 1024, rss.end / 1024)
+                format!(
+                    "{slope} bytes per swap; {} KiB at the start, {} KiB at the end",
+                    rss.start / 1024,
+                    rss.end / 1024
+                )
             }
             _ => "not measured: it takes Linux and some swaps".to_owned(),
         };

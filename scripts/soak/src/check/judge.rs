@@ -138,11 +138,15 @@ impl Judge {
         for (key, expected) in std::mem::take(&mut self.keys) {
             // A key that is not there holds nothing.
             let entry = held.remove(&key).unwrap_or_default();
-            self.count(expected.end(Some(entry)), || format!("at the end the plugin holds {entry:?} of key {key}"));
+            self.count(expected.end(Some(entry)), || {
+                format!("at the end the plugin holds {entry:?} of key {key}")
+            });
         }
         for (key, entry) in held {
             let found = Found { duplicated: entry.applied, ..Found::default() };
-            self.count(found, || format!("at the end the plugin holds {entry:?} of key {key}, which nobody sent"));
+            self.count(found, || {
+                format!("at the end the plugin holds {entry:?} of key {key}, which nobody sent")
+            });
         }
     }
 }
