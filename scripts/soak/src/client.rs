@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use hotbay::{CallError, Host};
 
 use crate::host::{Clock, SERVICE};
-use crate::record::Record;
+use crate::record::{Record, Span};
 
 /// After so long a request through the lane has failed. Far more than a swap takes: what is measured is how long it takes,
 /// and not whether somebody gives up.
@@ -56,9 +56,8 @@ impl<W: Write> Client<'_, W> {
     /// # Errors
     /// The history cannot be written.
     pub(crate) fn run(&self) -> Result<()> {
-        let (begun, mut lines, mut reply) = (Instant::now(), Vec::new(), Vec::new());
+        let (mut due, mut lines, mut reply) = (Instant::now(), Vec::new(), Vec::new());
         let numbers = (1_u64..).flat_map(|number| self.keys.iter().map(move |&key| (key, number)));
-        let mut due = begun;
         for (key, number) in numbers {
             if let Some(early) = due.checked_duration_since(Instant::now()) {
                 std::thread::sleep(early);
@@ -70,15 +69,16 @@ impl<W: Write> Client<'_, W> {
             let message = format!("[{key},{number}]");
             // Written before it is sent: also a message that never comes back is in the history. The outcome of the one
             // before goes along, since a write wakes the checker.
-            write(&mut lines, &Record::Sent(key, number, self.clock.now()))?;
+            write(&mut lines, &Record::Sent(key, number))?;
             self.flush(&mut lines)?;
             reply.clear();
+            let begun = self.clock.now();
             let sent = send(self.host, self.way, message.as_bytes(), &mut reply);
-            let at = self.clock.now();
+            let span = Span(begun, self.clock.now());
             let outcome = match sent.map(|()| serde_json::from_slice(&reply)) {
-                Ok(Ok(seen)) => Record::Answered(key, number, at, seen),
-                Ok(Err(error)) => Record::Failed(key, number, at, format!("no reply of a ledger: {error}")),
-                Err(error) => Record::Failed(key, number, at, error.to_string()),
+                Ok(Ok(seen)) => Record::Answered(key, number, span, seen),
+                Ok(Err(error)) => Record::Failed(key, number, span, format!("no reply of a ledger: {error}")),
+                Err(error) => Record::Failed(key, number, span, error.to_string()),
             };
             write(&mut lines, &outcome)?;
         }

@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 /// Something that happened. Times are microseconds on the host's clock.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(crate) enum Record {
-    /// A client is about to send a message: its key, its number (1, 2, 3 … per key), when.
-    Sent(u32, u64, u64),
-    /// It was answered: key, number, when, and what the plugin said.
-    Answered(u32, u64, u64, Seen),
-    /// It was not: key, number, when, why.
-    Failed(u32, u64, u64, String),
+    /// A client is about to send a message: its key, and its number (1, 2, 3 … per key).
+    Sent(u32, u64),
+    /// It was answered: key, number, from when to when it was under way, and what the plugin said.
+    Answered(u32, u64, Span, Seen),
+    /// It was not: key, number, from when to when, why.
+    Failed(u32, u64, Span, String),
     /// The plugin's file is being replaced: when.
     Replaced(u64),
     /// A swap has ended: when, and its receipt.
@@ -26,6 +26,10 @@ pub(crate) enum Record {
         entries: Vec<(u32, Entry)>,
     },
 }
+
+/// From one moment to another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Span(pub(crate) u64, pub(crate) u64);
 
 /// A reply of the plugin: the number that was applied before, how many were applied since the beginning, all of them
 /// folded into one number, and how often the state was handed over.

@@ -7,7 +7,7 @@ use hotbay::kernel::view::{Outcome, Receipt};
 use super::key::{Found, Key};
 use super::pauses::Pauses;
 use super::spread::Spread;
-use crate::record::{Entry, Record, Verdict};
+use crate::record::{Entry, Record, Span, Verdict};
 
 /// Complaints that are kept: who mends something reads the first ones.
 const KEPT: usize = 20;
@@ -31,29 +31,28 @@ pub(crate) struct Judge {
 impl Judge {
     pub(crate) fn take(&mut self, record: Record) {
         match record {
-            Record::Sent(key, number, at) => {
+            Record::Sent(key, number) => {
                 self.verdict.requests += 1;
-                self.first.get_or_insert(at);
-                if !self.keys.entry(key).or_default().sent(number, at) {
+                if !self.keys.entry(key).or_default().sent(number) {
                     self.complain(format!("a client sent message {number} of key {key} out of its turn"));
                 }
             }
-            Record::Answered(key, number, at, seen) => {
-                let (found, sent) = self.keys.entry(key).or_default().answered(number, seen);
+            Record::Answered(key, number, span, seen) => {
+                let found = self.keys.entry(key).or_default().answered(number, seen);
                 self.count(found, || format!("message {number} of key {key} was answered {seen:?}"));
-                self.ended(sent, at);
+                self.ended(span);
                 if seen.3 > self.handovers {
                     self.handovers = seen.3;
                     if let Some(replaced) = self.replaced.take() {
-                        self.swaps.add(at.saturating_sub(replaced));
+                        self.swaps.add(span.1.saturating_sub(replaced));
                     }
                 }
             }
-            Record::Failed(key, number, at, why) => {
+            Record::Failed(key, number, span, why) => {
                 self.verdict.failed += 1;
                 self.complain(format!("message {number} of key {key} failed: {why}"));
-                let sent = self.keys.entry(key).or_default().failed(number);
-                self.ended(sent, at);
+                self.keys.entry(key).or_default().failed(number);
+                self.ended(span);
             }
             Record::Replaced(at) => {
                 self.replaced = Some(at);
@@ -88,11 +87,10 @@ impl Judge {
     }
 
     /// A message has ended, well or not.
-    fn ended(&mut self, sent: Option<u64>, at: u64) {
-        if let Some(sent) = sent {
-            self.pauses.request(sent, at);
-        }
-        self.verdict.lasted_us = self.verdict.lasted_us.max(at.saturating_sub(self.first.unwrap_or(at)));
+    fn ended(&mut self, span: Span) {
+        self.pauses.request(span);
+        let first = *self.first.get_or_insert(span.0);
+        self.verdict.lasted_us = self.verdict.lasted_us.max(span.1.saturating_sub(first));
     }
 
     fn count(&mut self, found: Found, what: impl FnOnce() -> String) {

@@ -7,8 +7,8 @@ use crate::record::{Entry, Seen};
 pub(crate) struct Key {
     /// The number that was sent last.
     sent: u64,
-    /// Under way: its number, and when it was sent.
-    under_way: Option<(u64, u64)>,
+    /// The number that is under way.
+    under_way: Option<u64>,
     /// Sent, and not answered as it should be: it may have been applied or not, or be applied late.
     doubtful: Vec<u64>,
     /// What the plugin holds, by all that it has answered.
@@ -33,18 +33,19 @@ impl Found {
 
 impl Key {
     /// A message is sent; `false` when the client breaks its own rules: numbers follow each other, one is under way.
-    pub(crate) fn sent(&mut self, number: u64, at: u64) -> bool {
+    pub(crate) fn sent(&mut self, number: u64) -> bool {
         let in_order = number == self.sent + 1 && self.under_way.is_none();
         self.sent = number;
-        self.doubtful.extend(self.under_way.replace((number, at)).map(|(number, _)| number));
+        self.doubtful.extend(self.under_way.replace(number));
         in_order
     }
 
-    /// It was answered: what that shows, and when it was sent; `None` is for an answer that nobody waited for.
-    pub(crate) fn answered(&mut self, number: u64, seen: Seen) -> (Found, Option<u64>) {
-        let Some((_, sent)) = self.under_way.take_if(|(waiting, _)| *waiting == number) else {
-            return (Found { duplicated: 1, ..Found::default() }, None);
-        };
+    /// It was answered: what that shows.
+    pub(crate) fn answered(&mut self, number: u64, seen: Seen) -> Found {
+        if self.under_way.take_if(|waiting| *waiting == number).is_none() {
+            // Nobody waited for it.
+            return Found { duplicated: 1, ..Found::default() };
+        }
         let Seen(before, applied, trail, handovers) = seen;
         let now = Entry { last: number, applied, trail };
         let expected = self.entry.with(number);
@@ -60,21 +61,19 @@ impl Key {
         }
         self.entry = now;
         self.handovers = self.handovers.max(handovers);
-        (found, Some(sent))
+        found
     }
 
-    /// It was answered with an error; when it was sent.
-    pub(crate) fn failed(&mut self, number: u64) -> Option<u64> {
-        let (_, sent) = self.under_way.take_if(|(waiting, _)| *waiting == number)?;
-        self.doubtful.push(number);
-        Some(sent)
+    /// It was answered with an error.
+    pub(crate) fn failed(&mut self, number: u64) {
+        self.doubtful.extend(self.under_way.take_if(|waiting| *waiting == number));
     }
 
     /// The end: a message that is still under way was never answered, and the plugin says what it holds.
     pub(crate) fn end(mut self, held: Option<Entry>) -> Found {
         let unanswered = self.under_way.take();
         let mut found = Found { lost: u64::from(unanswered.is_some()), ..Found::default() };
-        self.doubtful.extend(unanswered.map(|(number, _)| number));
+        self.doubtful.extend(unanswered);
         if let Some(held) = held.filter(|held| *held != self.entry) {
             let compared = self.compare(held);
             found.lost += compared.lost;

@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 
 use super::spread::Spread;
+use crate::record::Span;
 
 /// Windows that are remembered: an answer comes into the history with its client's next message, some swaps late at most.
 const REMEMBERED: usize = 64;
@@ -12,9 +13,9 @@ const REMEMBERED: usize = 64;
 pub(crate) struct Pauses {
     /// Renamed, and not through yet.
     open: Option<u64>,
-    windows: VecDeque<(u64, u64)>,
-    /// Sent and answered, and not told apart yet.
-    waiting: Vec<(u64, u64)>,
+    windows: VecDeque<Span>,
+    /// Answered, and not told apart yet.
+    waiting: Vec<Span>,
     spread: Spread,
 }
 
@@ -28,21 +29,21 @@ impl Pauses {
         if self.windows.len() == REMEMBERED {
             self.windows.pop_front();
         }
-        self.windows.push_back((begin, at));
+        self.windows.push_back(Span(begin, at));
         self.sort_out(at);
     }
 
     /// A request was answered, or failed.
-    pub(crate) fn request(&mut self, sent: u64, done: u64) {
-        self.waiting.push((sent, done));
+    pub(crate) fn request(&mut self, span: Span) {
+        self.waiting.push(span);
     }
 
     /// Those that were answered by then can be told apart; no window is to come before it.
     fn sort_out(&mut self, until: u64) {
         let Self { windows, waiting, spread, .. } = self;
-        waiting.retain(|&(sent, done)| {
-            if windows.iter().any(|&(begin, end)| begin <= done && sent <= end) {
-                spread.add(done - sent);
+        waiting.retain(|&Span(sent, done)| {
+            if windows.iter().any(|&Span(begin, end)| begin <= done && sent <= end) {
+                spread.add(done.saturating_sub(sent));
                 return false;
             }
             done > until

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use hotbay::kernel::view::{Outcome, Pause, Receipt, Requests, Retired, Side};
 
 use super::judge::Judge;
-use crate::record::{Entry, Record, Seen, Verdict};
+use crate::record::{Entry, Record, Seen, Span, Verdict};
 
 /// A plugin and its client, and the history that they make.
 #[derive(Default)]
@@ -25,11 +25,10 @@ impl Story {
 
     /// The client sends its next message.
     fn send(&mut self, key: u32) -> u64 {
-        let at = self.tick();
         let number = self.sent.entry(key).or_default();
         *number += 1;
         let number = *number;
-        self.records.push(Record::Sent(key, number, at));
+        self.records.push(Record::Sent(key, number));
         number
     }
 
@@ -42,13 +41,13 @@ impl Story {
     }
 
     fn answer(&mut self, key: u32, number: u64, seen: Seen) {
-        let at = self.tick();
-        self.records.push(Record::Answered(key, number, at, seen));
+        let span = Span(self.tick(), self.tick());
+        self.records.push(Record::Answered(key, number, span, seen));
     }
 
     fn fail(&mut self, key: u32, number: u64) {
-        let at = self.tick();
-        self.records.push(Record::Failed(key, number, at, "no luck".to_owned()));
+        let span = Span(self.tick(), self.tick());
+        self.records.push(Record::Failed(key, number, span, "no luck".to_owned()));
     }
 
     /// A message that is answered as it should be.
@@ -324,17 +323,17 @@ fn requests_under_way_in_a_swap_are_told_from_those_beside_it() {
         Seen(number - 1, number, entry.trail, u64::from(number > 2))
     };
     let verdict = judged(vec![
-        Record::Sent(1, 1, 0),
-        Record::Answered(1, 1, 7, seen(1)),
-        Record::Sent(1, 2, 90),
+        Record::Sent(1, 1),
+        Record::Answered(1, 1, Span(0, 7), seen(1)),
+        Record::Sent(1, 2),
         Record::Replaced(100),
-        Record::Answered(1, 2, 105, seen(2)),
-        Record::Sent(1, 3, 120),
+        Record::Answered(1, 2, Span(90, 105), seen(2)),
+        Record::Sent(1, 3),
         Record::Swapped(200, receipt()),
         // Comes into the history after the swap in which it was sent.
-        Record::Answered(1, 3, 150, seen(3)),
-        Record::Sent(1, 4, 210),
-        Record::Answered(1, 4, 250, seen(4)),
+        Record::Answered(1, 3, Span(120, 150), seen(3)),
+        Record::Sent(1, 4),
+        Record::Answered(1, 4, Span(210, 250), seen(4)),
     ]);
     assert_eq!((verdict.pause_us.p50, verdict.pause_us.max), (15, 30));
     assert_eq!((verdict.swap_us.max, verdict.lasted_us), (50, 250));
