@@ -12,7 +12,7 @@ use crate::cargo;
 /// and looks at the host from outside. The plugin keeps per key what was applied, and says it with each answer: what is lost,
 /// applied twice or out of order shows there, and once more in its state at the end.
 ///
-/// All of it is built in release, as users run it: an unoptimised host and plugins of 8 MiB would be measured otherwise.
+/// All of it is built in release, as users run it: the figures of a debug build are nobody's.
 ///
 /// pause_us is how long requests took, as their clients saw it, that were under way in a swap: from the rename of the file to
 /// the receipt. gate_us is how long those waited that a gate held up, by the receipts. swap_us is from the rename to the first

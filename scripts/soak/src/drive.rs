@@ -9,7 +9,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
-use hotbay::kernel::view::{Receipt, Retired};
+use hotbay::kernel::view::{Outcome, Receipt, Retired};
 
 use crate::census::{Census, resident, slope};
 use crate::host::micros;
@@ -81,7 +81,13 @@ fn soak(options: &Options) -> Result<Report> {
         pair.announce()?;
         ready.rename()?;
         match pair.next(Some(swap))? {
-            Said::Swapped(receipt) => sums.add(&receipt),
+            Said::Swapped(receipt) => {
+                sums.add(&receipt);
+                if receipt.outcome == Outcome::RolledBack {
+                    // The digest is not tried again, so no other swap would follow.
+                    break;
+                }
+            }
             said => bail!("failed at swap {swap}: the checker says {said:?}"),
         }
         if swap > warm {
@@ -95,7 +101,7 @@ fn soak(options: &Options) -> Result<Report> {
     }
     let end = Census::at_rest(host);
     let verdict = pair.finish()?;
-    let mut report = sums.report(options.swaps, verdict, &memory);
+    let mut report = sums.report(verdict, &memory);
     report.spans(start, end);
     Ok(report)
 }
@@ -215,6 +221,7 @@ impl Drop for Pair {
 /// What all receipts say together.
 #[derive(Default)]
 struct Sums {
+    swaps: u64,
     unloaded: u64,
     pinned: Vec<String>,
     waits: Vec<u64>,
@@ -223,6 +230,7 @@ struct Sums {
 
 impl Sums {
     fn add(&mut self, receipt: &Receipt) {
+        self.swaps += 1;
         match receipt.retired {
             Retired::Unloaded => self.unloaded += 1,
             Retired::Pinned => self.pinned.push(format!(
@@ -237,7 +245,7 @@ impl Sums {
         self.longest = self.longest.max(receipt.pause_us.max);
     }
 
-    fn report(mut self, swaps: u64, verdict: Verdict, memory: &[u64]) -> Report {
+    fn report(mut self, verdict: Verdict, memory: &[u64]) -> Report {
         self.waits.sort_unstable();
         self.pinned.truncate(5);
         let seconds = Duration::from_micros(verdict.lasted_us).as_secs_f64();
@@ -245,7 +253,7 @@ impl Sums {
         #[allow(clippy::cast_precision_loss, reason = "a count of requests, far below 2^53")]
         let rate = verdict.requests as f64 / seconds.max(f64::MIN_POSITIVE);
         Report {
-            swaps,
+            swaps: self.swaps,
             requests: verdict.requests,
             failed: verdict.failed,
             lost: verdict.lost,
