@@ -109,11 +109,6 @@ impl<'a> Bay<'a> {
         self.run(&["call", "echo.count"])?.parse().context("failed to read the count")
     }
 
-    /// Process id of the host.
-    pub(crate) fn pid(&self) -> Option<u32> {
-        self.host.as_ref().map(Child::id)
-    }
-
     /// What the host has said so far.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.folder.path().join("host.log")).unwrap_or_default()

@@ -40,29 +40,42 @@ pub(crate) struct Built {
     pub(crate) logger: PathBuf,
 }
 
-/// Builds the host and the example plugins. Where they lie is what cargo says, not what we guess: the target folder
-/// may be anywhere.
+/// Builds the host and the example plugins.
 pub(crate) fn build() -> Result<Built> {
     let packages = ["-p", "hotbay", "-p", "hotbay-echo", "-p", "hotbay-echo-v2", "-p", "hotbay-logger"];
+    let mut files = artefacts_of(&packages)?;
+    Ok(Built {
+        hotbay: files.take("hotbay")?,
+        echo: files.take("echo")?,
+        echo_v2: files.take("echo_v2")?,
+        logger: files.take("logger")?,
+    })
+}
+
+/// Files that were built, by their targets' names.
+#[derive(Debug)]
+pub(crate) struct Artefacts(BTreeMap<String, PathBuf>);
+
+impl Artefacts {
+    /// The file of a target.
+    pub(crate) fn take(&mut self, name: &str) -> Result<PathBuf> {
+        self.0.remove(name).with_context(|| format!("failed to find what cargo built of `{name}`"))
+    }
+}
+
+/// Builds what the arguments of `cargo build` say. Where it lies is what cargo says, not what we guess: the target folder
+/// may be anywhere.
+pub(crate) fn artefacts_of(arguments: &[&str]) -> Result<Artefacts> {
     let output = cargo(&["build", "--message-format", "json-render-diagnostics"])
-        .args(packages)
+        .args(arguments)
         .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .context("failed to run cargo")?;
     if !output.status.success() {
-        bail!("failed to build the host and its example plugins");
+        bail!("failed to build what is to be run");
     }
-    let mut files = artefacts(&String::from_utf8_lossy(&output.stdout));
-    let mut take = |name: &str| {
-        files.remove(name).with_context(|| format!("failed to find what cargo built of `{name}`"))
-    };
-    Ok(Built {
-        hotbay: take("hotbay")?,
-        echo: take("echo")?,
-        echo_v2: take("echo_v2")?,
-        logger: take("logger")?,
-    })
+    Ok(Artefacts(artefacts(&String::from_utf8_lossy(&output.stdout))))
 }
 
 /// The binary or dynamic library of each target, by the target's name.

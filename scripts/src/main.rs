@@ -27,7 +27,6 @@ enum Command {
     Demo,
     /// Build host and examples, drop these into the plugins folder, and run the host
     Up(up::Options),
-    /// Replace echo 1.0.0 and 2.0.0 by each other many times under load, and look for what was lost or kept
     Soak(soak::Options),
 }
 

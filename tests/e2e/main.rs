@@ -15,5 +15,6 @@ mod new;
 mod quarantine;
 mod replace;
 mod shutdown;
+mod soak;
 mod state;
 mod unload;

@@ -60,6 +60,12 @@ pub fn hotbay_binary() -> PathBuf {
     existing(folder().join(format!("hotbay{EXE_SUFFIX}")))
 }
 
+/// The program behind `cargo xtask soak`.
+#[must_use]
+pub fn soak_binary() -> PathBuf {
+    existing(folder().join(format!("hotbay-soak{EXE_SUFFIX}")))
+}
+
 /// The file name of a library: `libecho.so`, `echo.dll`.
 #[must_use]
 pub fn library_name(name: &str) -> String {

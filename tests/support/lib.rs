@@ -12,7 +12,7 @@ mod hosted;
 mod os;
 mod patience;
 
-pub use artefact::{cargo, edited, example, fixture, hotbay_binary, library_name, with_version};
+pub use artefact::{cargo, edited, example, fixture, hotbay_binary, library_name, soak_binary, with_version};
 pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;
 pub use os::{Census, census, is_mapped, resident_bytes};
