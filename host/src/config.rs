@@ -13,6 +13,7 @@
 //! [swap]
 //! callback_ms = 5000          # for each of create, import, export, start, stop, pause and resume
 //! drain_ms = 5000             # for the calls inside the old generation
+//! max_pinned_mib = 256        # when old code that cannot be unmapped has more than that, nothing more is swapped
 //!
 //! [state]
 //! interval_ms = 2000          # state that changed is written this often
@@ -98,7 +99,7 @@ pub enum WatchMode {
     Poll,
 }
 
-/// Deadlines of a swap.
+/// Deadlines and limits of a swap.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Swap {
@@ -106,6 +107,9 @@ pub struct Swap {
     pub callback: Duration,
     /// `drain_ms`: for the calls that are inside the old generation.
     pub drain: Duration,
+    /// `max_pinned_mib`: when the files of all pinned generations have more than so many MiB together, nothing is swapped
+    /// until some of them are gone; 0 allows none.
+    pub max_pinned_mib: u64,
 }
 
 /// Sealed state.
@@ -190,7 +194,12 @@ impl Default for Config {
                 rescan: Duration::from_secs(2),
                 grace: Duration::from_secs(1),
             },
-            swap: Swap { callback: Duration::from_secs(5), drain: Duration::from_secs(5) },
+            swap: Swap {
+                callback: Duration::from_secs(5),
+                drain: Duration::from_secs(5),
+                // Hundreds of versions of a small plugin, and a fraction of what a server has.
+                max_pinned_mib: 256,
+            },
             state: State { interval: Duration::from_secs(2), key: KeySource::Home },
             probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
             log: Log { level: hotbay_plugin_api::Level::Info },

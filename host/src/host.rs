@@ -79,7 +79,7 @@ impl Host {
         let (sender, inbox) = mpsc::channel();
         let kernel = Kernel::new(Arc::clone(&shared), held, inbox, sender.clone());
         let name = "hotbay-kernel".to_owned();
-        let thread = std::thread::Builder::new().name(name.clone()).spawn(move || kernel.run());
+        let thread = os::spawn(&name, move || kernel.run());
         let thread = thread.map_err(|source| HostError::Thread { name, source })?;
         Ok(Host {
             inner: Arc::new(Inner { shared, kernel: sender, thread: Mutex::new(Some(thread)), _lock: lock }),

@@ -1,7 +1,7 @@
 //! Plugins that are linked into the tests: the same life without a library, fast, for the kernel's own logic.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hotbay_plugin_api::Export;
@@ -76,6 +76,7 @@ impl Bay {
             source: path,
             digest: Digest::of(&load.to_le_bytes()),
             manifest,
+            mark: None,
             bytes: 0,
         };
         let generation = Generation {
@@ -83,7 +84,7 @@ impl Bay {
             number,
             load,
             tally: Arc::default(),
-            called_inline: AtomicBool::new(false),
+            began: crate::os::moment(),
             lane,
             plugin,
             staged,

@@ -1,12 +1,12 @@
 //! Load: map the probed copy into the host, check its layout, and create the plugin on its own lane.
 
-use std::sync::atomic::AtomicBool;
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ffi::{CreateError, HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
+use crate::os;
 use crate::probe::Probed;
 
 /// A created plugin that is not started.
@@ -51,16 +51,15 @@ pub(crate) fn load(
     services: Arc<dyn Services>,
 ) -> Result<Loaded, LoadFailed> {
     let Probed { staged } = probed;
-    let lane =
-        Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room).map_err(LoadFailed::Lane)?;
+    let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
+        .map_err(LoadFailed::Lane)?;
     let host = HostSide::new(place.name, place.number, place.config, services);
-    let path = staged.path.clone();
+    let (path, began) = (staged.path.clone(), os::moment());
     match lane.run(place.deadline, move || Plugin::create(&path, host)) {
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
-            let called_inline = AtomicBool::new(false);
-            let generation = Generation { name, number, load, tally, called_inline, lane, plugin, staged };
+            let generation = Generation { name, number, load, tally, began, lane, plugin, staged };
             Ok(Loaded { generation: Arc::new(generation) })
         }
         Ok(Err(refused)) => {

@@ -6,6 +6,15 @@ use std::io;
 use std::path::Path;
 use std::process::{Child, Command};
 
+mod stack;
+mod threads;
+
+pub(crate) use stack::is_inside;
+// Threads of the control plane's runtime are not begun by `spawn`.
+#[cfg(feature = "cli")]
+pub(crate) use threads::claim;
+pub(crate) use threads::{Moment, Thread, current_id, moment, spawn, strangers_since, threads_have_begun};
+
 /// Whether a library that was opened from `path` is mapped into this process.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
@@ -76,41 +85,6 @@ pub(crate) fn barrier_everywhere() -> io::Result<()> {
 #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
 pub(crate) fn barrier_everywhere() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
-}
-
-/// Waits until no thread of this process is so young that it may not have come to its own code yet; false when one still is
-/// at the deadline.
-///
-/// A thread of a plugin pins the plugin's library by itself, but only once it runs: one that was started and had no turn
-/// yet would wake up in code that is gone. Young is who is ready to run and was not yet seen running by one tick of the
-/// clock.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn threads_have_begun(deadline: std::time::Duration) -> bool {
-    let is_young = |task: &std::fs::DirEntry| {
-        let stat = std::fs::read_to_string(task.path().join("stat")).unwrap_or_default();
-        // The name comes before, in parentheses; then the state, and as the 12th and 13th the ticks in user and system mode.
-        let mut fields = stat.rsplit(") ").next().unwrap_or_default().split(' ');
-        fields.next() == Some("R") && fields.nth(10) == Some("0") && fields.next() == Some("0")
-    };
-    let begun = std::time::Instant::now();
-    let mine = rustix::thread::gettid().as_raw_nonzero().to_string();
-    loop {
-        let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return true };
-        let others = tasks.flatten().filter(|task| *task.file_name() != *mine.as_str());
-        if !others.into_iter().any(|task| is_young(&task)) {
-            return true;
-        }
-        if begun.elapsed() >= deadline {
-            return false;
-        }
-        std::thread::park_timeout(std::time::Duration::from_micros(200));
-    }
-}
-
-/// Windows and macOS: whether a thread has begun cannot be seen from outside.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn threads_have_begun(_: std::time::Duration) -> bool {
-    true
 }
 
 /// Makes the child the head of its own process group, so that what it starts can be ended with it.

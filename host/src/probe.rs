@@ -101,8 +101,8 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     let request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
     // A plugin may end the process before it has read; its verdict tells, not this error.
     drop(child.stdin.take().map(|mut stdin| stdin.write_all(&request)));
-    let output = child.stdout.take().map(|mut stdout| {
-        std::thread::spawn(move || {
+    let reading = child.stdout.take().map(|mut stdout| {
+        os::spawn("probe", move || {
             let mut text = Vec::new();
             // A plugin that prints without end must not fill the host's memory.
             let _ = stdout.by_ref().take(1 << 20).read_to_end(&mut text);
@@ -110,6 +110,11 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
             text
         })
     });
+    let output = reading.transpose().map_err(|error| {
+        os::kill_group(&mut child);
+        let _ = child.wait();
+        failed(error)
+    })?;
 
     let status = wait(&mut child, settings.deadline);
     // Also after an orderly end: what the plugin started must not outlive its probe, nor hold the pipe open.

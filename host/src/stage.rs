@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hotbay_plugin_api::manifest::Manifest;
 
 use crate::os;
-use crate::verify::{Digest, Verified};
+use crate::verify::{Digest, Mark, Verified};
 
 /// A staged copy. Dropping it removes the file.
 #[derive(Debug)]
@@ -19,6 +19,7 @@ pub(crate) struct Staged {
     pub(crate) source: PathBuf,
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
+    pub(crate) mark: Option<Mark>,
     pub(crate) bytes: u64,
 }
 
@@ -51,10 +52,10 @@ impl Stage {
     /// Writes the verified bytes to a fresh copy.
     pub(crate) fn stage(&self, verified: Verified) -> io::Result<Staged> {
         let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-        let Verified { path: source, digest, manifest, bytes, .. } = verified;
+        let Verified { path: source, digest, manifest, mark, bytes, .. } = verified;
         let name = format!("{}-{}-{count}{}", manifest.name, digest.short(), std::env::consts::DLL_SUFFIX);
         let path = self.folder.join(name);
-        let staged = Staged { path, source, digest, manifest, bytes: bytes.len() as u64 };
+        let staged = Staged { path, source, digest, manifest, mark, bytes: bytes.len() as u64 };
         os::private_file().open(&staged.path)?.write_all(&bytes)?;
         Ok(staged)
     }

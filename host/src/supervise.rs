@@ -4,6 +4,7 @@
 mod carry_out;
 mod commands;
 mod decide;
+mod remains;
 mod reports;
 mod views;
 
@@ -13,7 +14,6 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
-use crate::Config;
 use crate::kernel::files::Files;
 use crate::kernel::held::Held;
 use crate::kernel::op::{self, Outcome, Report};
@@ -24,6 +24,7 @@ use crate::kernel::tally::Counts;
 use crate::kernel::wish::Wish;
 use crate::unload::Remains;
 use crate::watch::Watch;
+use crate::{Config, os};
 
 pub(crate) use commands::Reply;
 
@@ -75,6 +76,8 @@ pub(crate) struct Kernel {
     // When to decide again: something waits for time to pass.
     decide_at: Option<Instant>,
     folder_is_lost: bool,
+    // Lets libraries go whose holders have ended.
+    releasing: Option<std::thread::JoinHandle<()>>,
 }
 
 impl Kernel {
@@ -108,6 +111,7 @@ impl Kernel {
             rescan_at: now,
             decide_at: None,
             folder_is_lost: false,
+            releasing: None,
         }
     }
 
@@ -194,21 +198,6 @@ impl Kernel {
         }
     }
 
-    /// Libraries that were pinned may have gone since.
-    fn forget_remains(&mut self) {
-        let alive = self.services.iter_mut().map(|(name, service)| (name, &mut service.remains));
-        for (name, left) in alive.chain(self.gone.iter_mut().map(|(name, past)| (name, &mut past.remains))) {
-            left.retain(|remains| {
-                let mapped = !matches!(crate::ffi::is_mapped(&remains.path), Ok(false));
-                if !mapped && !remains.retires_later {
-                    let text = format!("generation {} is gone since", remains.pinned.generation);
-                    self.shared.journal.note("unloaded", Some(name), None, text);
-                }
-                mapped
-            });
-        }
-    }
-
     /// Runs `body` on a thread and takes its report in when it comes.
     fn spawn(
         &self,
@@ -216,7 +205,7 @@ impl Kernel {
         body: impl FnOnce(&Arc<Shared>) -> Report + Send + 'static,
     ) -> std::io::Result<()> {
         let (shared, sender, name) = (Arc::clone(&self.shared), self.sender.clone(), name.to_owned());
-        std::thread::Builder::new().name(format!("op-{name}")).spawn(move || {
+        os::spawn(&format!("op-{name}"), move || {
             let done = catch_unwind(AssertUnwindSafe(|| body(&shared)));
             let report = done.unwrap_or_else(|_| {
                 let reason = "an operation of the host broke down; this is a defect of the host".to_owned();

@@ -1,17 +1,26 @@
 //! Unload: drop the plugin, end its threads, close its library, and look whether it is gone.
 
-use std::path::PathBuf;
+mod reason;
+
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
+
+pub(crate) use reason::Reason;
 
 use crate::ffi::Closed;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
-use crate::kernel::lease;
 use crate::kernel::patience::look_until;
-use crate::kernel::view::Pinned;
-use crate::os;
+use crate::kernel::view::{Cause, Pinned};
+use crate::kernel::{callers, lease};
+use crate::os::{self, Moment};
+use crate::stage::Staged;
+
+/// Between two looks for threads: one of the host's own that begins or ends just then is seen in one of them at most, and
+/// who ran in the one may wait in the other.
+const PAUSE: Duration = Duration::from_millis(5);
+const LOOKS: usize = 3;
 
 /// What became of a generation's library.
 #[derive(Debug)]
@@ -28,6 +37,7 @@ pub(crate) struct Remains {
     pub(crate) pinned: Pinned,
     /// Where to look whether it has gone since.
     pub(crate) path: PathBuf,
+    pub(crate) load: u64,
     /// Whether somebody waits to unload it, and will say so.
     pub(crate) retires_later: bool,
 }
@@ -41,63 +51,100 @@ impl Unloaded {
     }
 }
 
+impl Remains {
+    /// Of a library that may stay.
+    pub(crate) fn of(staged: &Staged, generation: u64, load: u64) -> Self {
+        let pinned = Pinned {
+            generation,
+            version: staged.manifest.version.clone(),
+            reason: String::new(),
+            bytes: staged.bytes,
+            cause: Cause::Unknown,
+            holders: Vec::new(),
+        };
+        Self { pinned, path: staged.path.clone(), load, retires_later: false }
+    }
+
+    /// It stays, and this is why.
+    pub(crate) fn because(mut self, reason: &Reason) -> Unloaded {
+        self.pinned.reason = reason.to_string();
+        self.pinned.cause = reason.cause();
+        self.pinned.holders = reason.holders();
+        Unloaded::Pinned(Box::new(self))
+    }
+}
+
 /// Ends a drained generation. `lanes` are those of the others: such as called it are renewed, since what it keeps per
 /// thread lives on theirs.
 pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Unloaded {
-    let pinned = Pinned {
-        generation: generation.number,
-        version: generation.manifest().version.clone(),
-        reason: String::new(),
-        bytes: generation.staged.bytes,
-    };
-    let path = generation.staged.path.clone();
-    let called_inline = generation.called_inline.load(Ordering::Relaxed);
+    let (load, began, mark) = (generation.load, generation.began, generation.staged.mark);
+    let remains = Remains::of(&generation.staged, generation.number, load);
+    let path = remains.path.clone();
     let reason = match close(generation, lanes, deadline) {
-        Ok(Closed::Unmapped) => return Unloaded::Gone,
-        Ok(Closed::Mapped) if called_inline => {
-            "a thread of the host that called it inline still holds a thread-local of it; it goes when that thread ends"
-                .to_owned()
+        Ok(Closed::Unmapped) => {
+            callers::forget(load);
+            return Unloaded::Gone;
         }
-        Ok(Closed::Mapped) => {
-            "it left a thread running, or a thread-local on one: join its threads in `stop`".to_owned()
-        }
-        Ok(Closed::Unknown(e)) => format!("it was closed, and whether it is gone cannot be seen: {e}"),
+        Ok(Closed::Mapped) => mark.map_or_else(|| held_by(&path, load, began), Reason::Marked),
+        Ok(Closed::Unknown(error)) => Reason::Unseen(error),
         Err(reason) => reason,
     };
-    let pinned = Pinned { reason, ..pinned };
-    Unloaded::Pinned(Box::new(Remains { pinned, path, retires_later: false }))
+    remains.because(&reason)
 }
 
-fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Result<Closed, String> {
-    let Some(generation) = sole(generation, deadline) else {
-        return Err("one of its callbacks has not returned".to_owned());
-    };
+/// The threads that hold a library which was closed and is still there, as far as that can be told.
+fn held_by(path: &Path, load: u64, began: Moment) -> Reason {
+    let called = callers::of(load);
+    let mut strangers = os::strangers_since(began).unwrap_or_default();
+    // Who called it is named as such.
+    strangers.retain(|thread| !called.iter().any(|caller| caller.id == thread.id));
+    let (mut runs, mut unknown) = (Vec::new(), strangers);
+    for _ in 0..LOOKS {
+        if unknown.is_empty() {
+            break;
+        }
+        std::thread::park_timeout(PAUSE);
+        let there = os::strangers_since(began).unwrap_or_default();
+        unknown.retain(|thread| {
+            let inside = os::is_inside(thread.id, path).filter(|_| there.contains(thread));
+            if inside == Some(true) {
+                runs.push(thread.clone());
+            }
+            // One that is outside began while this one was loaded, and is another's.
+            inside.is_none() && there.contains(thread)
+        });
+    }
+    let began = if runs.is_empty() { unknown } else { Vec::new() };
+    if runs.is_empty() && began.is_empty() && called.is_empty() {
+        return Reason::Unexplained;
+    }
+    Reason::Threads { runs, began, called }
+}
+
+fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Result<Closed, Reason> {
+    let generation = sole(generation, deadline).ok_or(Reason::Callback)?;
     let Generation { load, lane, mut plugin, staged, .. } = generation;
     let dropped = lane.run(deadline, move || {
         let answer = plugin.destroy();
         (plugin, answer)
     });
-    let Ok((plugin, answer)) = dropped else {
-        return Err("dropping its value did not end".to_owned());
-    };
+    let Ok((plugin, answer)) = dropped else { return Err(Reason::Destroy) };
     if let Err((_, text)) = answer {
         tracing::warn!(plugin = staged.manifest.name, error = text, "dropping the plugin's value failed");
     }
-    let stuck = lane.close(deadline);
-    if stuck > 0 {
+    let threads = lane.close(deadline);
+    if threads > 0 {
         // The plugin is leaked: code of its library runs.
-        return Err(format!("{stuck} of its threads is still inside: a callback or call hangs"));
+        return Err(Reason::Lane { threads });
     }
     if !os::threads_have_begun(deadline) {
         // The plugin is leaked: a thread that it just started may be about to wake up in its code.
-        return Err("a thread that was just started has had no turn yet; it could be the plugin's".to_owned());
+        return Err(Reason::Unborn);
     }
     let others = lanes.iter().filter(|lane| lane.has_entered(load));
     let held = others.filter(|lane| !lane.renew(deadline)).count();
     match plugin.close() {
-        Closed::Mapped if held > 0 => {
-            Err("another service that called it is still inside a call; it goes when that ends".to_owned())
-        }
+        Closed::Mapped if held > 0 => Err(Reason::OtherService),
         closed => Ok(closed),
     }
 }

@@ -1,6 +1,7 @@
 //! Verify: read the bytes once, parse them whole, and read the manifest, without running an instruction of them.
 
 mod library_file;
+mod mark;
 
 use std::io::Read as _;
 use std::path::PathBuf;
@@ -8,6 +9,8 @@ use std::path::PathBuf;
 use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
 use memmap2::MmapMut;
+
+pub(crate) use mark::Mark;
 
 use crate::discover::{Discovered, Fingerprint};
 
@@ -22,6 +25,7 @@ pub(crate) struct Verified {
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
     pub(crate) version: semver::Version,
+    pub(crate) mark: Option<Mark>,
     pub(crate) bytes: MmapMut,
 }
 
@@ -138,11 +142,11 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
         manifest: manifest.map(Box::new),
         error,
     };
-    let json = library_file::manifest(&bytes).map_err(|error| refuse(None, error))?;
+    let (json, mark) = library_file::manifest(&bytes).map_err(|error| refuse(None, error))?;
     let manifest: Manifest =
         serde_json::from_slice(json).map_err(|e| refuse(None, VerifyError::Manifest(e.to_string())))?;
     match check(&manifest) {
-        Ok(version) => Ok(Verified { path, fingerprint, digest, manifest, version, bytes }),
+        Ok(version) => Ok(Verified { path, fingerprint, digest, manifest, version, mark, bytes }),
         Err(error) => Err(refuse(Some(manifest), error)),
     }
 }

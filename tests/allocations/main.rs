@@ -27,18 +27,20 @@ fn calls_and_requests_allocate_nothing_in_the_steady_state() {
     let inline = |reply: &mut Vec<u8>| handle.call("echo", b"hello", reply).unwrap();
     let by_name = |reply: &mut Vec<u8>| hosted.host().call("echo", "echo", b"hello", reply).unwrap();
     let through_lane = |reply: &mut Vec<u8>| handle.request("echo", b"hello", reply, PATIENCE).unwrap();
-    let ways: [(&str, &dyn Fn(&mut Vec<u8>)); 3] =
-        [("by handle", &inline), ("by name", &by_name), ("through the lane", &through_lane)];
-    for (way, call) in ways {
-        // The first of a thread takes what it keeps.
-        call(&mut reply);
-        let region = Region::new(COUNTING);
-        for _ in 0..CALLS {
-            reply.clear();
-            call(&mut reply);
-        }
-        let allocations = region.change().allocations + region.change().reallocations;
-        assert_eq!(reply, b"hello");
-        assert!(allocations < BESIDE, "{CALLS} calls {way} allocated {allocations} times");
+    assert_allocates_nothing("by handle", inline, &mut reply);
+    assert_allocates_nothing("by name", by_name, &mut reply);
+    assert_allocates_nothing("through the lane", through_lane, &mut reply);
+}
+
+fn assert_allocates_nothing(way: &str, call: impl Fn(&mut Vec<u8>), reply: &mut Vec<u8>) {
+    // The first of a thread takes what it keeps.
+    call(reply);
+    let region = Region::new(COUNTING);
+    for _ in 0..CALLS {
+        reply.clear();
+        call(reply);
     }
+    let allocations = region.change().allocations + region.change().reallocations;
+    assert_eq!(reply, b"hello");
+    assert!(allocations < BESIDE, "{CALLS} calls {way} allocated {allocations} times");
 }

@@ -1,15 +1,31 @@
-//! A plugin of a later contract, whose table of functions is longer: built against a copy of the contract's sources in
-//! which that table has grown at its end, as `ABI.md` allows.
+//! Plugins of other contracts: built against a copy of the contract's sources in which the table of functions has grown at
+//! its end, as `ABI.md` allows, or was changed, which it forbids.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
-use hotbay_tests::{Bay, cargo, library_name, run_long};
+use hotbay::kernel::view::{Outcome, Retired};
+use hotbay_tests::{
+    Bay, Hosted, PATIENCE, cargo, library_name, resident_bytes, rounds, run_long, with_version,
+};
 
 const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 
-/// Builds `plugins/echo` against the grown contract.
-fn echo_of_a_later_contract() -> PathBuf {
-    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join("later");
+/// What becomes of the contract's sources.
+#[derive(Debug, Clone, Copy)]
+enum Contract {
+    /// This one.
+    Same,
+    /// The table has one more field at its end, as `ABI.md` allows.
+    Grown,
+    /// Two functions of the same type have changed places, which `ABI.md` forbids.
+    Changed,
+}
+
+/// Builds `plugins/echo` against a copy of the contract, without symbols: what is loaded ten thousand times may be small.
+fn echo_against(contract: Contract) -> PathBuf {
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{contract:?}"));
     if folder.exists() {
         std::fs::remove_dir_all(&folder).unwrap();
     }
@@ -21,33 +37,54 @@ fn echo_of_a_later_contract() -> PathBuf {
     std::fs::write(folder.join("Cargo.toml"), smaller(workspace).to_string()).unwrap();
 
     let abi = folder.join("plugin-api/src/abi");
-    edit(
-        &abi.join("module.rs"),
-        "pub extension: extern \"C\" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,",
-        "pub extension: extern \"C\" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,\n    \
-         /// What only a later contract has.\n    \
-         pub later: extern \"C\" fn(Instance, error: &mut RawBuffer) -> Status,",
-    );
-    edit(
-        &abi.join("thunk.rs"),
-        "extension: extension::<P>,",
-        "extension: extension::<P>,\n            later: stop::<P>,",
-    );
-    edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 0", "CONTRACT_MINOR: u32 = 1");
+    match contract {
+        Contract::Same => {}
+        Contract::Grown => {
+            edit(
+                &abi.join("module.rs"),
+                "pub extension: extern \"C\" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,",
+                "pub extension: extern \"C\" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,\n    \
+                 /// What only a later contract has.\n    \
+                 pub later: extern \"C\" fn(Instance, error: &mut RawBuffer) -> Status,",
+            );
+            edit(
+                &abi.join("thunk.rs"),
+                "extension: extension::<P>,",
+                "extension: extension::<P>,\n            later: stop::<P>,",
+            );
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 0", "CONTRACT_MINOR: u32 = 1");
+        }
+        Contract::Changed => {
+            let table = abi.join("module.rs");
+            edit(&table, "pub start: extern", "pub other: extern");
+            edit(&table, "pub stop: extern", "pub start: extern");
+            edit(&table, "pub other: extern", "pub stop: extern");
+        }
+    }
 
+    // One target folder for all: only the contract and echo are built anew.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("later-target");
     let mut cargo = cargo();
     cargo.args(["build", "--offline", "-p", "hotbay-echo", "--target-dir"]).arg(&target).current_dir(&folder);
     let ran = run_long(&mut cargo);
     assert_eq!(ran.code, 0, "{}", ran.stderr);
-    target.join("debug").join(library_name("echo"))
+    let built = folder.join(library_name("echo"));
+    std::fs::copy(target.join("debug").join(library_name("echo")), &built).unwrap();
+    built
+}
+
+/// Builds one after the other: they share a target folder, and what one has built another would take.
+fn built(contract: Contract) -> PathBuf {
+    static ONE: Mutex<()> = Mutex::new(());
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    echo_against(contract)
 }
 
 /// The workspace with the contract and echo in it only.
 fn smaller(mut workspace: toml::Table) -> toml::Table {
     let table = workspace["workspace"].as_table_mut().unwrap();
     table.insert("members".to_owned(), vec!["plugin-api", "echo"].into());
-    workspace.remove("profile");
+    workspace.insert("profile".to_owned(), toml::toml! { dev = { debug = false, strip = true } }.into());
     workspace
 }
 
@@ -72,27 +109,75 @@ fn edit(file: &Path, from: &str, to: &str) {
 
 #[test]
 fn a_plugin_with_a_longer_table_loads_swaps_and_unloads() {
-    let later = echo_of_a_later_contract();
+    let later = built(Contract::Grown);
     let bay = Bay::started();
-    // Ours, the later one, ours, the later one: abi_stable's own check keeps references into libraries that it has
-    // seen, and an unload between two lengths of one table was a crash.
-    for round in 0..4_u64 {
-        let (file, version) = if round % 2 == 0 {
-            (std::fs::read(hotbay_tests::example("echo")).unwrap(), "1.0.0")
-        } else {
-            (hotbay_tests::with_version(&later, "1.0.0", "1.1.0"), "1.1.0")
-        };
-        bay.drop_bytes("echo", &file);
-        assert_eq!(bay.wait_version("echo", version).generation, Some(round + 1));
-        assert_eq!(bay.call("echo.echo", "hello"), "hello");
-    }
-    assert_eq!(bay.call("echo.count", ""), "4");
+    bay.drop_in("echo", &hotbay_tests::example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.drop_bytes("echo", &with_version(&later, "1.0.0", "1.1.0"));
+    assert_eq!(bay.wait_version("echo", "1.1.0").generation, Some(2));
+    assert_eq!(bay.call("echo.echo", "hello"), "hello");
+    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.1");
+    bay.drop_in("echo", &hotbay_tests::example("echo"));
+    assert_eq!(bay.wait_version("echo", "1.0.0").generation, Some(3));
+    assert_eq!(bay.call("echo.count", ""), "1");
     for receipt in bay.history("echo") {
-        assert_eq!(
-            (receipt.retired, receipt.retired_reason),
-            (hotbay::kernel::view::Retired::Unloaded, None)
-        );
+        assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
     }
-    let contract = bay.status("echo").manifest.unwrap().contract;
-    assert_eq!(contract, "1.1");
+}
+
+#[test]
+fn tables_of_two_lengths_load_and_unload_in_turn() {
+    // abi_stable's own check keeps references into libraries that it has seen, and an unload between two lengths of one
+    // table was a crash.
+    let loads = rounds(1000, 10_000);
+    let (ours, later) = (built(Contract::Same), built(Contract::Grown));
+    let files = [std::fs::read(ours).unwrap(), with_version(&later, "1.0.0", "1.1.0")];
+    let hosted = Hosted::start();
+    let events = hosted.host().events(0);
+    let (mut unloaded, began) = (0, Instant::now());
+    let mut after_some = None;
+    for load in 1..=loads {
+        hosted.drop_bytes("echo", &files[(load % 2) as usize]);
+        let serves = if load == 1 { "started" } else { "swapped" };
+        loop {
+            let event = events.recv_timeout(PATIENCE).expect("the host has something to tell");
+            match event.kind.as_str() {
+                "unloaded" => unloaded += 1,
+                "pinned" | "rejected" | "rolled_back" | "faulted" => panic!("load {load}: {event:?}"),
+                kind if kind == serves => break,
+                _ => {}
+            }
+        }
+        if load == loads / 5 {
+            after_some = resident_bytes(std::process::id());
+        }
+    }
+    assert_eq!(unloaded, loads - 1);
+    assert_eq!(hosted.request("echo", "echo", "hello").unwrap(), "hello");
+    println!("{loads} loads in {:?}", began.elapsed());
+    if let Some(before) = after_some {
+        let after = resident_bytes(std::process::id()).unwrap();
+        let slope = after.saturating_sub(before) / (loads - loads / 5);
+        println!("{slope} bytes a load stayed resident");
+        // A library that stays costs some 100 KiB.
+        assert!(slope < 30_000, "{slope} bytes a load stayed resident");
+    }
+}
+
+#[test]
+fn a_changed_table_is_refused_in_one_line_that_names_the_difference() {
+    let changed = built(Contract::Changed);
+    let bay = Bay::started();
+    bay.drop_in("echo", &hotbay_tests::example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.drop_bytes("echo", &with_version(&changed, "1.0.0", "1.1.0"));
+    let receipt = bay.wait_receipt("echo", 1);
+    assert_eq!(receipt.outcome, Outcome::RolledBack);
+    let reason = receipt.reason.unwrap();
+    assert!(
+        reason.contains("layout") && reason.contains("rebuild it with this host's hotbay-plugin-api"),
+        "{reason}"
+    );
+    assert!(!reason.contains('\n') && reason.len() < 700, "{reason}");
+    assert_eq!(bay.call("echo.echo", "hello"), "hello");
 }

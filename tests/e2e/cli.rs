@@ -76,8 +76,9 @@ fn the_list_is_a_contract() {
     let rows: Value = serde_json::from_str(&bay.ok(&["list", "-o", "json"])).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 2);
     for row in rows.as_array().unwrap() {
-        let wanted = ["name", "version", "generation", "phase", "digest", "source", "reason"];
-        assert_eq!(keys(row), BTreeSet::from(wanted));
+        let mut wanted = vec!["name", "version", "generation", "phase", "digest", "source", "reason"];
+        wanted.extend(["pinned_generations", "pinned_bytes"]);
+        assert_eq!(keys(row), BTreeSet::from_iter(wanted.iter().copied()));
     }
     let bad = &rows[0];
     assert_eq!((&bad["name"], &bad["phase"]), (&Value::from("bad"), &Value::from("rejected")));

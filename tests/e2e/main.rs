@@ -12,6 +12,7 @@ mod fixtures;
 mod lifecycle;
 mod load;
 mod new;
+mod pinned;
 mod quarantine;
 mod replace;
 mod shutdown;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use hotbay::kernel::view::Phase;
 use hotbay::{CallError, Handle};
-use hotbay_tests::{Hosted, PATIENCE, example, eventually};
+use hotbay_tests::{Hosted, PATIENCE, eventually, example};
 
 fn ask(handle: &Handle, method: &str) -> Result<String, CallError> {
     let (mut inline, mut through_lane) = (Vec::new(), Vec::new());

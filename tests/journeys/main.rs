@@ -5,5 +5,6 @@
 mod hammer;
 mod handles;
 mod inline;
+mod peer;
 mod races;
 mod requests;

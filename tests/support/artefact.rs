@@ -109,6 +109,27 @@ pub fn with_version(plugin: &Path, from: &str, to: &str) -> Vec<u8> {
     edited(plugin, &format!(r#""version":"{from}""#), &format!(r#""version":"{to}""#))
 }
 
+/// A version of a plugin whose file says that it is never to be unmapped, as `-z nodelete` makes it. ELF only: PE and Mach-O
+/// files cannot say so.
+///
+/// # Panics
+/// The plugin is no ELF file of 64 bits with flags in its dynamic section, which is what linkers write.
+#[must_use]
+pub fn marked_nodelete(mut plugin: Vec<u8>) -> Vec<u8> {
+    use object::elf::{DF_1_NODELETE, DT_FLAGS_1, FileHeader64};
+    use object::read::elf::{Dyn as _, ElfFile};
+    use object::{LittleEndian, Object as _, ObjectSection as _};
+
+    let file = ElfFile::<FileHeader64<LittleEndian>>::parse(&*plugin).unwrap();
+    let entries = file.elf_dynamic_table().unwrap().dynamics();
+    let flags = entries.iter().position(|entry| entry.d_tag(LittleEndian) == DT_FLAGS_1).unwrap();
+    let (start, _) = file.section_by_name(".dynamic").unwrap().file_range().unwrap();
+    // Behind the tag of 8 bytes stands the value, its lowest byte first.
+    let at = usize::try_from(start).unwrap() + flags * size_of_val(&entries[0]) + 8;
+    plugin[at] |= u8::try_from(DF_1_NODELETE.0).unwrap();
+    plugin
+}
+
 fn find(bytes: &[u8], part: &[u8]) -> Option<usize> {
     bytes.windows(part.len()).position(|window| window == part)
 }

@@ -1,4 +1,4 @@
-//! The one place that pauses. A test never sleeps and hopes: it says what it waits for.
+//! The one place that pauses, and how often what is repeated is. A test never sleeps and hopes: it says what it waits for.
 
 use std::time::{Duration, Instant};
 
@@ -8,6 +8,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);
+
+/// How often a test repeats what it repeats: `short`, or `full` where `HOTBAY_TEST_ROUNDS=full` says that there is time.
+#[must_use]
+pub fn rounds(short: u64, full: u64) -> u64 {
+    if std::env::var_os("HOTBAY_TEST_ROUNDS").is_some_and(|value| value == "full") { full } else { short }
+}
 
 /// Looks again and again until there is something to see, and fails after [`PATIENCE`].
 #[track_caller]

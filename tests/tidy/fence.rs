@@ -45,6 +45,30 @@ fn each_unsafe_block_says_why_it_is_sound() {
 }
 
 #[test]
+fn no_safe_function_of_the_host_takes_or_gives_a_raw_pointer() {
+    let host = rust().into_iter().filter(|source| source.path.starts_with("host/src/"));
+    let places = host.flat_map(|source| {
+        let code: Vec<String> = source.code().map(|(_, line)| line.to_owned()).collect();
+        let signatures = code.iter().enumerate().filter(|(_, line)| {
+            let line = line.trim_start();
+            ["pub fn ", "pub(crate) fn ", "pub(super) fn "].iter().any(|begin| line.starts_with(begin))
+        });
+        let raw = signatures.filter(|(at, _)| {
+            // A signature may go over some lines.
+            let lines = code[*at..].iter().take(12);
+            let end = |line: &&String| line.contains('{') || line.trim_end().ends_with(';');
+            let length = lines.clone().position(|line| end(&line)).map_or(12, |last| last + 1);
+            lines.take(length).any(|line| {
+                let signature = line.split('{').next().unwrap_or_default();
+                signature.contains("*const ") || signature.contains("*mut ")
+            })
+        });
+        raw.map(|(at, line)| format!("{}:{}: {}", source.path, at + 1, line.trim())).collect::<Vec<_>>()
+    });
+    none("who has a raw pointer from safe code can have a dangling one", places.collect());
+}
+
+#[test]
 fn example_plugins_forbid_unsafe() {
     let crates =
         rust().into_iter().filter(|s| s.path.starts_with("plugins/") && s.path.ends_with("/src/lib.rs"));

@@ -68,6 +68,25 @@ fn the_bus_does_not_know_what_a_plugin_is() {
 }
 
 #[test]
+fn the_hosts_threads_begin_in_one_place() {
+    let host = rust().into_iter().filter(|source| source.path.starts_with("host/src/"));
+    let of_tests = |path: &str| path.ends_with("/tests.rs") || path.ends_with("/model.rs");
+    let host = host.filter(|source| source.path != "host/src/os/threads.rs" && !of_tests(&source.path));
+    let places = host.flat_map(|source| {
+        let tests = source.code().find(|(_, line)| line.starts_with("#[cfg(") && line.contains("test"));
+        let end = tests.map_or(usize::MAX, |(at, _)| at);
+        let begins = source.code().filter(move |(at, line)| {
+            *at < end && (line.contains("thread::spawn(") || line.contains("thread::Builder"))
+        });
+        begins.map(|(at, line)| format!("{}:{at}: {}", source.path, line.trim())).collect::<Vec<_>>()
+    });
+    none(
+        "`os::spawn` begins the host's threads: else they are taken for a plugin's that was not joined",
+        places.collect(),
+    );
+}
+
+#[test]
 fn the_library_prints_nothing() {
     let command_line = ["host/src/cli/", "host/src/main.rs", "host/src/probe/", "host/src/probe.rs"];
     let printing = ["println!", "eprintln!", "print!", "eprint!"];

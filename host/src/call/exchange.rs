@@ -116,9 +116,8 @@ impl Job for Exchange {
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
-        *outcome = Some(
-            lease.enter(&mut |generation, entry| answer(generation, entry, method, request, &mut out)),
-        );
+        *outcome =
+            Some(lease.enter(&mut |generation, entry| answer(generation, entry, method, request, &mut out)));
     }
 
     fn deliver(&self) {

@@ -29,6 +29,7 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(2)
         .thread_name("hotbay-control")
+        .on_thread_start(crate::os::claim)
         .enable_all()
         .build()
         .context("failed to start the control plane")?;

@@ -4,7 +4,7 @@ use super::output::{Output, one_line, or_dash};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
-use crate::kernel::view::{Outcome, Receipt, Retired, Status};
+use crate::kernel::view::{Outcome, Pinned, Receipt, Retired, Status, mebibytes};
 
 pub(super) fn status(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
     let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
@@ -35,7 +35,8 @@ fn screen(status: &Status) -> String {
         line("last swap", told(receipt));
     }
     for pinned in &status.pinned {
-        let text = format!("generation {} ({}): {}", pinned.generation, pinned.version, pinned.reason);
+        let Pinned { generation, version, reason, bytes, .. } = pinned;
+        let text = format!("generation {generation} ({version}), {}: {reason}", mebibytes(*bytes));
         line("pinned", text);
     }
     for candidate in &status.candidates {

@@ -21,6 +21,8 @@ const HOUR: u64 = 60 * 60 * 1000;
 const LANES: RangeInclusive<u64> = 1..=256;
 /// Room for all of them is made at once.
 const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
+/// A tebibyte. More is no limit.
+const MEBIBYTES: u64 = 1 << 20;
 
 type Millis = Option<Spanned<u64>>;
 
@@ -59,6 +61,7 @@ struct Watch {
 struct Swap {
     callback_ms: Millis,
     drain_ms: Millis,
+    max_pinned_mib: Option<Spanned<u64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -130,6 +133,13 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 
     take(&mut config.swap.callback, file.swap.callback_ms, DEADLINE)?;
     take(&mut config.swap.drain, file.swap.drain_ms, DEADLINE)?;
+    if let Some(limit) = file.swap.max_pinned_mib {
+        if *limit.get_ref() > MEBIBYTES {
+            let problem = format!("{} MiB is out of range: from 0 to {MEBIBYTES}", limit.get_ref());
+            return Err(at(limit.span().start, problem));
+        }
+        config.swap.max_pinned_mib = limit.into_inner();
+    }
 
     take(&mut config.state.interval, file.state.interval_ms, PERIOD)?;
     config.state.key = match (file.state.key_file, file.state.key_env) {

@@ -129,6 +129,29 @@ pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
     os::is_mapped(path)
 }
 
+/// Lets a library go that was closed while a thread-local held it, if nothing does any more.
+///
+/// glibc unmaps such a library only when one is closed after the thread has ended; where nothing is loaded and closed any
+/// more, this is the one occasion. The library is found by its name among those that are mapped, and nothing is loaded: its
+/// file is gone by now.
+#[cfg(all(target_os = "linux", target_env = "gnu", not(any(target_arch = "mips", target_arch = "mips64"))))]
+pub(crate) fn release(path: &Path) {
+    use libloading::os::unix::RTLD_LAZY;
+    // `RTLD_NOLOAD`, the same on all of glibc's architectures but MIPS.
+    const NOLOAD: std::ffi::c_int = 4;
+    let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: F7.
+    drop(unsafe { Handle::open(Some(path), RTLD_LAZY | NOLOAD) });
+}
+
+/// Windows, macOS and other C libraries have no such rest; on MIPS the flag is another.
+#[cfg(not(all(
+    target_os = "linux",
+    target_env = "gnu",
+    not(any(target_arch = "mips", target_arch = "mips64"))
+)))]
+pub(crate) fn release(_: &Path) {}
+
 /// What was seen after a library was closed.
 #[derive(Debug)]
 pub(crate) enum Closed {

@@ -17,6 +17,8 @@
 //!   mapping was seen to be gone; where it is not gone, it is leaked.
 //! * **F6 Life-cycle order.** `create` precedes every use of an instance and `destroy` ends it: [`Plugin`] is made by
 //!   the first and consumed by the second.
+//! * **F7 What is released is still mapped.** A name of a staged copy is used once, so a library of that name is the one that
+//!   was pinned: with `RTLD_NOLOAD` its initialisers do not run again. If it was never closed, its own handle keeps it.
 
 #![allow(unsafe_code, reason = "loading and calling foreign code is what this module is for")]
 
@@ -25,5 +27,5 @@ mod library;
 mod plugin;
 
 pub(crate) use host_side::{HostSide, Services};
-pub(crate) use library::{Closed, Library, LoadError, is_mapped};
+pub(crate) use library::{Closed, Library, LoadError, is_mapped, release};
 pub(crate) use plugin::{Answer, CreateError, Plugin};

@@ -214,6 +214,8 @@ impl Files {
                     digest: refused.digest.as_ref().map(|digest| digest.as_str().to_owned()),
                     source: Some(path.clone()),
                     reason: Some(refused.reason.clone()),
+                    pinned_generations: 0,
+                    pinned_bytes: 0,
                 })
             }
             _ => None,

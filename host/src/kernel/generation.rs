@@ -1,7 +1,6 @@
 //! A generation: one loaded version of one plugin.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use hotbay_plugin_api::manifest::Manifest;
 
@@ -9,6 +8,7 @@ use super::lane::{self, Lane};
 use super::tally::Tally;
 use super::view::Side;
 use crate::ffi::Plugin;
+use crate::os::Moment;
 use crate::stage::Staged;
 use crate::verify::Digest;
 
@@ -22,8 +22,8 @@ pub(crate) struct Generation {
     /// Counts loads over all services: no two generations have the same.
     pub(crate) load: u64,
     pub(crate) tally: Arc<Tally>,
-    /// Whether a thread that is no lane called it: what it keeps per thread may then outlive it.
-    pub(crate) called_inline: AtomicBool,
+    /// When it was about to be loaded: threads of it began later.
+    pub(crate) began: Moment,
     pub(crate) lane: Arc<Lane>,
     // Owns the library: unmapped before its file is removed.
     pub(crate) plugin: Plugin,
@@ -37,14 +37,7 @@ impl Generation {
     #[inline]
     pub(crate) fn note_entry(&self) {
         if lane::enters_anew(self.load) {
-            self.note_new_entry();
-        }
-    }
-
-    #[cold]
-    fn note_new_entry(&self) {
-        if !lane::note_entry(self.load) {
-            self.called_inline.store(true, Ordering::Relaxed);
+            lane::note_entry(self.load);
         }
     }
 

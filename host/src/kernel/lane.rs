@@ -11,12 +11,15 @@ use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::{self, JoinHandle};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub(crate) use job::{GivenUp, Job, Life};
 use job::{awaited, work_guarded};
 use join::join_all;
+
+use super::callers;
+use crate::os;
 
 /// Threads of a lane that may hang, or end late, at once. A plugin that goes on like that must not eat the host's threads.
 const LEFT_BEHIND: usize = 16;
@@ -244,7 +247,7 @@ impl Lane {
 
     fn spawn(&self, body: impl FnOnce(&Shared) + Send + 'static) -> io::Result<JoinHandle<()>> {
         let shared = Arc::clone(&self.shared);
-        thread::Builder::new().name(self.name.clone()).spawn(move || {
+        os::spawn(&self.name, move || {
             MINE.set(Some(Arc::clone(&shared)));
             body(&shared);
         })
@@ -314,18 +317,19 @@ pub(crate) fn enters_anew(load: u64) -> bool {
     NOTED.with(|noted| noted[(load % NOTES as u64) as usize].replace(load) != load)
 }
 
-/// Notes that this thread goes into a generation that is not its own, when it is a lane's: such a lane is renewed before
-/// that generation unloads. False when the thread is no lane's.
-pub(crate) fn note_entry(load: u64) -> bool {
+/// Notes that this thread goes into a generation that is not its own. When it is a lane's, the lane is renewed before that
+/// generation unloads; when it is not, it may hold that generation's library.
+#[cold]
+pub(crate) fn note_entry(load: u64) {
+    let note = |mine: &RefCell<Option<Arc<Shared>>>| match &*mine.borrow() {
+        Some(shared) if shared.own != load => drop(shared.entered().insert(load)),
+        Some(_) => {}
+        None => callers::note(load),
+    };
     // In a thread whose thread-locals are gone already it is no lane's any more.
-    let noted = MINE.try_with(|mine| {
-        let mine = mine.borrow();
-        if let Some(shared) = mine.as_ref().filter(|shared| shared.own != load) {
-            shared.entered().insert(load);
-        }
-        mine.is_some()
-    });
-    noted.unwrap_or(false)
+    if MINE.try_with(note).is_err() {
+        callers::note(load);
+    }
 }
 
 /// The work of a lane's thread while it is its turn.

@@ -4,6 +4,7 @@
 
 pub mod view;
 
+pub(crate) mod callers;
 pub(crate) mod clock;
 pub(crate) mod files;
 pub(crate) mod gate;

@@ -14,13 +14,13 @@ use super::files::Candidate;
 use super::generation::Generation;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
-use super::view::{Pinned, Receipt, Side};
+use super::view::{Receipt, Side};
 use crate::discover::discover;
 use crate::ffi::Services;
 use crate::load::{LoadFailed, Loaded, Place, load};
 use crate::probe::{ProbeError, probe};
 use crate::swap::Stages;
-use crate::unload::{Remains, Unloaded, unload};
+use crate::unload::{Reason, Remains, Unloaded, unload};
 use crate::verify::verify;
 
 /// How an operation ended, for the loop.
@@ -96,15 +96,13 @@ fn prepare(
     let deadline = shared.config.swap.callback;
     let place = Place { name, number, load: load_number, room, config, deadline };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
-    let (path, bytes) = (probed.staged.path.clone(), probed.staged.bytes);
+    let left = Remains::of(&probed.staged, number, load_number);
     let loaded = stages.time("load", || load(probed, &place, services)).map_err(|error| {
         let reason = crate::error::chain(&error);
         match error {
-            LoadFailed::Hangs(_) => {
-                let version = candidate.manifest.version.clone();
-                let pinned = Pinned { generation: number, version, reason: reason.clone(), bytes };
-                let remains = Remains { pinned, path, retires_later: false };
-                (Failure { kind: FailureKind::Faulted, reason }, Unloaded::Pinned(Box::new(remains)))
+            LoadFailed::Hangs(deadline) => {
+                let unloaded = left.because(&Reason::CreateHangs { deadline });
+                (Failure { kind: FailureKind::Faulted, reason }, unloaded)
             }
             LoadFailed::Lane(_) => failed(FailureKind::Passing, reason),
             _ => failed(FailureKind::Faulted, reason),

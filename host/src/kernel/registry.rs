@@ -10,11 +10,11 @@ use hashbrown::HashMap;
 use hotbay_plugin_api::abi::Out;
 
 use super::slot::Slot;
-use crate::ffi::Services;
-use crate::call::{self, Outcome};
 use crate::CallError;
+use crate::call::{self, Outcome};
+use crate::ffi::Services;
 
-/// Slots by name. Each thread that calls keeps the map as it last saw it, and asks for it anew when it changed: reading
+/// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
 /// shares nothing that is written to.
 #[derive(Debug)]
 pub(crate) struct Registry {
@@ -25,7 +25,7 @@ pub(crate) struct Registry {
 
 #[derive(Debug, Default)]
 struct Names {
-    slots: Arc<Slots>,
+    slots: Slots,
     // Names that are not registered now, whose slots somebody still has a handle of.
     forgotten: BTreeMap<Arc<str>, Weak<Slot>>,
 }
@@ -34,7 +34,7 @@ type Slots = HashMap<Arc<str>, Arc<Slot>>;
 
 struct Seen {
     version: u64,
-    slots: Rc<Arc<Slots>>,
+    slots: Rc<Slots>,
 }
 
 thread_local! {
@@ -80,15 +80,13 @@ impl Registry {
     }
 
     fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
-        let mut slots = Slots::clone(&names.slots);
-        change(&mut slots);
-        names.slots = Arc::new(slots);
+        change(&mut names.slots);
         self.version.store(next_version(), Ordering::Release);
     }
 
     /// The map as it is now.
     #[inline]
-    fn slots(&self) -> Rc<Arc<Slots>> {
+    fn slots(&self) -> Rc<Slots> {
         let version = self.version.load(Ordering::Acquire);
         let seen = SEEN.try_with(|seen| match &*seen.borrow() {
             Some(seen) if seen.version == version => Some(Rc::clone(&seen.slots)),
@@ -101,10 +99,10 @@ impl Registry {
     }
 
     #[cold]
-    fn look_up(&self) -> Rc<Arc<Slots>> {
+    fn look_up(&self) -> Rc<Slots> {
         let (version, slots) = {
             let names = self.names();
-            (self.version.load(Ordering::Relaxed), Rc::new(Arc::clone(&names.slots)))
+            (self.version.load(Ordering::Relaxed), Rc::new(names.slots.clone()))
         };
         // Where the thread's destructors run already, it looks each time.
         let _ = SEEN.try_with(|seen| seen.replace(Some(Seen { version, slots: Rc::clone(&slots) })));

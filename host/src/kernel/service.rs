@@ -235,6 +235,8 @@ impl Service {
             digest: serving.map(|s| &s.digest).or(target.map(|t| &t.digest)).map(|d| d.as_str().to_owned()),
             source: serving.map(|s| s.source.clone()).or_else(|| target.map(|t| t.path.clone())),
             reason: self.reason.clone(),
+            pinned_generations: self.remains.len() as u64,
+            pinned_bytes: self.remains.iter().map(|remains| remains.pinned.bytes).sum(),
         }
     }
 }

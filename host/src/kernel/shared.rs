@@ -23,7 +23,6 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) journal: Journal,
     pub(crate) history: History,
-    pub(crate) loads: AtomicU64,
     /// Held by the one swap whose gate is closed.
     pub(crate) one_gate: Mutex<()>,
     // By load: whose lanes may hold thread-locals of a generation that unloads.
@@ -40,15 +39,16 @@ impl Shared {
             snapshots,
             journal: Journal::default(),
             history,
-            loads: AtomicU64::new(0),
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }
     }
 
-    /// A number that no other load has.
+    /// A number that no other load has, also of another host in this process: threads note by it where they went.
+    #[allow(clippy::unused_self, reason = "who loads has a host")]
     pub(crate) fn next_load(&self) -> u64 {
-        self.loads.fetch_add(1, Ordering::Relaxed) + 1
+        static LOADS: AtomicU64 = AtomicU64::new(0);
+        LOADS.fetch_add(1, Ordering::Relaxed) + 1
     }
 
     pub(crate) fn add_lane(&self, load: u64, lane: &Arc<Lane>) {

@@ -157,10 +157,7 @@ impl Slot {
 
 impl Lease {
     /// Runs `body` inside, on the thread that the lease was carried to.
-    pub(crate) fn enter<R>(
-        &self,
-        body: &mut dyn FnMut(&Generation, Entry) -> R,
-    ) -> Result<R, Box<NoEntry>> {
+    pub(crate) fn enter<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
         let run = |state: &SlotState, thread| state.run(Entry { thread, waited: self.waited }, body);
         Ok(lease::enter_carried(&self.state, run).map_err(NoEntry::from)?)
     }

@@ -67,7 +67,6 @@ impl Tally {
         }
         sum
     }
-
 }
 
 /// A call that went in.

@@ -60,6 +60,12 @@ pub struct Row {
     pub source: Option<PathBuf>,
     /// Why it is in this phase, where that is not plain.
     pub reason: Option<String>,
+    /// How many of its old generations could not be unmapped.
+    #[serde(default)]
+    pub pinned_generations: u64,
+    /// Size of their files, bytes.
+    #[serde(default)]
+    pub pinned_bytes: u64,
 }
 
 /// One service on one screen: `hotbay status NAME`.
@@ -112,6 +118,52 @@ pub struct Pinned {
     pub reason: String,
     /// Size of its file, bytes.
     pub bytes: u64,
+    /// The kind of what holds it.
+    #[serde(default)]
+    pub cause: Cause,
+    /// Threads that may hold it, where that is the cause.
+    #[serde(default)]
+    pub holders: Vec<Holder>,
+}
+
+/// The kind of what holds a library that could not be unmapped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Cause {
+    /// A call or callback is still inside.
+    Inside,
+    /// A thread of it still runs.
+    Thread,
+    /// A thread that called it inline holds a thread-local of it.
+    ThreadLocal,
+    /// Its file is marked to stay mapped.
+    Marked,
+    /// It cannot be told.
+    #[default]
+    Unknown,
+}
+
+/// A thread that may hold a library.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Holder {
+    /// The system's id of it.
+    pub id: u64,
+    /// Its name; empty where it has none.
+    pub name: String,
+    /// Why it may.
+    pub kind: HolderKind,
+}
+
+/// Why a thread may hold a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HolderKind {
+    /// It runs code of the library.
+    Runs,
+    /// It began while the library was loaded, and is none of the host's own; what it runs cannot be seen.
+    Began,
+    /// It called the plugin inline.
+    Called,
 }
 
 /// How a swap ended.
@@ -217,4 +269,11 @@ pub struct Event {
     pub generation: Option<u64>,
     /// One line for people.
     pub text: String,
+}
+
+pub(crate) const MIB: u64 = 1 << 20;
+
+/// A size in words: `4.7 MiB`.
+pub(crate) fn mebibytes(bytes: u64) -> String {
+    format!("{}.{} MiB", bytes / MIB, bytes % MIB * 10 / MIB)
 }

@@ -45,6 +45,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) files: &'a Files,
     /// Whether it is to stay stopped.
     pub(crate) held: bool,
+    /// Whether too much is pinned for another swap.
+    pub(crate) full: bool,
 }
 
 type Answer = Option<Result<Changed, ControlError>>;
@@ -85,7 +87,7 @@ impl Wish {
                     format!("failed to reload service `{}`: nothing could be loaded: {why}", self.name);
                 Some(Err(ControlError::Refused { reason }))
             }
-            Goal::Takes(digest) => self.takes(service, digest, sight.target, &changed),
+            Goal::Takes(digest) => self.takes(service, digest, sight, &changed),
             Goal::Runs => match service.phase {
                 Phase::Running => Some(Ok(changed(None))),
                 Phase::Starting | Phase::Swapping => None,
@@ -122,9 +124,10 @@ impl Wish {
         &self,
         service: &Service,
         digest: &Digest,
-        target: Option<&Candidate>,
+        sight: &Sight<'_>,
         changed: &dyn Fn(Option<super::view::Receipt>) -> Changed,
     ) -> Answer {
+        let target = sight.target;
         if service.serving.as_ref().is_some_and(|serving| serving.digest == *digest) {
             let receipt = service.last_swap.clone().filter(|receipt| receipt.to.digest == digest.as_str());
             return Some(Ok(changed(receipt)));
@@ -142,7 +145,11 @@ impl Wish {
             Phase::Running
                 if service.reason.is_some() && target.is_some_and(|target| target.digest == *digest) =>
             {
-                Some(Err(ControlError::Failed { reason: service.reason.clone().unwrap_or_default() }))
+                let reason = service.reason.clone().unwrap_or_default();
+                Some(Err(match sight.full {
+                    true => ControlError::Refused { reason },
+                    false => ControlError::Failed { reason },
+                }))
             }
             _ => {
                 let better = target.filter(|target| target.digest != *digest)?;

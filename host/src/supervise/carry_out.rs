@@ -60,7 +60,11 @@ impl Kernel {
         let waits =
             (phase == Phase::Starting && service.busy.is_none()).then(|| Instant::now() + PRIORITY_PATIENCE);
         self.decide_at = self.decide_at.into_iter().chain(wakes).chain(waits).min();
-        if !service.enter(phase, reason.clone()) || service.serving.is_some() || service.busy.is_some() {
+        let entered = service.enter(phase, reason.clone());
+        if let Some(reason) = reason.as_ref().filter(|_| entered && service.serving.is_some()) {
+            tracing::warn!(plugin = name, reason, "it serves on as it is");
+        }
+        if !entered || service.serving.is_some() || service.busy.is_some() {
             return;
         }
         // What was published before is that nobody is there, too.

@@ -132,13 +132,14 @@ impl Kernel {
                 let _ = ready.send(());
             }
         }
-        let wishes = std::mem::take(&mut self.wishes);
+        let (wishes, full) = (std::mem::take(&mut self.wishes), self.over_budget().is_some());
         for wish in wishes {
             let sight = Sight {
                 service: self.services.get(&wish.name),
                 target: self.target(&wish.name),
                 files: &self.files,
                 held: self.held.contains(&wish.name),
+                full,
             };
             match wish.answer(&sight) {
                 Some(answer) => send(&wish.reply, answer),

@@ -130,6 +130,11 @@ impl Kernel {
             Some(Missing::NotYet(reason)) => return Step::Stay(Phase::Starting, Some(reason)),
             None => {}
         }
+        // A start retires nobody, so it adds nothing: only whose earlier generations are pinned starts no other.
+        let holds = self.services.get(name).is_some_and(|service| !service.remains.is_empty());
+        if let Some(reason) = self.over_budget().filter(|_| holds) {
+            return Step::Stay(Phase::Faulted, Some(format!("failed to start: {reason}")));
+        }
         let goes_first = |(other, node): (&String, &Node)| {
             let busy = self.services.get(other).and_then(|other| other.busy);
             busy.is_some_and(|busy| busy.task == Task::Start && busy.since.elapsed() < PRIORITY_PATIENCE)
@@ -169,6 +174,10 @@ impl Kernel {
         let mut with_next = graph.clone();
         if let Some(node) = with_next.get_mut(name) {
             node.requires.clone_from(&next.manifest.requires);
+        }
+        if let Some(reason) = self.over_budget() {
+            let reason = format!("version {} does not take over: {reason}", next.version);
+            return step_of_rest(service, Some(reason));
         }
         match self.missing(name, next, &with_next) {
             None => Step::Swap(Box::new(next.clone())),

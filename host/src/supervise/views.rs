@@ -48,6 +48,8 @@ impl Kernel {
                 digest: Some(candidate.digest.as_str().to_owned()),
                 source: Some(candidate.path.clone()),
                 reason: Some(reason),
+                pinned_generations: 0,
+                pinned_bytes: 0,
             }
         };
         if service.busy.is_some() && service.serving.is_some() {

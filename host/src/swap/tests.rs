@@ -196,7 +196,8 @@ fn calls_that_do_not_end_in_time_keep_the_old_generation_serving() {
     let bay = Bay::new();
     let (slot, old) = bay.serve::<Counter<0>>();
     ask(&slot, "add");
-    let given_up = slot.enter(|_, _| run(&bay, &slot, &old, bay.load::<Counter<0>>(2)).unwrap_err()).unwrap();
+    let given_up =
+        slot.enter_now(|_, _| run(&bay, &slot, &old, bay.load::<Counter<0>>(2)).unwrap_err()).unwrap();
     serves_on(&slot, *given_up, "calls inside it did not end within 50 ms", "1");
 }
 

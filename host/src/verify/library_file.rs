@@ -6,6 +6,7 @@ use object::read::{ExportTarget, NameOrOrdinal};
 use object::{Architecture, BinaryFormat, FileKind, Object, ObjectKind, ObjectSection, ObjectSegment};
 
 use super::VerifyError;
+use super::mark::{Mark, mark};
 
 /// The format's name, where it is one that some system loads.
 pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
@@ -17,8 +18,8 @@ pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The JSON of the manifest, after everything that can be checked without it.
-pub(super) fn manifest(bytes: &[u8]) -> Result<&[u8], VerifyError> {
+/// The JSON of the manifest, after everything that can be checked without it, and what marks the library.
+pub(super) fn manifest(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyError> {
     if format(bytes).is_none() {
         // A file cut inside its first bytes is no library yet, and may become one.
         return Err(if is_start_of_library(bytes) {
@@ -36,7 +37,8 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<&[u8], VerifyError> {
     require_whole(&file, bytes.len() as u64)?;
     let address = exported(&file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
     exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
-    embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))
+    let json = embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
+    Ok((json, mark(&file)))
 }
 
 fn is_start_of_library(bytes: &[u8]) -> bool {

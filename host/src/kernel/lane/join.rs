@@ -5,6 +5,8 @@ use std::sync::{Arc, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
+use crate::os;
+
 /// Waits for threads to end for real, destructors of their thread-locals included; how many did not in time. On a thread
 /// of its own, since such a destructor is the plugin's, and may never end.
 pub(super) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> usize {
@@ -14,7 +16,7 @@ pub(super) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> usiz
     let left = Arc::new(AtomicUsize::new(threads.len()));
     let (send, receive) = mpsc::channel::<()>();
     let counting = Arc::clone(&left);
-    let joining = thread::Builder::new().name("join".to_owned()).spawn(move || {
+    let joining = os::spawn("join", move || {
         let mut running = threads;
         let mut step = Duration::from_micros(20);
         // The sender is dropped at the end; the count tells that nobody waits any longer.

@@ -5,6 +5,7 @@ use crate::linked::{LONG, ROOM, SHORT};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
+use std::thread;
 
 /// A caller's request, and its wait.
 fn request<T: Send + 'static>(

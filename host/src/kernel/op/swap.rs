@@ -14,9 +14,10 @@ use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::view::{self, Receipt, Retired, Side};
 use crate::load::Loaded;
+use crate::os;
 use crate::start::stop;
 use crate::swap::{Capsule, Stages, Swap, give};
-use crate::unload::{Remains, Unloaded};
+use crate::unload::{Reason, Remains, Unloaded};
 
 /// Replaces the generation that serves.
 pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, candidate: Candidate) -> Report {
@@ -144,15 +145,10 @@ fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
 
 /// Calls are still inside after the deadline: they end on the old code, and it is unloaded then.
 fn retire_later(shared: &Arc<Shared>, replaced: Replaced, old: Arc<Generation>) -> Unloaded {
-    let pinned = view::Pinned {
-        generation: old.number,
-        version: old.manifest().version.clone(),
-        reason: format!("calls inside it did not end within {} ms", shared.config.swap.drain.as_millis()),
-        bytes: old.staged.bytes,
-    };
-    let path = old.staged.path.clone();
+    let left = Remains { retires_later: true, ..Remains::of(&old.staged, old.number, old.load) };
+    let unloaded = left.because(&Reason::Calls { deadline: shared.config.swap.drain });
     let shared = Arc::clone(shared);
-    let waiting = std::thread::Builder::new().name(format!("retire-{}", old.name)).spawn(move || {
+    let waiting = os::spawn(&format!("retire-{}", old.name), move || {
         while !replaced.drain(shared.config.swap.drain) {}
         drop(replaced);
         shared.journal.note("drained", Some(&old.name), Some(&old.side()), "nobody is inside any more");
@@ -164,7 +160,7 @@ fn retire_later(shared: &Arc<Shared>, replaced: Replaced, old: Arc<Generation>) 
     if let Err(error) = waiting {
         tracing::error!(%error, "failed to start a thread to retire a generation: it stays until the host ends");
     }
-    Unloaded::Pinned(Box::new(Remains { pinned, path, retires_later: true }))
+    unloaded
 }
 
 fn committed_report(
