@@ -14,7 +14,7 @@ use hotbay_plugin_api::abi::{Lent, Out, Status};
 use crate::CallError;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
-use crate::kernel::lease::HOP_LIMIT;
+use crate::kernel::lease::{HOP_LIMIT, Thread};
 use crate::kernel::slot::{Entry, NoEntry, Slot};
 
 /// As good as for ever.
@@ -98,20 +98,29 @@ fn answer(
     let mut text = Vec::new();
     let status = generation.plugin.call(method, request, reply.again(), Lent::new(&mut text).out());
     entered.answer(status != Status::OK);
-    if status == Status::OK { Ok(()) } else { Err(failure(generation, method, status, &text)) }
+    if status == Status::OK { Ok(()) } else { Err(failure(generation, entry.thread, method, status, &text)) }
 }
 
 #[cold]
-fn failure(generation: &Generation, method: &str, status: Status, text: &[u8]) -> Box<CallError> {
+fn failure(
+    generation: &Generation,
+    thread: Thread,
+    method: &str,
+    status: Status,
+    text: &[u8],
+) -> Box<CallError> {
     let service = generation.name.to_string();
     let text = String::from_utf8_lossy(text).into_owned();
     Box::new(match status {
         Status::PANICKED => CallError::Panicked { service, text },
-        Status::NO_SUCH_METHOD => CallError::NoSuchMethod {
-            service,
-            method: method.to_owned(),
-            known: generation.manifest().methods.clone(),
-        },
+        Status::NO_SUCH_METHOD => {
+            generation.tally.mistake(thread);
+            CallError::NoSuchMethod {
+                service,
+                method: method.to_owned(),
+                known: generation.manifest().methods.clone(),
+            }
+        }
         _ => CallError::Failed { service, text },
     })
 }

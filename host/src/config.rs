@@ -15,6 +15,12 @@
 //! drain_ms = 5000             # for the calls inside the old generation
 //! max_pinned_mib = 256        # when old code that cannot be unmapped has more than that, nothing more is swapped
 //!
+//! [probation]                 # after a swap, while the version before is at hand
+//! window_ms = 10000           # for so long; 0 turns it off
+//! window_calls = 1000         # or for so many calls, whichever comes first
+//! min_calls = 20              # nothing is judged by fewer
+//! max_error_rate = 0.5        # more failed calls than this share, and than before: back to the version before
+//!
 //! [state]
 //! interval_ms = 2000          # state that changed is written this often
 //! key_file = "state.key"      # or key_env = "NAME"; without both, a key is made in the home folder
@@ -63,6 +69,8 @@ pub struct Config {
     pub watch: Watch,
     /// `[swap]`
     pub swap: Swap,
+    /// `[probation]`
+    pub probation: Probation,
     /// `[state]`
     pub state: State,
     /// `[probe]`
@@ -110,6 +118,29 @@ pub struct Swap {
     /// `max_pinned_mib`: when the files of all pinned generations have more than so many MiB together, nothing is swapped
     /// until some of them are gone; 0 allows none.
     pub max_pinned_mib: u64,
+}
+
+/// How a version is watched after a swap, while the version before is at hand.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Probation {
+    /// `window_ms`: for so long at most; 0 turns it off.
+    pub window: Duration,
+    /// `window_calls`: for so many calls at most.
+    pub window_calls: u64,
+    /// `min_calls`: nothing is judged by fewer calls.
+    pub min_calls: u64,
+    /// `max_error_rate`: where a larger share of calls fails, and a larger one than in the version before, that one comes
+    /// back.
+    pub max_error_rate: f64,
+}
+
+impl Probation {
+    /// Whether versions are watched at all.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        !self.window.is_zero()
+    }
 }
 
 /// Sealed state.
@@ -199,6 +230,12 @@ impl Default for Config {
                 drain: Duration::from_secs(5),
                 // Hundreds of versions of a small plugin, and a fraction of what a server has.
                 max_pinned_mib: 256,
+            },
+            probation: Probation {
+                window: Duration::from_secs(10),
+                window_calls: 1000,
+                min_calls: 20,
+                max_error_rate: 0.5,
             },
             state: State { interval: Duration::from_secs(2), key: KeySource::Home },
             probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },

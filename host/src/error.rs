@@ -159,6 +159,26 @@ pub enum ControlError {
         /// Why, and what to do.
         reason: String,
     },
+    /// Another command or change of files came between, and won.
+    #[error("failed to {command} service `{name}`: {by}; see `hotbay status {name}`")]
+    Superseded {
+        /// What was asked for.
+        command: &'static str,
+        /// The service.
+        name: String,
+        /// What won.
+        by: &'static str,
+    },
+    /// Something else is on its way with which it does not go together; nothing was done.
+    #[error("failed to {command} service `{name}`: {with} is on its way; wait for it, then ask again")]
+    Busy {
+        /// What was asked for.
+        command: &'static str,
+        /// The service.
+        name: String,
+        /// What is on its way.
+        with: &'static str,
+    },
     /// The swap failed and the old generation serves on.
     #[error("failed to swap service `{name}`, generation {generation} serves on: {reason}")]
     RolledBack {

@@ -18,8 +18,11 @@ use serde::{Deserialize, Serialize};
 use crate::config::{KeySource, ProbeMode};
 use crate::discover::discover;
 use crate::ffi::Services as _;
+use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
+use crate::kernel::probation::Marks;
+use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::shared::Shared;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
@@ -73,11 +76,17 @@ impl Host {
         let history = History::open(&config.home).map_err(home)?;
         let held = Held::open(&config.home).map_err(home)?;
         let snapshots = Snapshots::new(key(&config)?, Store::open(config.home.join("state"))?);
+        let good = Good::open(&config.home).map_err(|error| match error {
+            GoodError::Io(source) => home(source),
+            GoodError::Store(error) => error.into(),
+        })?;
+        let rolled_back = RolledBackDigests::open(&config.home).map_err(home)?;
+        let (marks, deadly) = Marks::open(&config.home).map_err(home)?;
 
         crate::kernel::lease::prepare();
-        let shared = Arc::new(Shared::new(config, stage, snapshots, history));
+        let shared = Arc::new(Shared::new(config, stage, snapshots, history, good, marks));
         let (sender, inbox) = mpsc::channel();
-        let kernel = Kernel::new(Arc::clone(&shared), held, inbox, sender.clone());
+        let kernel = Kernel::new(Arc::clone(&shared), held, rolled_back, deadly, inbox, sender.clone());
         let name = "hotbay-kernel".to_owned();
         let thread = os::spawn(&name, move || kernel.run());
         let thread = thread.map_err(|source| HostError::Thread { name, source })?;
@@ -226,6 +235,17 @@ impl Host {
     pub fn reload(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
         let wish = name.to_owned();
         self.command(name, deadline, move |kernel, reply| kernel.reload(wish, reply))
+    }
+
+    /// Goes back to the version that served before, with the state, as a swap; the version that is left is not loaded again
+    /// until somebody asks for it.
+    ///
+    /// # Errors
+    /// There is no such service, nothing to go back to, or the version that serves stays because the way back failed; or
+    /// `deadline` passed.
+    pub fn rollback(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+        let wish = name.to_owned();
+        self.command(name, deadline, move |kernel, reply| kernel.roll_back(wish, reply))
     }
 
     /// Deletes the service's files, stops it in order and keeps its state.

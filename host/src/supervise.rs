@@ -6,6 +6,7 @@ mod commands;
 mod decide;
 mod remains;
 mod reports;
+mod trust;
 mod views;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,6 +19,8 @@ use crate::kernel::files::Files;
 use crate::kernel::held::Held;
 use crate::kernel::op::{self, Outcome, Report};
 use crate::kernel::plan;
+use crate::kernel::probation::Mark;
+use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::service::{Service, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::tally::Counts;
@@ -61,6 +64,7 @@ pub(crate) struct Kernel {
     pub(crate) shared: Arc<Shared>,
     pub(crate) files: Files,
     pub(crate) held: Held,
+    pub(crate) rolled_back: RolledBackDigests,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) wishes: Vec<Wish>,
     // What is left of services that nothing provides any more.
@@ -84,6 +88,8 @@ impl Kernel {
     pub(crate) fn new(
         shared: Arc<Shared>,
         held: Held,
+        rolled_back: RolledBackDigests,
+        deadly: Vec<(String, Mark)>,
         inbox: mpsc::Receiver<Message>,
         sender: mpsc::Sender<Message>,
     ) -> Self {
@@ -95,10 +101,11 @@ impl Kernel {
         });
         let files = Files::new(folder, &shared.config.watch);
         let now = Instant::now();
-        Self {
+        let mut kernel = Self {
             shared,
             files,
             held,
+            rolled_back,
             services: BTreeMap::new(),
             wishes: Vec::new(),
             gone: BTreeMap::new(),
@@ -112,7 +119,9 @@ impl Kernel {
             decide_at: None,
             folder_is_lost: false,
             releasing: None,
-        }
+        };
+        kernel.condemn_deadly(deadly);
+        kernel
     }
 
     /// Runs until the host ends.
@@ -126,13 +135,16 @@ impl Kernel {
                 let _ = ended.send(());
                 return;
             }
+            self.answer_ended();
+            self.look_at_probations();
         }
     }
 
     /// Waits for the next message or moment, and takes in all messages that are there.
     fn wait(&mut self) -> Option<mpsc::Sender<()>> {
         let snapshots = self.services.values().filter(|s| s.is_due_for_snapshots()).map(|s| s.snapshot_due);
-        let next = snapshots.chain(self.decide_at).chain([self.look_at]).min().unwrap_or(self.look_at);
+        let next = snapshots.chain(self.decide_at).chain(self.next_probation()).chain([self.look_at]).min();
+        let next = next.unwrap_or(self.look_at);
         // The loop holds a sender itself, so this ends with a message or with the time.
         let mut message = self.inbox.recv_timeout(next.saturating_duration_since(Instant::now())).ok();
         while let Some(taken) = message {
@@ -213,7 +225,7 @@ impl Kernel {
                     name: name.into(),
                     task: Task::Start,
                     outcome: Outcome::Broken(reason),
-                    remains: None,
+                    remains: Vec::new(),
                 }
             });
             let _ = sender.send(Message::Done(Box::new(report)));
@@ -223,6 +235,8 @@ impl Kernel {
 
     /// Stops everything: who requires before what is required, state on disk, libraries gone.
     fn end(&mut self) {
+        // Whoever waits is told by this that the host ends.
+        self.wishes.clear();
         // Operations have deadlines of their own; this bounds their sum.
         let Config { swap, probe, .. } = &self.shared.config;
         let patience = Instant::now()
@@ -246,6 +260,7 @@ impl Kernel {
             let report = op::stop(&self.shared, &service.slot, generation, op::Stop::HostEnds);
             self.take_in(report);
         }
+        self.shared.marks.close();
         self.shared.journal.close();
     }
 }

@@ -30,12 +30,24 @@ pub(crate) struct Swap<'a> {
     pub(crate) slot: &'a Slot,
     pub(crate) old: &'a Arc<Generation>,
     pub(crate) snapshots: &'a Snapshots,
+    pub(crate) handover: Handover,
     /// One gate is closed at a time: of two services that call each other, each would wait at the other's gate while
     /// both are drained.
     pub(crate) one_gate: &'a Mutex<()>,
     /// For each callback.
     pub(crate) callback: Duration,
     pub(crate) drain: Duration,
+}
+
+/// How the candidate comes by its state.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Handover {
+    /// The old generation gives it away behind the gate.
+    Carried,
+    /// It has it already. Behind the gate the old one only stops.
+    Given,
+    /// It has it already, and nobody waits for who is inside the old one: publish, then drain.
+    Beside,
 }
 
 /// A swap that is through: the new generation serves.
@@ -68,7 +80,7 @@ pub(crate) fn swap(
     candidate: Loaded,
     stages: &mut Stages,
 ) -> Result<Committed, Box<GivenUp>> {
-    if swap.old.plugin.is_stateful() {
+    if swap.old.plugin.is_stateful() && swap.handover != Handover::Beside {
         stateful(swap, candidate, stages)
     } else {
         stateless(swap, candidate, stages)
@@ -119,7 +131,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
     drop(one_gate);
     let passage = gate.passage();
     match carried {
-        Ok((new, capsule)) => Ok(Committed { new, passage, capsule: Some(capsule), undrained: None }),
+        Ok((new, capsule)) => Ok(Committed { new, passage, capsule, undrained: None }),
         Err(Undone { reason, capsule, old_is_down }) => {
             Err(Box::new(GivenUp { reason, candidate: candidate_kept, passage, capsule, old_is_down }))
         }
@@ -137,19 +149,11 @@ fn behind_the_gate(
     swap: &Swap<'_>,
     candidate: Loaded,
     stages: &mut Stages,
-) -> Result<(Arc<Generation>, Capsule), Undone> {
+) -> Result<(Arc<Generation>, Option<Capsule>), Undone> {
     let (old, within) = (swap.old, swap.callback);
-    stages.time("pause", || pause(old, within)).map_err(|error| Undone {
-        reason: error.to_string(),
-        capsule: None,
-        old_is_down: None,
-    })?;
-    let capsule = match carry_over(swap, &candidate, stages) {
-        Ok(capsule) => capsule,
-        Err((capsule, reason)) => {
-            resume(old, within);
-            return Err(Undone { reason, capsule, old_is_down: None });
-        }
+    let capsule = match swap.handover {
+        Handover::Carried => Some(pause_and_carry(swap, &candidate, stages)?),
+        Handover::Given | Handover::Beside => None,
     };
     let hangs = stop_old(swap, stages);
     match stages.time("start", || start(candidate, within)) {
@@ -162,9 +166,23 @@ fn behind_the_gate(
                     format!("the swap failed, and the old generation could not be started again: {error}")
                 }),
             };
-            Err(Undone { reason: error.to_string(), capsule: Some(capsule), old_is_down })
+            Err(Undone { reason: error.to_string(), capsule, old_is_down })
         }
     }
+}
+
+/// Pauses the old generation and carries its state over; resumes it when that fails.
+fn pause_and_carry(swap: &Swap<'_>, candidate: &Loaded, stages: &mut Stages) -> Result<Capsule, Undone> {
+    let (old, within) = (swap.old, swap.callback);
+    stages.time("pause", || pause(old, within)).map_err(|error| Undone {
+        reason: error.to_string(),
+        capsule: None,
+        old_is_down: None,
+    })?;
+    carry_over(swap, candidate, stages).map_err(|(capsule, reason)| {
+        resume(old, within);
+        Undone { reason, capsule, old_is_down: None }
+    })
 }
 
 /// Stops the old generation. Its state is with the new one: whatever `stop` says, the swap goes on. The error comes back

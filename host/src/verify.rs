@@ -38,6 +38,12 @@ impl Digest {
         Self(blake3::hash(bytes).to_hex().as_str().into())
     }
 
+    /// A digest as it was written down.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let digits = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+        (text.len() == 64 && text.bytes().all(digits)).then(|| Self(text.into()))
+    }
+
     pub(crate) fn as_str(&self) -> &str {
         &self.0
     }

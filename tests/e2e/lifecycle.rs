@@ -83,7 +83,7 @@ fn a_fresh_start_of_a_readable_state_keeps_that_aside() {
 #[test]
 fn commands_on_what_is_not_there_name_what_is() {
     let bay = counting();
-    for command in ["stop", "start", "reload", "remove", "status", "why", "history"] {
+    for command in ["stop", "start", "reload", "rollback", "remove", "status", "why", "history"] {
         let ran = bay.hotbay(&[command, "nobody"]);
         assert_eq!(ran.code, 3, "{command}: {ran:?}");
         assert!(ran.stderr.contains("counter"), "{command}: {ran:?}");

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "this program is nothing but tests")]
 
+mod commands;
 mod hammer;
 mod handles;
 mod inline;

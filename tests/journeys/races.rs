@@ -52,7 +52,7 @@ fn counter_is_stopped_started_reloaded_and_replaced_at_once_and_counts_right() {
 #[track_caller]
 fn settle(result: Result<hotbay::Changed, ControlError>) {
     match result {
-        Ok(_) | Err(ControlError::Refused { .. }) => {}
+        Ok(_) | Err(ControlError::Refused { .. } | ControlError::Superseded { .. }) => {}
         Err(error) => panic!("{error:?}"),
     }
 }

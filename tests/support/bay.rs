@@ -123,6 +123,13 @@ impl Bay {
         child.wait().unwrap();
     }
 
+    /// Waits until the host has ended by itself.
+    #[track_caller]
+    pub fn wait_death(&mut self) {
+        let mut child = self.host.take().expect("no host runs");
+        eventually("the host dies", || child.try_wait().unwrap());
+    }
+
     /// The host's process.
     #[must_use]
     pub fn pid(&self) -> u32 {

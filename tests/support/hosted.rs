@@ -88,16 +88,17 @@ impl Hosted {
     /// Waits until a service runs in this version.
     #[track_caller]
     pub fn wait_version(&self, name: &str, version: &str) -> Row {
-        let runs = |row: &Row| {
-            row.name == name && row.phase == Phase::Running && row.version.as_deref() == Some(version)
-        };
-        let began = std::time::Instant::now();
-        eventually(&format!("`{name}` {version} runs"), || {
-            let found = self.host().list().into_iter().find(runs);
-            // Who fails here wants to know what the host did instead.
-            let gives_up = found.is_none() && began.elapsed() > PATIENCE.mul_f32(0.9);
-            assert!(!gives_up, "`{name}` {version} does not run: {:#?}", self.host().status(name));
-            found
+        let what = format!("`{name}` {version} runs");
+        let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            eventually(&what, || {
+                self.host().list().into_iter().find(|row| {
+                    row.name == name && row.phase == Phase::Running && row.version.as_deref() == Some(version)
+                })
+            })
+        }));
+        found.unwrap_or_else(|_| {
+            let (rows, status) = (self.host().list(), self.host().status(name));
+            panic!("waited in vain: {what}; there were {rows:#?}; {status:#?}")
         })
     }
 

@@ -87,6 +87,11 @@ pub(super) enum Command {
         /// The service
         name: String,
     },
+    /// Go back to the version that served before, with the state; the one that is left is not loaded again by itself
+    Rollback {
+        /// The service
+        name: String,
+    },
     /// Delete a service's file and stop the service; its state is kept
     Remove {
         /// The service

@@ -32,6 +32,7 @@ pub(super) fn history(client: &Client, name: &str, out: &Output) -> anyhow::Resu
 fn cells(receipt: &Receipt) -> Vec<String> {
     let requests = &receipt.requests;
     let outcome = match receipt.outcome {
+        Outcome::Committed if receipt.rollback => "rollback",
         Outcome::Committed => "committed",
         Outcome::RolledBack => "rolled back",
     };
@@ -39,7 +40,8 @@ fn cells(receipt: &Receipt) -> Vec<String> {
         Retired::Unloaded => "unloaded",
         Retired::Pinned => "pinned",
     };
-    let reasons = [receipt.reason.as_deref(), receipt.retired_reason.as_deref()];
+    let state = receipt.state_from.as_ref().map(|from| format!("state: {from}"));
+    let reasons = [receipt.reason.as_deref(), state.as_deref(), receipt.retired_reason.as_deref()];
     vec![
         stamp(receipt.unix_ms),
         outcome.to_owned(),

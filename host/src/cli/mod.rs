@@ -72,6 +72,9 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Reload { name } => {
             change::change(&client(), &Request::Reload { name, deadline_ms: args::millis(deadline) }, &out)
         }
+        Command::Rollback { name } => {
+            change::change(&client(), &Request::Rollback { name, deadline_ms: args::millis(deadline) }, &out)
+        }
         Command::Remove { name } => change::remove(&client(), name, deadline, &out),
         Command::Start { name, fresh } => change::change(
             &client(),

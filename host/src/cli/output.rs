@@ -147,7 +147,7 @@ fn fitted(header: &[&str], rows: &[Vec<String>], width: Option<u16>) -> String {
 fn color(word: &str) -> Option<Color> {
     match word {
         "running" | "committed" | "unloaded" => Some(Color::Green),
-        "starting" | "swapping" | "stopped" | "shadowed" | "pinned" => Some(Color::Yellow),
+        "starting" | "swapping" | "rollback" | "stopped" | "shadowed" | "pinned" => Some(Color::Yellow),
         "rejected" | "faulted" | "quarantined" | "rolled back" => Some(Color::Red),
         _ => None,
     }

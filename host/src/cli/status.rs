@@ -1,6 +1,6 @@
 //! `hotbay status NAME`
 
-use super::output::{Output, one_line, or_dash};
+use super::output::{Output, one_line, or_dash, short_digest};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
@@ -39,6 +39,10 @@ fn screen(status: &Status) -> String {
         let text = format!("generation {generation} ({version}), {}: {reason}", mebibytes(*bytes));
         line("pinned", text);
     }
+    for rolled_back in &status.rolled_back {
+        let (digest, at) = (short_digest(Some(&rolled_back.digest)), stamp_and_age(rolled_back.unix_ms));
+        line("rolled", format!("back: {} ({digest}), {at}: {}", rolled_back.version, rolled_back.reason));
+    }
     for candidate in &status.candidates {
         let version = or_dash(candidate.version.as_ref());
         let file = or_dash(candidate.source.as_ref().map(|path| path.display()));
@@ -68,13 +72,18 @@ pub(super) fn told(receipt: &Receipt) -> String {
         let reason = receipt.reason.as_deref().unwrap_or("the host does not say why");
         return format!("{} to {} was rolled back: {reason} ({at})", from.version, to.version);
     }
+    let back = match (&receipt.reason, &receipt.state_from) {
+        (Some(reason), Some(state)) if receipt.rollback => format!(" (back, {reason}; state: {state})"),
+        (Some(reason), None) if receipt.rollback => format!(" (back, {reason})"),
+        _ => String::new(),
+    };
     let held = receipt.retired_reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
     let retired = match receipt.retired {
         Retired::Unloaded => "unloaded",
         Retired::Pinned => "pinned",
     };
     format!(
-        "{} to {}: {} requests answered by the old, {} waited at most {} us, {} by the new, {} lost, {} duplicated, \
+        "{} to {}{back}: {} requests answered by the old, {} waited at most {} us, {} by the new, {} lost, {} duplicated, \
          old code {retired}{held} ({at})",
         from.version,
         to.version,

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::output::{Output, one_line, or_dash, quoted};
+use super::output::{Output, one_line, or_dash, quoted, short_digest};
 use super::status::{title, told};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
@@ -74,6 +74,16 @@ fn explain(status: &Status) -> Why<'_> {
             lines(&[state_kept]),
             vec![format!("`hotbay start {name}` tries again"), again],
         ),
+        Phase::RolledBack => (
+            said("it served, and was rolled back"),
+            lines(&["the version before it, with its state"]),
+            vec![format!("`hotbay reload {name}` tries it again"), again],
+        ),
+        Phase::Quarantined if status.rolled_back.iter().any(|r| Some(&r.digest) == row.digest.as_ref()) => (
+            said("it was rolled back, and nothing could take its place"),
+            lines(&[state_kept]),
+            vec![again, format!("`hotbay start {name}` tries what lies in the folder again")],
+        ),
         Phase::Quarantined => (
             said("its state cannot be read, and it is not started with empty state in silence"),
             lines(&["the file with its state was not touched"]),
@@ -95,6 +105,22 @@ fn explain(status: &Status) -> Why<'_> {
         next.push(format!(
             "repair {} and add it again; all receipts: `hotbay history {name}`",
             receipt.to.version
+        ));
+    }
+    for rolled_back in &status.rolled_back {
+        because.push(format!(
+            "version {} ({}) was rolled back at {}: {}; it is not loaded again by itself",
+            rolled_back.version,
+            short_digest(Some(&rolled_back.digest)),
+            stamp_and_age(rolled_back.unix_ms),
+            rolled_back.reason
+        ));
+    }
+    if let Some(other) = status.candidates.iter().find(|row| row.phase == Phase::RolledBack) {
+        let version = or_dash(other.version.as_ref());
+        unchanged.push(format!("{} serves with its state", title(status)));
+        next.push(format!(
+            "to try {version} again: `hotbay reload {name}`, `hotbay add FILE`, or a file with other bytes"
         ));
     }
     for pinned in &status.pinned {

@@ -15,6 +15,8 @@ use super::{Config, ConfigError, KeySource, ProbeMode, WatchMode, hint};
 const PERIOD: RangeInclusive<u64> = 10..=HOUR;
 /// A deadline of zero is always missed, one of more than an hour is none.
 const DEADLINE: RangeInclusive<u64> = 1..=HOUR;
+/// Nothing is watched in a window of zero.
+const WINDOW: RangeInclusive<u64> = 0..=HOUR;
 const HOUR: u64 = 60 * 60 * 1000;
 
 /// Each lane is a thread.
@@ -35,6 +37,8 @@ struct File {
     watch: Watch,
     #[serde(default)]
     swap: Swap,
+    #[serde(default)]
+    probation: Probation,
     #[serde(default)]
     state: State,
     #[serde(default)]
@@ -62,6 +66,15 @@ struct Swap {
     callback_ms: Millis,
     drain_ms: Millis,
     max_pinned_mib: Option<Spanned<u64>>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Probation {
+    window_ms: Millis,
+    window_calls: Option<Spanned<u64>>,
+    min_calls: Option<Spanned<u64>>,
+    max_error_rate: Option<Spanned<f64>>,
 }
 
 #[derive(Deserialize, Default)]
@@ -139,6 +152,28 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
             return Err(at(limit.span().start, problem));
         }
         config.swap.max_pinned_mib = limit.into_inner();
+    }
+
+    take(&mut config.probation.window, file.probation.window_ms, WINDOW)?;
+    let count = |into: &mut u64, value: Option<Spanned<u64>>| match value {
+        Some(value) if *value.get_ref() == 0 => Err(at(
+            value.span().start,
+            "0 calls are out of range: from 1; `window_ms = 0` turns it off".to_owned(),
+        )),
+        Some(value) => {
+            *into = value.into_inner();
+            Ok(())
+        }
+        None => Ok(()),
+    };
+    count(&mut config.probation.window_calls, file.probation.window_calls)?;
+    count(&mut config.probation.min_calls, file.probation.min_calls)?;
+    if let Some(rate) = file.probation.max_error_rate {
+        if !(0.0..=1.0).contains(rate.get_ref()) {
+            let problem = format!("{} is out of range: a rate is from 0.0 to 1.0", rate.get_ref());
+            return Err(at(rate.span().start, problem));
+        }
+        config.probation.max_error_rate = rate.into_inner();
     }
 
     take(&mut config.state.interval, file.state.interval_ms, PERIOD)?;

@@ -33,6 +33,11 @@ fn everything_can_be_set() {
         [swap]
         callback_ms = 4
         drain_ms = 5
+        [probation]
+        window_ms = 0
+        window_calls = 7
+        min_calls = 8
+        max_error_rate = 0.25
         [state]
         interval_ms = 60
         key_env = "KEY"
@@ -56,6 +61,9 @@ fn everything_can_be_set() {
     assert_eq!(config.watch.mode, WatchMode::Poll);
     assert_eq!([config.watch.settle, config.watch.rescan, config.watch.grace], [ms(1), ms(20), ms(3)]);
     assert_eq!([config.swap.callback, config.swap.drain], [ms(4), ms(5)]);
+    assert!(!config.probation.is_on());
+    assert_eq!((config.probation.window_calls, config.probation.min_calls), (7, 8));
+    assert_eq!(config.probation.max_error_rate, 0.25);
     assert_eq!((config.state.interval, config.state.key), (ms(60), KeySource::Environment("KEY".into())));
     assert_eq!((config.probe.mode, config.probe.deadline), (ProbeMode::Always, ms(70)));
     assert_eq!(config.probe.program.unwrap(), Path::new("/bin/probe"));
@@ -99,6 +107,12 @@ fn what_is_no_toml_is_shown_with_its_place() {
     assert!(refused("plugins = \"p\"\nhome = \n").contains("hotbay.toml:2:"));
     assert!(refused("[swap]\ndrain_ms = \"5\"").contains("hotbay.toml:2:12: invalid type"));
     assert!(refused("[swap]\ndrain_ms = -5").contains("hotbay.toml:2:12: invalid value"));
+}
+
+#[test]
+fn a_rate_or_a_count_that_cannot_be_meant_is_refused() {
+    assert!(refused("[probation]\nmax_error_rate = 1.5").contains("2:18: 1.5 is out of range"));
+    assert!(refused("[probation]\nmin_calls = 0").contains("2:13: 0 calls are out of range"));
 }
 
 #[test]

@@ -122,6 +122,7 @@ fn carry_out(
         }
         Request::Add { file, .. } => changed(host.add(&file, deadline)?),
         Request::Reload { name, .. } => changed(host.reload(&name, deadline)?),
+        Request::Rollback { name, .. } => changed(host.rollback(&name, deadline)?),
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),

@@ -76,7 +76,10 @@ impl From<&ControlError> for Exit {
     fn from(error: &ControlError) -> Self {
         match error {
             ControlError::NotFound { .. } | ControlError::NoFile { .. } => Exit::NotFound,
-            ControlError::Refused { .. } | ControlError::Stopping => Exit::Refused,
+            ControlError::Refused { .. }
+            | ControlError::Superseded { .. }
+            | ControlError::Busy { .. }
+            | ControlError::Stopping => Exit::Refused,
             ControlError::RolledBack { .. } => Exit::RolledBack,
             ControlError::Failed { .. } => Exit::Failed,
             ControlError::TimedOut { .. } => Exit::TimedOut,

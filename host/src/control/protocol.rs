@@ -60,6 +60,13 @@ pub enum Request {
         /// How long to wait.
         deadline_ms: u64,
     },
+    /// Goes back to the last good version of a service.
+    Rollback {
+        /// The service.
+        name: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
     /// Deletes a service's file and stops it.
     Remove {
         /// The service.
@@ -92,6 +99,7 @@ impl Request {
             Request::Call { deadline_ms, .. }
             | Request::Add { deadline_ms, .. }
             | Request::Reload { deadline_ms, .. }
+            | Request::Rollback { deadline_ms, .. }
             | Request::Remove { deadline_ms, .. }
             | Request::Start { deadline_ms, .. }
             | Request::Stop { deadline_ms, .. } => {

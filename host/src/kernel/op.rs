@@ -1,15 +1,19 @@
 //! Operations: what takes time. Each runs on a thread of its own, one at a time per service, and reports to the loop.
 
+mod rollback;
 mod start;
 mod stop;
 mod swap;
 
+pub(crate) use rollback::{Cause, roll_back};
 pub(crate) use start::start;
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
 use std::sync::Arc;
+use std::{fs, io};
 
+use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
 use super::service::{Failure, FailureKind, Task};
@@ -19,7 +23,7 @@ use crate::discover::discover;
 use crate::ffi::Services;
 use crate::load::{LoadFailed, Loaded, Place, load};
 use crate::probe::{ProbeError, probe};
-use crate::swap::Stages;
+use crate::swap::{Capsule, Stages};
 use crate::unload::{Reason, Remains, Unloaded, unload};
 use crate::verify::verify;
 
@@ -29,8 +33,8 @@ pub(crate) struct Report {
     pub(crate) name: Arc<str>,
     pub(crate) task: Task,
     pub(crate) outcome: Outcome,
-    /// A library that could not be unmapped.
-    pub(crate) remains: Option<Remains>,
+    /// Libraries that could not be unmapped.
+    pub(crate) remains: Vec<Remains>,
 }
 
 #[derive(Debug)]
@@ -62,7 +66,13 @@ fn prepare(
     stages: &mut Stages,
 ) -> Result<Loaded, (Failure, Unloaded)> {
     let failed = |kind, reason| (Failure { kind, reason }, Unloaded::Gone);
-    let moved = || failed(FailureKind::Moved, "the file changed meanwhile".to_owned());
+    let moved = || {
+        if shared.good.holds(&candidate.path) {
+            let reason = format!("the kept bytes of version {} are damaged or gone", candidate.version);
+            return failed(FailureKind::Faulted, reason);
+        }
+        failed(FailureKind::Moved, "the file changed meanwhile".to_owned())
+    };
     let config = shared.config.plugin.get(&**name);
 
     let verified = stages.time("verify", || {
@@ -125,9 +135,38 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
     unloaded
 }
 
-fn remains(unloaded: Unloaded) -> Option<Remains> {
+fn remains(unloaded: Unloaded) -> Vec<Remains> {
     match unloaded {
-        Unloaded::Gone => None,
-        Unloaded::Pinned(remains) => Some(*remains),
+        Unloaded::Gone => Vec::new(),
+        Unloaded::Pinned(remains) => vec![*remains],
     }
+}
+
+/// Makes an earlier state the service's own again. What is there now is kept aside, and at no moment is there none.
+fn put_back_state(shared: &Shared, name: &str, state: &Capsule) {
+    let newer = shared.config.home.join("state").join(format!("{name}.state"));
+    let aside = newer.with_extension(format!("state.aside-{}", clock::unix_ms()));
+    let kept = match fs::hard_link(&newer, &aside).or_else(|_| fs::copy(&newer, &aside).map(drop)) {
+        Ok(()) => Ok(format!("; the newer one is kept as {}", aside.display())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
+        Err(error) => Err(error.to_string()),
+    };
+    match kept.and_then(|kept| shared.snapshots.save_capsule(name, state).map(|()| kept)) {
+        Ok(kept) => {
+            let text = format!("back to snapshot {}{kept}", sequence(state));
+            shared.journal.note("snapshot", Some(name), None, text);
+        }
+        Err(error) => {
+            tracing::error!(
+                plugin = name,
+                error,
+                "failed to put the state of the last good version back on disk"
+            );
+        }
+    }
+}
+
+/// The number of a sealed snapshot.
+fn sequence(state: &Capsule) -> u64 {
+    hotbay_state::read_header(&state.sealed).map_or(0, |header| header.sequence)
 }

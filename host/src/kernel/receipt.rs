@@ -41,7 +41,14 @@ mod tests {
     use super::*;
 
     fn counts(entered: u64, answered: u64, answered_after_wait: u64) -> Counts {
-        Counts { entered, entered_after_wait: answered_after_wait, answered, answered_after_wait, failed: 0 }
+        Counts {
+            entered,
+            entered_after_wait: answered_after_wait,
+            answered,
+            answered_after_wait,
+            failed: 0,
+            mistaken: 0,
+        }
     }
 
     #[test]

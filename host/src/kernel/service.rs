@@ -10,6 +10,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
+use super::probation::Probation;
 use super::slot::Slot;
 use super::tally::{Counts, Tally};
 use super::view::{Phase, Receipt, Row, Side};
@@ -45,6 +46,12 @@ pub(crate) struct Service {
     pub(crate) snapshots_failed: u32,
     /// Swap at the next occasion, also when nothing changed.
     pub(crate) reload: bool,
+    /// Go back to the last good version at the next occasion: somebody asked.
+    pub(crate) back: bool,
+    /// The version to go back to.
+    pub(crate) good: Option<Candidate>,
+    /// The watch over the version that serves.
+    pub(crate) probation: Option<Probation>,
     /// Begin the next start with empty state.
     pub(crate) fresh: bool,
     /// Nothing is tried for a while.
@@ -68,6 +75,8 @@ pub(crate) struct Serving {
     pub(crate) version: semver::Version,
     pub(crate) digest: Digest,
     pub(crate) source: PathBuf,
+    /// The file of the plugins folder that it is the answer to: its own, or that of the version that was rolled back.
+    pub(crate) home: PathBuf,
     pub(crate) tally: Arc<Tally>,
     pub(crate) stateful: bool,
 }
@@ -77,6 +86,7 @@ pub(crate) struct Serving {
 pub(crate) enum Task {
     Start,
     Swap,
+    RollBack,
     Stop,
     Snapshot,
 }
@@ -102,6 +112,8 @@ pub(crate) enum FailureKind {
     Faulted,
     /// The state on disk cannot be read.
     Quarantined,
+    /// It served, and was rolled back.
+    RolledBack,
     /// The file changed while it was worked on: no fault at all.
     Moved,
     /// A trouble of the host or its machine that may pass: it is tried again.
@@ -111,7 +123,8 @@ pub(crate) enum FailureKind {
 /// How an operation ended.
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
-    Done,
+    Started,
+    Stopped,
     Swapped(Box<Receipt>),
     RolledBack(Failure),
     Failed(Failure),
@@ -137,9 +150,25 @@ impl Service {
             snapshot_due: Instant::now(),
             snapshots_failed: 0,
             reload: false,
+            back: false,
+            good: None,
+            probation: None,
             fresh: false,
             rest: None,
         }
+    }
+
+    /// Whether the version that serves was found to be no good, and why.
+    pub(crate) fn condemned(&self) -> Option<&Failure> {
+        let serving = self.serving.as_ref()?;
+        self.failed.get(&serving.digest).filter(|failure| failure.kind == FailureKind::RolledBack)
+    }
+
+    /// The version to go back to, if it is another than the one that serves and did not fail itself.
+    pub(crate) fn way_back(&self) -> Option<&Candidate> {
+        let good = self.good.as_ref()?;
+        let serves = self.serving.as_ref().is_some_and(|serving| serving.digest == good.digest);
+        (!serves && !self.failed.contains_key(&good.digest)).then_some(good)
     }
 
     /// The pause that it is in.
@@ -186,6 +215,7 @@ impl Service {
             version,
             digest: generation.digest().clone(),
             source: generation.staged.source.clone(),
+            home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
             stateful: generation.plugin.is_stateful(),
         });
@@ -194,6 +224,7 @@ impl Service {
 
     /// Nobody serves any more: what was counted is kept.
     pub(crate) fn retire_counts(&mut self) {
+        (self.probation, self.back) = (None, false);
         if let Some(serving) = self.serving.take() {
             let counts = serving.tally.counts();
             self.past.answered += counts.answered;
@@ -220,6 +251,16 @@ impl Service {
                 let same_path = serving.is_some_and(|serving| serving.source == candidate.path);
                 (&candidate.version, same_digest, same_path, std::cmp::Reverse(&candidate.path))
             })
+    }
+
+    /// Whether a digest served and was rolled back.
+    pub(crate) fn is_rolled_back(&self, digest: &Digest) -> bool {
+        self.failed.get(digest).is_some_and(|failure| failure.kind == FailureKind::RolledBack)
+    }
+
+    /// Of candidates that failed the one to tell of: one that served and was rolled back, else the highest version.
+    pub(crate) fn highest<'a>(&self, candidates: &[&'a Candidate]) -> Option<&'a Candidate> {
+        candidates.iter().copied().max_by_key(|c| (self.is_rolled_back(&c.digest), &c.version))
     }
 
     /// The service's line in the list. `target` is what would serve if it could.

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::good::Good;
 use super::history::History;
 use super::journal::Journal;
 use super::lane::Lane;
+use super::probation::Marks;
 use super::registry::Registry;
 use super::snapshots::Snapshots;
 use crate::Config;
@@ -23,6 +25,8 @@ pub(crate) struct Shared {
     pub(crate) snapshots: Snapshots,
     pub(crate) journal: Journal,
     pub(crate) history: History,
+    pub(crate) good: Good,
+    pub(crate) marks: Marks,
     /// Held by the one swap whose gate is closed.
     pub(crate) one_gate: Mutex<()>,
     // By load: whose lanes may hold thread-locals of a generation that unloads.
@@ -30,7 +34,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(config: Config, stage: Stage, snapshots: Snapshots, history: History) -> Self {
+    pub(crate) fn new(
+        config: Config,
+        stage: Stage,
+        snapshots: Snapshots,
+        history: History,
+        good: Good,
+        marks: Marks,
+    ) -> Self {
         Self {
             config,
             registry: Arc::default(),
@@ -39,6 +50,8 @@ impl Shared {
             snapshots,
             journal: Journal::default(),
             history,
+            good,
+            marks,
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }

@@ -24,6 +24,7 @@ struct Shard {
     answered: AtomicU64,
     answered_after_wait: AtomicU64,
     failed: AtomicU64,
+    mistaken: AtomicU64,
 }
 
 /// The sums of a tally.
@@ -39,14 +40,29 @@ pub(crate) struct Counts {
     pub(crate) answered_after_wait: u64,
     /// Of these, with an error.
     pub(crate) failed: u64,
+    /// Of these, by a mistake of the caller's: such as asked for a method that there is not.
+    pub(crate) mistaken: u64,
+}
+
+impl Counts {
+    /// Calls that failed by the plugin's doing.
+    pub(crate) fn faults(&self) -> u64 {
+        self.failed.saturating_sub(self.mistaken)
+    }
+
+    /// Their share of all that were answered.
+    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+    pub(crate) fn fault_rate(&self) -> f64 {
+        if self.answered == 0 { 0.0 } else { self.faults() as f64 / self.answered as f64 }
+    }
 }
 
 impl Tally {
     /// A call goes in on this thread.
     #[inline]
     pub(crate) fn enter(&self, thread: Thread, waited: bool) -> Entered<'_> {
-        let number = thread.number().min(OWN);
-        let entered = Entered { shard: &self.shards[number], alone: number < OWN, waited };
+        let (shard, alone) = self.shard(thread);
+        let entered = Entered { shard, alone, waited };
         add(&entered.shard.entered, entered.alone);
         if waited {
             add(&entered.shard.entered_after_wait, entered.alone);
@@ -54,11 +70,26 @@ impl Tally {
         entered
     }
 
+    /// The call that just came out on this thread with an error was its caller's mistake.
+    #[cold]
+    pub(crate) fn mistake(&self, thread: Thread) {
+        let (shard, alone) = self.shard(thread);
+        add(&shard.mistaken, alone);
+    }
+
+    /// The thread's shard, and whether nobody else writes there.
+    #[inline]
+    fn shard(&self, thread: Thread) -> (&Shard, bool) {
+        let number = thread.number().min(OWN);
+        (&self.shards[number], number < OWN)
+    }
+
     /// The sums. Exact once the generation is drained; before that, of some moment for each shard.
     pub(crate) fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         for shard in &self.shards {
             // In the reverse order of counting: never more answers than entries.
+            sum.mistaken += shard.mistaken.load(Ordering::Acquire);
             sum.failed += shard.failed.load(Ordering::Acquire);
             sum.answered_after_wait += shard.answered_after_wait.load(Ordering::Acquire);
             sum.answered += shard.answered.load(Ordering::Acquire);

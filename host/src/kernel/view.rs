@@ -24,8 +24,12 @@ pub enum Phase {
     Shadowed,
     /// It could not be started.
     Faulted,
-    /// Its state cannot be read, so it is not started with empty state in silence.
+    /// Its state cannot be read, so it is not started with empty state in silence; or it was rolled back and nothing could
+    /// take its place.
     Quarantined,
+    /// The file holds a version that served and was rolled back: it is not loaded again by itself.
+    #[serde(rename = "rolled_back")]
+    RolledBack,
 }
 
 impl std::fmt::Display for Phase {
@@ -39,6 +43,7 @@ impl std::fmt::Display for Phase {
             Phase::Shadowed => "shadowed",
             Phase::Faulted => "faulted",
             Phase::Quarantined => "quarantined",
+            Phase::RolledBack => "rolled back",
         })
     }
 }
@@ -90,6 +95,9 @@ pub struct Status {
     pub last_swap: Option<Receipt>,
     /// Other files that hold this service.
     pub candidates: Vec<Row>,
+    /// Versions that served and were rolled back, oldest first: they are not loaded again by themselves.
+    #[serde(default)]
+    pub rolled_back: Vec<RolledBack>,
     /// What happened to it, newest last: the last 20 events.
     pub events: Vec<Event>,
 }
@@ -105,6 +113,19 @@ pub struct Snapshot {
     pub bytes: u64,
     /// When it was sealed, milliseconds since 1970.
     pub created_unix_ms: u64,
+}
+
+/// A version that served and was rolled back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// BLAKE3 of the file's bytes, hex.
+    pub digest: String,
+    /// Its version.
+    pub version: String,
+    /// When, milliseconds since 1970.
+    pub unix_ms: u64,
+    /// Why.
+    pub reason: String,
 }
 
 /// An old generation whose library could not be unmapped.
@@ -229,7 +250,7 @@ pub struct Pause {
 pub struct Receipt {
     /// How it ended.
     pub outcome: Outcome,
-    /// Why it was rolled back.
+    /// Why it was rolled back; of a swap back to an earlier version, why that was made.
     pub reason: Option<String>,
     /// When it ended, milliseconds since 1970.
     pub unix_ms: u64,
@@ -249,6 +270,12 @@ pub struct Receipt {
     pub retired: Retired,
     /// What holds it, when it is pinned.
     pub retired_reason: Option<String>,
+    /// Whether this was the way back from a version that had served: `to` is then the last good one.
+    #[serde(default)]
+    pub rollback: bool,
+    /// Of a way back: where its state is from, `carried` or which snapshot. `null` without state.
+    #[serde(default)]
+    pub state_from: Option<String>,
 }
 
 /// Something that happened: a line of `hotbay events`.
@@ -258,7 +285,7 @@ pub struct Event {
     pub sequence: u64,
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
-    /// What: `discovered verified probed loaded started swapped drained unloaded stopped snapshot removed` on the way of a plugin's life,
+    /// What: `discovered verified probed loaded started swapped passed drained unloaded stopped snapshot removed` on the way of a plugin's life,
     /// `shadowed rejected faulted quarantined rolled_back pinned` beside it.
     pub kind: String,
     /// The service, where it is known.

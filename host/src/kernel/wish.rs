@@ -26,8 +26,8 @@ pub(crate) struct Wish {
 pub(crate) enum Goal {
     /// This content serves.
     Takes(Digest),
-    /// An operation later than this many has ended.
-    Ends(u64),
+    /// An operation later than this many has ended; what was asked for is for those who are told that it did not come.
+    Ends { command: &'static str, after: u64 },
     /// The service runs.
     Runs,
     /// The service is stopped.
@@ -47,6 +47,8 @@ pub(crate) struct Sight<'a> {
     pub(crate) held: bool,
     /// Whether too much is pinned for another swap.
     pub(crate) full: bool,
+    /// Whether a file holds it.
+    pub(crate) is_there: bool,
 }
 
 type Answer = Option<Result<Changed, ControlError>>;
@@ -56,9 +58,29 @@ impl Wish {
         Self { name, goal, reply, until: Instant::now() + LONGEST }
     }
 
+    /// Whether the service was to go.
+    pub(crate) fn removed(&self) -> bool {
+        matches!(self.goal, Goal::Goes(_))
+    }
+
+    /// The answer to who waits for the end of an operation. Asked before the next one begins.
+    pub(crate) fn answer_ended(&self, service: &Service, target: Option<&Candidate>) -> Answer {
+        let Goal::Ends { after, .. } = &self.goal else { return None };
+        if service.ended <= *after || service.busy.is_some() {
+            return None;
+        }
+        let changed = |receipt| Changed { row: service.row(&self.name, target), receipt };
+        Some(match service.last.as_ref()? {
+            Ended::Started => Ok(changed(None)),
+            Ended::Swapped(receipt) => Ok(changed(Some((**receipt).clone()))),
+            Ended::Stopped => Err(self.superseded("it was stopped meanwhile")),
+            Ended::RolledBack(failure) | Ended::Failed(failure) => Err(self.failed(service, failure)),
+        })
+    }
+
     /// The answer, once there is one. Asked after the loop has decided: what could begin has begun.
     pub(crate) fn answer(&self, sight: &Sight<'_>) -> Answer {
-        let Some(service) = sight.service else { return self.answer_without_service(sight.files) };
+        let Some(service) = sight.service else { return self.answer_without_service(sight) };
         if service.busy.is_some() {
             return None;
         }
@@ -68,30 +90,31 @@ impl Wish {
             _ => None,
         };
         match &self.goal {
-            Goal::Goes(_) => last_failure.map(|reason| Err(ControlError::Failed { reason })),
-            Goal::Ends(after) if service.ended > *after => Some(match service.last.as_ref()? {
-                Ended::Done => Ok(changed(None)),
-                Ended::Swapped(receipt) => Ok(changed(Some((**receipt).clone()))),
-                Ended::RolledBack(failure) | Ended::Failed(failure) => Err(self.failed(service, failure)),
-            }),
-            Goal::Ends(_)
+            Goal::Goes(_) => match last_failure {
+                Some(reason) => Some(Err(ControlError::Failed { reason })),
+                None => {
+                    sight.is_there.then(|| Err(self.superseded("a file that holds it was added meanwhile")))
+                }
+            },
+            Goal::Ends { .. }
                 if sight.files.is_settling() || service.resting().is_some_and(|rest| rest.brief) =>
             {
                 None
             }
-            Goal::Ends(_) => {
-                let home =
-                    service.serving.as_ref().and_then(|serving| sight.files.refused_at(&serving.source));
+            Goal::Ends { .. } if sight.held => Some(Err(self.superseded("it was stopped meanwhile"))),
+            Goal::Ends { command, .. } => {
+                let home = service.serving.as_ref().and_then(|serving| sight.files.refused_at(&serving.home));
                 let why = home.map(ToOwned::to_owned).or_else(|| service.reason.clone()).unwrap_or_default();
                 let reason =
-                    format!("failed to reload service `{}`: nothing could be loaded: {why}", self.name);
+                    format!("failed to {command} service `{}`: nothing could be loaded: {why}", self.name);
                 Some(Err(ControlError::Refused { reason }))
             }
             Goal::Takes(digest) => self.takes(service, digest, sight, &changed),
             Goal::Runs => match service.phase {
                 Phase::Running => Some(Ok(changed(None))),
                 Phase::Starting | Phase::Swapping => None,
-                Phase::Quarantined | Phase::Rejected => {
+                _ if sight.held => Some(Err(self.superseded("it was stopped meanwhile"))),
+                Phase::Quarantined | Phase::Rejected | Phase::RolledBack => {
                     Some(Err(ControlError::Refused { reason: service.reason.clone().unwrap_or_default() }))
                 }
                 _ => Some(Err(ControlError::Failed { reason: service.reason.clone().unwrap_or_default() })),
@@ -99,24 +122,23 @@ impl Wish {
             Goal::Stops => match (service.phase, last_failure) {
                 (Phase::Stopped, _) => Some(Ok(changed(None))),
                 (Phase::Running, Some(reason)) => Some(Err(ControlError::Failed { reason })),
-                _ if !sight.held => {
-                    let reason =
-                        format!("failed to stop service `{}`: it was started again meanwhile", self.name);
-                    Some(Err(ControlError::Refused { reason }))
-                }
+                _ if !sight.held => Some(Err(self.superseded("it was started meanwhile"))),
                 _ => None,
             },
         }
     }
 
-    fn answer_without_service(&self, files: &Files) -> Answer {
+    fn answer_without_service(&self, sight: &Sight<'_>) -> Answer {
+        let files = sight.files;
         match &self.goal {
             Goal::Goes(changed) => Some(Ok((**changed).clone())),
             Goal::Takes(digest) => {
-                let reason = files.refused(digest)?.reason.clone();
-                Some(Err(ControlError::Refused { reason }))
+                if let Some(refused) = files.refused(digest) {
+                    return Some(Err(ControlError::Refused { reason: refused.reason.clone() }));
+                }
+                self.lost(digest, files)
             }
-            _ => Some(Err(ControlError::NotFound { name: self.name.clone(), known: Vec::new() })),
+            _ => Some(Err(self.superseded("it was removed meanwhile"))),
         }
     }
 
@@ -127,7 +149,6 @@ impl Wish {
         sight: &Sight<'_>,
         changed: &dyn Fn(Option<super::view::Receipt>) -> Changed,
     ) -> Answer {
-        let target = sight.target;
         if service.serving.as_ref().is_some_and(|serving| serving.digest == *digest) {
             let receipt = service.last_swap.clone().filter(|receipt| receipt.to.digest == digest.as_str());
             return Some(Ok(changed(receipt)));
@@ -135,6 +156,10 @@ impl Wish {
         if let Some(failure) = service.failed.get(digest) {
             return Some(Err(self.failed(service, failure)));
         }
+        if let Some(lost) = self.lost(digest, sight.files) {
+            return Some(lost);
+        }
+        let target = sight.target;
         match service.phase {
             // It was stopped on purpose: the file lies ready.
             Phase::Stopped => Some(Ok(changed(None))),
@@ -165,6 +190,23 @@ impl Wish {
                 })
             }
         }
+    }
+
+    /// The file that was added is there no more.
+    fn lost(&self, digest: &Digest, files: &Files) -> Answer {
+        let is_there = files.is_settling() || files.candidates().any(|candidate| candidate.digest == *digest);
+        (!is_there).then(|| Err(self.superseded("its file was replaced or removed meanwhile")))
+    }
+
+    fn superseded(&self, by: &'static str) -> ControlError {
+        let command = match &self.goal {
+            Goal::Takes(_) => "add",
+            Goal::Ends { command, .. } => command,
+            Goal::Runs => "start",
+            Goal::Stops => "stop",
+            Goal::Goes(_) => "remove",
+        };
+        ControlError::Superseded { command, name: self.name.clone(), by }
     }
 
     fn failed(&self, service: &Service, failure: &Failure) -> ControlError {

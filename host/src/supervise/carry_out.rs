@@ -22,6 +22,10 @@ impl Kernel {
                 let (number, fresh) = (service.number(), std::mem::take(&mut service.fresh));
                 service.enter(Phase::Starting, None);
                 service.reload = false;
+                if fresh {
+                    self.shared.good.forget_state(name);
+                }
+                self.shared.marks.set_open(name, &candidate.digest, true);
                 let start = move |shared: &Arc<_>| op::start(shared, &slot, *candidate, number, fresh);
                 (Task::Start, self.spawn(name, start))
             }
@@ -31,9 +35,16 @@ impl Kernel {
                 service.reload = false;
                 (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate)))
             }
-            Step::Stop => {
+            Step::RollBack(good, cause) => {
+                let Some(old) = service.generation.take() else { return };
+                service.enter(Phase::Swapping, None);
+                let back = move |shared: &Arc<_>| op::roll_back(shared, &slot, old, *good, &cause);
+                (Task::RollBack, self.spawn(name, back))
+            }
+            Step::Stop | Step::GiveUp => {
+                let how = if matches!(step, Step::Stop) { op::Stop::Asked } else { op::Stop::NoGood };
                 let Some(generation) = service.generation.take() else { return };
-                let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, op::Stop::Asked);
+                let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, how);
                 (Task::Stop, self.spawn(name, stop))
             }
             Step::Snapshot => {

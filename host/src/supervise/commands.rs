@@ -18,11 +18,8 @@ pub(crate) type Reply = mpsc::Sender<Result<Changed, ControlError>>;
 impl Kernel {
     /// A file was put into the folder whole: look, and tell when its content serves.
     pub(crate) fn await_file(&mut self, name: String, path: PathBuf, digest: Digest, reply: Reply) {
-        if let Some(service) = self.services.get_mut(&name) {
-            // Whoever adds a file by hand wants it tried, also when it failed before.
-            service.failed.remove(&digest);
-            service.rest = None;
-        }
+        // Whoever adds a file by hand wants it tried, also when it failed or was rolled back before.
+        self.try_digest_again(&name, &digest);
         self.moved.insert(path);
         self.look_at = Instant::now();
         self.wishes.push(Wish::new(name, Goal::Takes(digest), reply));
@@ -37,16 +34,63 @@ impl Kernel {
                 format!("failed to reload service `{name}`: it was stopped; `hotbay start {name}` starts it");
             return send(&reply, Err(ControlError::Refused { reason }));
         }
-        service.failed.clear();
-        service.rest = None;
+        if service.back || service.busy.is_some_and(|busy| busy.task == Task::RollBack) {
+            return send(&reply, Err(ControlError::Busy { command: "reload", name, with: "a rollback" }));
+        }
         service.reload = true;
         // A swap that is on its way does not count: this one comes after it.
         let after = service.ended + u64::from(service.is_changing());
+        self.try_again(&name);
         for path in paths {
             self.files.reread(&path);
         }
         self.look_at = Instant::now();
-        self.wishes.push(Wish::new(name, Goal::Ends(after), reply));
+        self.wishes.push(Wish::new(name, Goal::Ends { command: "reload", after }, reply));
+    }
+
+    /// Goes back to the last good version.
+    pub(crate) fn roll_back(&mut self, name: String, reply: Reply) {
+        let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
+        let refuse = |why: &str| {
+            let reason = format!("failed to roll service `{name}` back: {why}");
+            send(&reply, Err(ControlError::Refused { reason }));
+        };
+        // Which version is meant is plain only while nothing changes.
+        let with = match service.busy.map(|busy| busy.task) {
+            Some(Task::Swap) => Some("a swap"),
+            Some(Task::RollBack) => Some("a rollback"),
+            Some(Task::Start) => Some("a start"),
+            Some(Task::Stop) => Some("a stop"),
+            Some(Task::Snapshot) | None if service.back => Some("a rollback"),
+            Some(Task::Snapshot) | None if service.reload => Some("a reload"),
+            Some(Task::Snapshot) | None => None,
+        };
+        if let Some(with) = with {
+            return send(&reply, Err(ControlError::Busy { command: "roll back", name, with }));
+        }
+        if self.held.contains(&name) || service.serving.is_none() {
+            return refuse("it does not run; `hotbay why` says why");
+        }
+        match (&service.good, service.way_back()) {
+            (_, Some(_)) => {}
+            (Some(good), None) => {
+                let failed = service.failed.get(&good.digest).map(|failure| failure.reason.as_str());
+                let version = &good.version;
+                return refuse(&match failed {
+                    Some(why) => format!("the version before, {version}, failed itself: {why}"),
+                    None => format!(
+                        "version {version}, which serves, is the last good one; there is none before it"
+                    ),
+                });
+            }
+            (None, None) => {
+                return refuse("there is no earlier version: it was not swapped since its file was added");
+            }
+        }
+        service.back = true;
+        service.rest = None;
+        let after = service.ended;
+        self.wishes.push(Wish::new(name, Goal::Ends { command: "roll back", after }, reply));
     }
 
     pub(crate) fn start(&mut self, name: String, fresh: bool, reply: Reply) {
@@ -61,12 +105,11 @@ impl Kernel {
             );
             return send(&reply, Err(ControlError::Refused { reason }));
         }
-        service.failed.clear();
-        service.rest = None;
         service.fresh = fresh;
         if service.serving.is_none() {
             service.enter(Phase::Starting, None);
         }
+        self.try_again(&name);
         self.wishes.push(Wish::new(name, Goal::Runs, reply));
     }
 
@@ -101,6 +144,7 @@ impl Kernel {
                 _ => self.files.drop_now(path),
             }
         }
+        self.forget_trust(&name);
         if let Some(service) = self.services.get_mut(&name) {
             (service.last, service.rest) = (None, None);
         }
@@ -123,6 +167,18 @@ impl Kernel {
         self.ready.push(ready);
     }
 
+    /// Answers whoever waited for the operation that ended just now, before the next one begins.
+    pub(super) fn answer_ended(&mut self) {
+        let wishes = std::mem::take(&mut self.wishes);
+        for wish in wishes {
+            let service = self.services.get(&wish.name);
+            match service.and_then(|service| wish.answer_ended(service, self.target(&wish.name))) {
+                Some(answer) => send(&wish.reply, answer),
+                None => self.wishes.push(wish),
+            }
+        }
+    }
+
     /// Answers the wishes that came true, or cannot.
     pub(super) fn answer_wishes(&mut self) {
         let starting = |service: &Service| service.busy.is_some_and(|busy| busy.task == Task::Start);
@@ -140,9 +196,16 @@ impl Kernel {
                 files: &self.files,
                 held: self.held.contains(&wish.name),
                 full,
+                is_there: !self.candidates_of(&wish.name).is_empty(),
             };
             match wish.answer(&sight) {
-                Some(answer) => send(&wish.reply, answer),
+                Some(answer) => {
+                    if wish.removed() && answer.is_ok() {
+                        // A swap that was on its way may have left something since.
+                        self.forget_trust(&wish.name);
+                    }
+                    send(&wish.reply, answer);
+                }
                 // Nobody waits any longer: what was asked for may still come.
                 None if wish.until <= Instant::now() => {}
                 None => self.wishes.push(wish),

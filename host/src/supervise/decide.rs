@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use super::{Kernel, PRIORITY_PATIENCE};
 use crate::kernel::files::Candidate;
+use crate::kernel::op::Cause;
 use crate::kernel::plan::{Graph, Node, circle, start_order};
 use crate::kernel::service::{FailureKind, Service, Serving, Task};
 use crate::kernel::view::Phase;
@@ -16,7 +17,11 @@ pub(super) enum Step {
     Stay(Phase, Option<String>),
     Start(Box<Candidate>),
     Swap(Box<Candidate>),
+    /// To the last good version.
+    RollBack(Box<Candidate>, Cause),
     Stop,
+    /// Neither what serves is any good, nor what served before.
+    GiveUp,
     Snapshot,
     /// Nothing holds the name any more.
     Forget,
@@ -34,10 +39,12 @@ impl Kernel {
                     (service.committed, service.past, service.remains) =
                         (past.committed, past.counts, past.remains);
                 }
+                self.recall(&name, &mut service);
                 self.services.insert(name, service);
             }
         }
         self.follow_renames();
+        self.keep_the_homeless();
         let graph = self.graph();
         for name in start_order(&graph) {
             let step = self.step(&name, &graph);
@@ -57,6 +64,16 @@ impl Kernel {
                 && same.all(|other| other.path != serving.source)
             {
                 serving.source.clone_from(&first.path);
+                serving.home.clone_from(&first.path);
+            }
+            if self.shared.good.holds(&serving.source) {
+                let rolled_back = |c: &&Candidate| {
+                    let failure = service.failed.get(&c.digest);
+                    c.manifest.name == *name && failure.is_some_and(|f| f.kind == FailureKind::RolledBack)
+                };
+                if let Some(instead) = self.files.candidates().find(rolled_back) {
+                    serving.home.clone_from(&instead.path);
+                }
             }
         }
     }
@@ -76,13 +93,32 @@ impl Kernel {
 
     /// What would serve if it could: the best candidate, else the highest that failed.
     pub(crate) fn target(&self, name: &str) -> Option<&Candidate> {
-        let candidates = self.candidates_of(name);
+        let candidates = self.contenders(name);
         let best = self.services.get(name).and_then(|service| service.best(&candidates));
-        best.or_else(|| candidates.into_iter().max_by_key(|candidate| &candidate.version))
+        best.or_else(|| match self.services.get(name) {
+            Some(service) => service.highest(&candidates),
+            None => candidates.into_iter().max_by_key(|candidate| &candidate.version),
+        })
     }
 
+    /// The files that hold a service.
     pub(super) fn candidates_of<'a>(&'a self, name: &str) -> Vec<&'a Candidate> {
         self.files.candidates().filter(|candidate| candidate.manifest.name == name).collect()
+    }
+
+    /// What may serve: the files, and where one of them was rolled back the last good version as well. One that serves is
+    /// not replaced by it on this way: that is for `step_back`.
+    fn contenders<'a>(&'a self, name: &str) -> Vec<&'a Candidate> {
+        let mut candidates = self.candidates_of(name);
+        let Some(service) = self.services.get(name) else { return candidates };
+        let good = service
+            .good
+            .as_ref()
+            .filter(|good| service.serving.as_ref().is_none_or(|serving| serving.digest == good.digest));
+        if candidates.iter().any(|candidate| service.is_rolled_back(&candidate.digest)) {
+            candidates.extend(good);
+        }
+        candidates
     }
 
     fn step(&self, name: &str, graph: &Graph) -> Step {
@@ -90,12 +126,12 @@ impl Kernel {
         if let Some(busy) = service.busy {
             let phase = match busy.task {
                 Task::Start => Phase::Starting,
-                Task::Swap => Phase::Swapping,
+                Task::Swap | Task::RollBack => Phase::Swapping,
                 Task::Stop | Task::Snapshot => service.phase,
             };
             return Step::Stay(phase, if phase == service.phase { service.reason.clone() } else { None });
         }
-        let candidates = self.candidates_of(name);
+        let candidates = self.contenders(name);
         let best = service.best(&candidates);
         let step = match (&service.serving, best) {
             _ if self.held.contains(name) => match service.serving {
@@ -105,6 +141,8 @@ impl Kernel {
             },
             (None, Some(best)) => self.step_to_start(name, best, graph),
             (None, None) => step_after_failure(service, &candidates),
+            (Some(_), _) if service.condemned().is_some() => step_back(service),
+            (Some(_), _) if service.back && service.way_back().is_some() => step_back(service),
             (Some(serving), best) => {
                 self.step_while_serving(name, service, serving, best, &candidates, graph)
             }
@@ -115,7 +153,7 @@ impl Kernel {
                 let phase = if rest.brief { Phase::Starting } else { Phase::Faulted };
                 Step::Stay(phase, Some(rest.why.clone()))
             }
-            (Some(rest), Step::Swap(_) | Step::Stop) => {
+            (Some(rest), Step::Swap(_) | Step::RollBack(..) | Step::Stop) => {
                 Step::Stay(Phase::Running, (!rest.brief).then(|| rest.why.clone()))
             }
             _ => step,
@@ -157,10 +195,10 @@ impl Kernel {
     ) -> Step {
         // The file that it came from is there, and what it holds now did not take over: it failed, is no plugin, or is
         // being written.
-        let at_home = candidates.iter().find(|candidate| candidate.path == serving.source);
+        let at_home = candidates.iter().find(|candidate| candidate.path == serving.home);
         let provides_another =
-            self.files.candidates().any(|c| c.path == serving.source && c.manifest.name != name);
-        let home_is_bad = self.files.exists(&serving.source)
+            self.files.candidates().any(|c| c.path == serving.home && c.manifest.name != name);
+        let home_is_bad = self.files.exists(&serving.home)
             && !provides_another
             && at_home.is_none_or(|candidate| service.failed.contains_key(&candidate.digest));
         let next = match best {
@@ -224,14 +262,39 @@ fn step_of_rest(service: &Service, reason: Option<String>) -> Step {
     Step::Stay(Phase::Running, reason)
 }
 
+/// Away from the version that serves.
+fn step_back(service: &Service) -> Step {
+    let cause = match service.condemned() {
+        Some(failure) => Cause::NoGood(failure.reason.clone()),
+        None => Cause::Asked,
+    };
+    match (service.way_back(), cause) {
+        (Some(good), cause) => Step::RollBack(Box::new(good.clone()), cause),
+        (None, Cause::NoGood(_)) => Step::GiveUp,
+        (None, Cause::Asked) => step_of_rest(service, None),
+    }
+}
+
 fn step_after_failure(service: &Service, candidates: &[&Candidate]) -> Step {
-    let highest = candidates.iter().max_by_key(|candidate| &candidate.version);
+    let highest = service.highest(candidates);
     let Some(failure) = highest.and_then(|candidate| service.failed.get(&candidate.digest)) else {
         return Step::Forget;
     };
     let phase = match failure.kind {
         FailureKind::Refused => Phase::Rejected,
         FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => Phase::Faulted,
+        FailureKind::RolledBack => {
+            let back = service.good.as_ref().and_then(|good| Some((good, service.failed.get(&good.digest)?)));
+            let instead = match back {
+                Some((good, failure)) => {
+                    format!("version {} could not take its place: {}", good.version, failure.reason)
+                }
+                None => "there is no earlier version to take its place".to_owned(),
+            };
+            let version = highest.map(|candidate| candidate.version.to_string()).unwrap_or_default();
+            let reason = format!("version {version} was rolled back ({}), and {instead}", failure.reason);
+            return Step::Stay(Phase::Quarantined, Some(reason));
+        }
         FailureKind::Quarantined => Phase::Quarantined,
     };
     Step::Stay(phase, Some(failure.reason.clone()))

@@ -26,19 +26,40 @@ impl Kernel {
         }
         match outcome {
             Outcome::Started { generation, version } => {
+                let mark =
+                    self.shared.marks.of(&name).filter(|mark| mark.digest == generation.digest().as_str());
                 service.serve(generation, version);
                 service.enter(Phase::Running, None);
-                service.last = Some(Ended::Done);
+                service.last = Some(Ended::Started);
+                match mark {
+                    // The window was open when the service, or the host, was stopped.
+                    Some(mark) => self.watch_over(&name, mark.before),
+                    None => self.end_watch(&name),
+                }
             }
             Outcome::Swapped { generation, version, receipt } => {
+                let before = service.serving.as_ref().map_or(0.0, |old| old.tally.counts().fault_rate());
+                let probation = service.probation.take();
                 service.retire_counts();
                 service.committed += 1;
                 service.serve(generation, version);
                 service.enter(Phase::Running, None);
+                service.good = self.shared.good.of(&name);
                 service.last_swap = Some((*receipt).clone());
-                service.last = Some(Ended::Swapped(receipt));
+                service.last = Some(Ended::Swapped(receipt.clone()));
+                if receipt.from.digest == receipt.to.digest {
+                    // The same bytes once more are watched as before.
+                    service.probation = probation;
+                } else if receipt.rollback {
+                    self.end_watch(&name);
+                    self.remember(&name, &receipt.from, receipt.reason.unwrap_or_default());
+                } else {
+                    self.watch_over(&name, before);
+                }
             }
             Outcome::RolledBack { candidate, old, receipt, failure } => {
+                let rollback = receipt.rollback;
+                service.back = false;
                 match old {
                     Some(old) => {
                         service.generation = Some(old);
@@ -48,12 +69,20 @@ impl Kernel {
                 }
                 service.last_swap = Some(*receipt);
                 service.last = Some(Ended::RolledBack(failure.clone()));
-                self.note_failure(&name, &candidate, failure);
+                let condemned = service.serving.is_none() || service.condemned().is_some();
+                if !rollback {
+                    self.note_failure(&name, &candidate, failure);
+                } else if condemned {
+                    if failure.kind != FailureKind::Passing {
+                        journal.note("quarantined", Some(&name), None, failure.reason.clone());
+                    }
+                    self.note_failure(&name, &candidate, failure);
+                }
             }
             Outcome::NotStarted { candidate, failure } => {
                 let kind = match failure.kind {
                     FailureKind::Refused => "rejected",
-                    FailureKind::Quarantined => "quarantined",
+                    FailureKind::Quarantined | FailureKind::RolledBack => "quarantined",
                     FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => "faulted",
                 };
                 if failure.kind != FailureKind::Moved {
@@ -63,8 +92,11 @@ impl Kernel {
                 self.note_failure(&name, &candidate, failure);
             }
             Outcome::Stopped => {
+                if let Some(serving) = &service.serving {
+                    self.shared.marks.set_open(&name, &serving.digest, false);
+                }
                 service.retire_counts();
-                service.last = Some(Ended::Done);
+                service.last = Some(Ended::Stopped);
                 service.enter(Phase::Stopped, None);
             }
             Outcome::NotStopped { generation, failure } => {

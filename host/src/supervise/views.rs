@@ -2,6 +2,7 @@
 
 use super::Kernel;
 use crate::ControlError;
+use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::service::{FailureKind, Service};
 use crate::kernel::view::{Phase, Row, Status};
@@ -37,6 +38,9 @@ impl Kernel {
                 Some(failure) if failure.kind == FailureKind::Quarantined => {
                     (Phase::Quarantined, failure.reason.clone())
                 }
+                Some(failure) if failure.kind == FailureKind::RolledBack => {
+                    (Phase::RolledBack, self.rolled_back_because(name, service, candidate))
+                }
                 Some(failure) => (Phase::Rejected, failure.reason.clone()),
                 None => (Phase::Shadowed, shadowed_by(service)),
             };
@@ -52,13 +56,13 @@ impl Kernel {
                 pinned_bytes: 0,
             }
         };
-        if service.busy.is_some() && service.serving.is_some() {
+        if service.is_changing() && service.serving.is_some() {
             // A swap is on its way to one of them: they are told apart when it has ended.
             return Vec::new();
         }
         // What lies where the service came from and did not fail takes over in a moment.
         let is_next = |other: &&Candidate| {
-            service.serving.as_ref().is_some_and(|serving| serving.source == other.path)
+            service.serving.as_ref().is_some_and(|serving| serving.home == other.path)
                 && !service.failed.contains_key(&other.digest)
         };
         self.candidates_of(name)
@@ -66,6 +70,20 @@ impl Kernel {
             .filter(|other| Some((&other.path, &other.digest)) != main && !is_next(other))
             .map(row)
             .collect()
+    }
+
+    /// When and why a file's version was rolled back, what serves instead, and how to try it again.
+    fn rolled_back_because(&self, name: &str, service: &Service, candidate: &Candidate) -> String {
+        let known = self.rolled_back.of(name).iter().find(|known| known.digest == candidate.digest.as_str());
+        let (when, why) = known.map_or((0, ""), |known| (known.unix_ms, &known.reason));
+        let instead = match &service.serving {
+            Some(serving) => format!("version {} serves instead", serving.side.version),
+            None => "nothing serves instead".to_owned(),
+        };
+        format!(
+            "rolled back at {}: {why}; {instead}; `hotbay reload {name}` tries it again, as do `hotbay add FILE` and a changed file",
+            clock::stamp(when)
+        )
     }
 
     pub(crate) fn status(&self, name: &str) -> Result<Status, ControlError> {
@@ -82,6 +100,7 @@ impl Kernel {
                 pinned: Vec::new(),
                 last_swap: None,
                 candidates: Vec::new(),
+                rolled_back: self.rolled_back.of(name).to_vec(),
                 events,
             });
         };
@@ -97,6 +116,7 @@ impl Kernel {
             pinned: service.remains.iter().map(|remains| remains.pinned.clone()).collect(),
             last_swap: service.last_swap.clone(),
             candidates: self.other_rows(name, service),
+            rolled_back: self.rolled_back.of(name).to_vec(),
             events,
         })
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use hotbay_plugin_api::prelude::*;
 
-use super::{Committed, GivenUp, Stages, Swap, swap};
+use super::{Committed, GivenUp, Handover, Stages, Swap, swap};
 use crate::call;
 use crate::kernel::generation::Generation;
 use crate::kernel::slot::Slot;
@@ -107,7 +107,9 @@ fn run(
     candidate: crate::load::Loaded,
 ) -> Result<Committed, Box<GivenUp>> {
     let one_gate = &Mutex::new(());
-    let swap_of = Swap { slot, old, snapshots: &bay.snapshots, one_gate, callback: LONG, drain: SHORT };
+    let handover = Handover::Carried;
+    let swap_of =
+        Swap { slot, old, snapshots: &bay.snapshots, handover, one_gate, callback: LONG, drain: SHORT };
     swap(&swap_of, candidate, &mut Stages::default())
 }
 
@@ -221,6 +223,7 @@ fn callers_that_arrive_behind_the_gate_are_answered_by_the_new_generation() {
             let swap_of = Swap {
                 slot: &slot,
                 old: &generation,
+                handover: Handover::Carried,
                 snapshots: &bay.snapshots,
                 one_gate,
                 callback: LONG,

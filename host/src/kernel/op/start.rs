@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Outcome, Report, prepare, remains, retire};
+use super::{Outcome, Report, prepare, put_back_state, remains, retire};
 use crate::kernel::files::Candidate;
+use crate::kernel::generation::Generation;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
@@ -14,11 +15,14 @@ use crate::{error::chain, load::Loaded};
 /// Starts a service that is down. `fresh` keeps its snapshot aside and begins with empty state.
 pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: u64, fresh: bool) -> Report {
     let name = Arc::clone(slot.name());
-    let mut left = None;
+    let mut left = Vec::new();
     let prepared = prepare(shared, &name, number, &candidate, &mut Stages::default());
     let started = prepared
         .and_then(|loaded| {
             let kept = Arc::clone(&loaded.generation);
+            if shared.good.holds(&candidate.path) {
+                bring_back_state(shared, &kept);
+            }
             feed_and_start(shared, loaded, fresh).map_err(|failure| (failure, retire(shared, kept)))
         })
         .map_err(|(failure, unloaded)| {
@@ -38,11 +42,24 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: 
     Report { name, task: Task::Start, outcome, remains: left }
 }
 
-fn feed_and_start(
-    shared: &Shared,
-    loaded: Loaded,
-    fresh: bool,
-) -> Result<Arc<crate::kernel::generation::Generation>, Failure> {
+/// A version that was gone back to may find state that the version after it wrote, in a schema that it does not read. That
+/// file is kept aside, and the state goes on that it had when it was replaced.
+fn bring_back_state(shared: &Shared, good: &Generation) {
+    let Some(reads) = good.manifest().state.as_ref() else { return };
+    let readable = match shared.snapshots.load(&good.name) {
+        Ok(opened) => opened.is_some_and(|opened| reads.accepts(opened.header.schema)),
+        // Whatever is wrong with it is told when it is loaded.
+        Err(_) => return,
+    };
+    if let Some(state) = shared.good.state(&shared.snapshots.key, &good.name)
+        && !readable
+        && reads.accepts(state.schema)
+    {
+        put_back_state(shared, &good.name, &state);
+    }
+}
+
+fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Generation>, Failure> {
     let faulted = |reason: String| Failure { kind: FailureKind::Faulted, reason };
     let name = Arc::clone(&loaded.generation.name);
     let within = shared.config.swap.callback;

@@ -19,6 +19,8 @@ pub(crate) enum Stop {
     Asked,
     /// The host ends: go on whatever fails.
     HostEnds,
+    /// It is no good, and there is no way back: go on whatever fails.
+    NoGood,
 }
 
 /// Stops a service.
@@ -37,7 +39,7 @@ pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, ho
             keep_state(shared, &generation)
         }
         // Somebody is inside for good. An export may run beside calls: what it shows is better than nothing.
-        Err(_) if how == Stop::HostEnds => save(shared, &generation),
+        Err(_) if how != Stop::Asked => save(shared, &generation),
         Err(error) => Err(error.to_string()),
     };
     if let Err(reason) = &kept {
@@ -47,7 +49,7 @@ pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, ho
             let reason = format!("failed to stop service `{name}`, it serves on: {reason}");
             let failure = Failure { kind: FailureKind::Faulted, reason };
             let outcome = Outcome::NotStopped { generation, failure };
-            return Report { name, task: Task::Stop, outcome, remains: None };
+            return Report { name, task: Task::Stop, outcome, remains: Vec::new() };
         }
         tracing::error!(plugin = %name, reason, "the newest state was not kept; the last snapshot holds");
     }
@@ -98,5 +100,5 @@ pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
         Err(reason) => Err(reason),
     };
     drop(generation);
-    Report { name, task: Task::Snapshot, outcome: Outcome::Snapshotted(outcome), remains: None }
+    Report { name, task: Task::Snapshot, outcome: Outcome::Snapshotted(outcome), remains: Vec::new() }
 }

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Outcome, Report, prepare, remains, retire};
+use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence};
 use crate::error::chain;
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
 use crate::kernel::lease::Replaced;
+use crate::kernel::probation::Mark;
 use crate::kernel::receipt::Window;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
@@ -16,11 +17,49 @@ use crate::kernel::view::{self, Receipt, Retired, Side};
 use crate::load::Loaded;
 use crate::os;
 use crate::start::stop;
-use crate::swap::{Capsule, Stages, Swap, give};
+use crate::swap::{Capsule, Handover, Stages, Swap, give};
 use crate::unload::{Reason, Remains, Unloaded};
+
+/// A swap back to the last good version.
+#[derive(Debug)]
+pub(super) struct Back {
+    pub(super) why: String,
+    pub(super) handover: Handover,
+    /// The state to go on with, where it is not carried.
+    pub(super) given: Option<Arc<Capsule>>,
+}
 
 /// Replaces the generation that serves.
 pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, candidate: Candidate) -> Report {
+    let name = Arc::clone(slot.name());
+    if !shared.config.probation.is_on() || candidate.digest == *old.digest() {
+        return attempt(shared, slot, old, candidate, None);
+    }
+    // Before anything of it runs here: one that brings the host down may do so at once.
+    let before = shared.marks.of(&name);
+    let mark = Mark {
+        digest: candidate.digest.as_str().to_owned(),
+        version: candidate.manifest.version.clone(),
+        before: old.tally.counts().fault_rate(),
+        deaths: 0,
+        open: true,
+    };
+    shared.marks.set(&name, mark);
+    let report = attempt(shared, slot, old, candidate, None);
+    if matches!(report.outcome, Outcome::RolledBack { .. }) {
+        shared.marks.reset(&name, before);
+    }
+    report
+}
+
+/// One attempt, forward or back.
+pub(super) fn attempt(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    old: Arc<Generation>,
+    candidate: Candidate,
+    back: Option<Back>,
+) -> Report {
     let name = Arc::clone(slot.name());
     let number = old.number + 1;
     let mut draft = Draft {
@@ -33,9 +72,17 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
         window: Window { old_before: old.tally.counts(), ..Window::default() },
         stages: Stages::default(),
         state_bytes: 0,
+        back,
+        carried: false,
     };
-    let prepared = prepare(shared, &name, number, &candidate, &mut draft.stages)
-        .and_then(|loaded| feed_from_disk(shared, &old, loaded));
+    let back = draft.back.as_ref();
+    let (handover, given) =
+        back.map_or((Handover::Carried, None), |back| (back.handover, back.given.clone()));
+    let prepared = prepare(shared, &name, number, &candidate, &mut draft.stages);
+    let prepared = prepared.and_then(|loaded| match &given {
+        Some(state) => feed_with(shared, state, loaded),
+        None => feed_from_disk(shared, &old, loaded),
+    });
     let loaded = match prepared {
         Ok(loaded) => loaded,
         Err((failure, unloaded)) => {
@@ -49,6 +96,7 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
         slot,
         old: &old,
         snapshots: &shared.snapshots,
+        handover,
         one_gate: &shared.one_gate,
         callback: shared.config.swap.callback,
         drain: shared.config.swap.drain,
@@ -59,9 +107,17 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
             draft.window.drained = committed.undrained.is_none();
             draft.window.old_after = old.tally.counts();
             draft.window.new = committed.new.tally.counts();
+            draft.carried = committed.capsule.is_some();
             draft.state_bytes = committed.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
-            if let Some(capsule) = committed.capsule.filter(|_| committed.new.plugin.is_stateful()) {
-                write_down(shared, &name, &draft.to, &capsule);
+            if let Some(capsule) = committed.capsule.as_ref().filter(|_| committed.new.plugin.is_stateful()) {
+                write_down(shared, &name, &draft.to, capsule);
+            }
+            match &given {
+                Some(state) => put_back_state(shared, &name, state),
+                None if draft.back.is_none() => {
+                    keep_good(shared, &old, &candidate, committed.capsule.as_ref())
+                }
+                None => {}
             }
             let unloaded = match committed.undrained {
                 None => {
@@ -107,6 +163,32 @@ struct Draft {
     window: Window,
     stages: Stages,
     state_bytes: u64,
+    back: Option<Back>,
+    carried: bool,
+}
+
+/// Keeps the version that was replaced, to go back to.
+fn keep_good(shared: &Shared, old: &Generation, candidate: &Candidate, state: Option<&Capsule>) {
+    if candidate.digest == *old.digest() {
+        // To go back to the same bytes would help nobody: what was kept before stays.
+        return;
+    }
+    let state = state.filter(|_| shared.config.probation.is_on());
+    if let Err(error) = shared.good.keep(old, state) {
+        let version = &old.manifest().version;
+        tracing::error!(plugin = %old.name, %error, "failed to keep version {version}: there is no way back to it");
+        shared.good.forget(&old.name);
+    }
+}
+
+/// State that is at hand, for a candidate that has not been started.
+fn feed_with(shared: &Shared, state: &Capsule, loaded: Loaded) -> Result<Loaded, (Failure, Unloaded)> {
+    match state.carry_into(&shared.snapshots, &loaded.generation, shared.config.swap.callback) {
+        Ok(()) => Ok(loaded),
+        Err(reason) => {
+            Err((Failure { kind: FailureKind::Faulted, reason }, retire(shared, loaded.generation)))
+        }
+    }
 }
 
 /// A version with state after one without: what an earlier version left on disk is its state.
@@ -171,9 +253,23 @@ fn committed_report(
     unloaded: Unloaded,
 ) -> Report {
     let name = Arc::clone(&generation.name);
-    let text = format!("{} → {}, {} bytes of state", draft.from.version, draft.to.version, draft.state_bytes);
-    shared.journal.note("swapped", Some(&name), Some(&draft.to), text);
-    let receipt = receipt(draft, view::Outcome::Committed, None, &unloaded);
+    let (from, to) = (&draft.from, &draft.to);
+    let (mut reason, carried) = (None, draft.carried);
+    match &draft.back {
+        None => {
+            let text = format!("{} → {}, {} bytes of state", from.version, to.version, draft.state_bytes);
+            shared.journal.note("swapped", Some(&name), Some(to), text);
+        }
+        Some(back) => {
+            let text = format!("{} → {}: {}", from.version, to.version, back.why);
+            shared.journal.note("rolled_back", Some(&name), Some(from), text);
+            reason = Some(back.why.clone());
+        }
+    }
+    let mut receipt = receipt(draft, view::Outcome::Committed, reason, &unloaded);
+    if receipt.rollback && receipt.state_from.is_none() && generation.plugin.is_stateful() {
+        receipt.state_from = Some(if carried { "carried" } else { "the last snapshot" }.to_owned());
+    }
     keep(shared, &name, &receipt);
     let outcome = Outcome::Swapped { generation, version, receipt };
     Report { name, task: Task::Swap, outcome, remains: remains(unloaded) }
@@ -188,6 +284,10 @@ fn rolled_back(
     unloaded: Unloaded,
 ) -> Report {
     let name: Arc<str> = candidate.manifest.name.as_str().into();
+    let mut failure = failure;
+    if draft.back.is_some() {
+        failure.reason = format!("failed to go back to version {}: {}", draft.to.version, failure.reason);
+    }
     let (to, reason) = (draft.to.clone(), failure.reason.clone());
     let receipt = receipt(draft, view::Outcome::RolledBack, Some(reason.clone()), &unloaded);
     // A file that moved meanwhile was no attempt: the next look makes one.
@@ -212,6 +312,7 @@ fn receipt(
     unloaded: &Unloaded,
 ) -> Box<Receipt> {
     let retired_reason = unloaded.reason();
+    let given = draft.back.as_ref().and_then(|back| back.given.as_ref());
     let receipt = Receipt {
         outcome,
         reason,
@@ -224,6 +325,8 @@ fn receipt(
         state_bytes: draft.state_bytes,
         retired: if retired_reason.is_none() { Retired::Unloaded } else { Retired::Pinned },
         retired_reason,
+        rollback: draft.back.is_some(),
+        state_from: given.map(|state| format!("snapshot of the swap, sequence {}", sequence(state))),
     };
     Box::new(receipt)
 }

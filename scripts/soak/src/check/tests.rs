@@ -109,6 +109,8 @@ fn receipt(generation: u64) -> Receipt {
         state_bytes: 0,
         retired: Retired::Unloaded,
         retired_reason: None,
+        rollback: false,
+        state_from: None,
     }
 }
 

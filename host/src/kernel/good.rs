@@ -1,0 +1,195 @@
+//! The last good version of each service: `.hotbay/good/`. Its bytes, what they are (`<service>.json`), and for as long as
+//! the version after it is on probation the state that it had when it was replaced (`<service>.state`).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use hotbay_plugin_api::manifest::Manifest;
+use hotbay_state::{Key, Store, StoreError};
+use serde::{Deserialize, Serialize};
+
+use super::clock;
+use super::files::Candidate;
+use super::generation::Generation;
+use super::records::{Records, remove};
+use crate::os;
+use crate::swap::Capsule;
+use crate::verify::Digest;
+
+/// What is known of kept bytes. They are verified like any other file when they are loaded.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Kept {
+    version: String,
+    digest: String,
+    kept_unix_ms: u64,
+    manifest: Manifest,
+}
+
+/// The folder. Operations write, one at a time per service; the loop reads.
+#[derive(Debug)]
+pub(crate) struct Good {
+    records: Records<Kept>,
+    states: Store,
+    state_of_services: PathBuf,
+    kept: Mutex<BTreeMap<String, Candidate>>,
+}
+
+impl Good {
+    /// Opens the folder, and removes bytes and state that no record names.
+    pub(crate) fn open(home: &Path) -> Result<Self, GoodError> {
+        let (records, all) = Records::<Kept>::open(home.join("good"))?;
+        let states = Store::open(records.folder())?;
+        let state_of_services = home.join("state");
+        let good = Self { records, states, state_of_services, kept: Mutex::default() };
+        for (name, kept) in all {
+            if let Some(candidate) = good.candidate_of(&name, kept) {
+                good.lock().insert(name, candidate);
+            }
+        }
+        good.sweep()?;
+        Ok(good)
+    }
+
+    /// The version to go back to.
+    pub(crate) fn of(&self, service: &str) -> Option<Candidate> {
+        self.lock().get(service).cloned()
+    }
+
+    /// Whether a file lies here.
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        path.starts_with(self.records.folder())
+    }
+
+    /// Keeps the bytes of a generation that is being replaced, and `state`, the capsule that it gave away.
+    pub(crate) fn keep(&self, old: &Generation, state: Option<&Capsule>) -> io::Result<()> {
+        let name = &*old.name;
+        let manifest = old.manifest().clone();
+        let kept = Kept {
+            version: manifest.version.clone(),
+            digest: old.digest().as_str().to_owned(),
+            kept_unix_ms: clock::unix_ms(),
+            manifest,
+        };
+        let before = self.of(name);
+        let path = self.bytes_path(name, old.digest());
+        remove(&path);
+        // The staged copy is never written again: a second name for it costs nothing.
+        let linked = fs::hard_link(&old.staged.path, &path).is_ok();
+        // Windows: what is still mapped cannot be removed, and is what it was.
+        let is_there = || fs::read(&path).is_ok_and(|bytes| Digest::of(&bytes) == *old.digest());
+        if !linked && !is_there() {
+            let mut copy = os::private_file().open(&path)?;
+            io::copy(&mut fs::File::open(&old.staged.path)?, &mut copy)?;
+        }
+        self.keep_state(name, state)?;
+        self.records.write(name, &kept, false)?;
+        if let Some(before) = before.filter(|before| before.path != path) {
+            remove(&before.path);
+        }
+        if let Some(candidate) = self.candidate_of(name, kept) {
+            self.lock().insert(name.to_owned(), candidate);
+        }
+        Ok(())
+    }
+
+    fn keep_state(&self, service: &str, state: Option<&Capsule>) -> io::Result<()> {
+        let path = self.states.path(service);
+        remove(&path);
+        let Some(capsule) = state else { return Ok(()) };
+        // It was written a moment ago as the service's snapshot; that file is replaced as a whole, never written into.
+        let snapshot = self.state_of_services.join(path.file_name().unwrap_or_default());
+        let same = begins_like(&snapshot, &capsule.sealed).unwrap_or(false);
+        if same && fs::hard_link(&snapshot, &path).is_ok() {
+            return Ok(());
+        }
+        self.states.save_sealed(service, &capsule.sealed).map_err(io::Error::other)
+    }
+
+    /// The state that the good version had when it was replaced, while that is kept.
+    pub(crate) fn state(&self, key: &Key, service: &str) -> Option<Capsule> {
+        let sealed = fs::read(self.states.path(service)).ok()?;
+        match hotbay_state::open(key, service, &sealed) {
+            Ok(opened) => Some(Capsule {
+                schema: opened.header.schema,
+                plain_len: opened.plain.len() as u64,
+                digest: blake3::hash(&opened.plain),
+                sealed,
+            }),
+            Err(error) => {
+                let error = crate::error::chain(&error);
+                tracing::warn!(plugin = service, error, "the state of the last good version cannot be read");
+                None
+            }
+        }
+    }
+
+    /// The window is passed, or the state is where it belongs: nobody goes back to it any more.
+    pub(crate) fn forget_state(&self, service: &str) {
+        remove(&self.states.path(service));
+    }
+
+    /// The service was removed.
+    pub(crate) fn forget(&self, service: &str) {
+        self.records.remove(service);
+        self.forget_state(service);
+        if let Some(candidate) = self.lock().remove(service) {
+            remove(&candidate.path);
+        }
+    }
+
+    fn candidate_of(&self, service: &str, kept: Kept) -> Option<Candidate> {
+        let Kept { version, digest, manifest, .. } = kept;
+        let digest = Digest::parse(&digest)?;
+        let version = semver::Version::parse(&version).ok()?;
+        let fits = manifest.name == service && manifest.version == version.to_string();
+        let path = self.bytes_path(service, &digest);
+        (fits && path.is_file()).then_some(Candidate { path, digest, manifest, version })
+    }
+
+    /// A dot is in no service's name.
+    fn bytes_path(&self, service: &str, digest: &Digest) -> PathBuf {
+        let name = format!("{service}.{}{}", digest.short(), std::env::consts::DLL_SUFFIX);
+        self.records.folder().join(name)
+    }
+
+    fn sweep(&self) -> io::Result<()> {
+        let kept = self.lock();
+        let mut named: BTreeSet<PathBuf> = BTreeSet::new();
+        for (service, candidate) in &*kept {
+            named.extend([candidate.path.clone(), self.states.path(service)]);
+        }
+        for entry in fs::read_dir(self.records.folder())? {
+            let path = entry?.path();
+            let is_ours =
+                path.extension().is_some_and(|e| e == "state" || e == std::env::consts::DLL_EXTENSION);
+            if is_ours && !named.contains(&path) {
+                remove(&path);
+            }
+        }
+        Ok(())
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Candidate>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a file is this capsule: no two have the same salt, and that stands in the first bytes.
+fn begins_like(path: &Path, sealed: &[u8]) -> io::Result<bool> {
+    let mut file = fs::File::open(path)?;
+    let mut start = vec![0; sealed.len().min(512)];
+    file.read_exact(&mut start)?;
+    Ok(file.metadata()?.len() == sealed.len() as u64 && sealed.starts_with(&start))
+}
+
+/// Why the folder cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GoodError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

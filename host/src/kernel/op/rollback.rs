@@ -1,0 +1,76 @@
+//! Go back to the last good version after another one was published: a swap like any other, with more than one way to come
+//! by the state.
+
+use std::sync::Arc;
+
+use super::swap::{Back, attempt};
+use super::{Outcome, Report};
+use crate::kernel::files::Candidate;
+use crate::kernel::generation::Generation;
+use crate::kernel::shared::Shared;
+use crate::kernel::slot::Slot;
+use crate::swap::{Capsule, Handover};
+
+/// Why it goes back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// Somebody asked: where the state cannot be carried, the version that serves stays.
+    Asked,
+    /// The version that serves is no good: any way back is better.
+    NoGood(String),
+}
+
+/// Replaces the generation that serves by the last good version. The ways are tried in turn; each attempt has its receipt.
+pub(crate) fn roll_back(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    old: Arc<Generation>,
+    good: Candidate,
+    cause: &Cause,
+) -> Report {
+    let why = match cause {
+        Cause::Asked => format!("asked for with `hotbay rollback {}`", slot.name()),
+        Cause::NoGood(why) => why.clone(),
+    };
+    let mut ways = ways(shared, &old, &good, cause).into_iter().peekable();
+    let (mut old, mut left) = (old, Vec::new());
+    loop {
+        let (handover, given) = ways.next().unwrap_or((Handover::Carried, None));
+        let back = Back { why: why.clone(), handover, given };
+        let mut report = attempt(shared, slot, old, good.clone(), Some(back));
+        left.append(&mut report.remains);
+        match report.outcome {
+            Outcome::RolledBack { old: Some(serves), .. } if ways.peek().is_some() => old = serves,
+            outcome => return Report { outcome, remains: left, ..report },
+        }
+    }
+}
+
+/// The newest state first; then what was sealed when the good version was replaced; and that without waiting for whoever is
+/// inside the version that is left.
+fn ways(
+    shared: &Shared,
+    old: &Generation,
+    good: &Candidate,
+    cause: &Cause,
+) -> Vec<(Handover, Option<Arc<Capsule>>)> {
+    let desperate = *cause != Cause::Asked;
+    let Some(reads) = &good.manifest.state else {
+        let mut ways = vec![(Handover::Carried, None)];
+        ways.extend(desperate.then_some((Handover::Beside, None)));
+        return ways;
+    };
+    let writes = old.manifest().state.as_ref().filter(|_| old.plugin.is_stateful()).map(|state| state.writes);
+    let mut ways = Vec::new();
+    if writes.is_some_and(|schema| reads.accepts(schema)) {
+        ways.push((Handover::Carried, None));
+    }
+    if ways.is_empty() || desperate {
+        let state = shared.good.state(&shared.snapshots.key, &old.name);
+        if let Some(state) = state.filter(|state| reads.accepts(state.schema)).map(Arc::new) {
+            ways.push((Handover::Given, Some(Arc::clone(&state))));
+            ways.extend(desperate.then_some((Handover::Beside, Some(state))));
+        }
+    }
+    ways
+}
