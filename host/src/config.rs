@@ -14,6 +14,7 @@
 //! callback_ms = 5000          # for each of create, import, export, start, stop, pause and resume
 //! drain_ms = 5000             # for the calls inside the old generation
 //! max_pinned_mib = 256        # when old code that cannot be unmapped has more than that, nothing more is swapped
+//! rehearse = "schema"         # try a migration before callers wait: where the schema changes; or "always", "never"
 //!
 //! [probation]                 # after a swap, while the version before is at hand
 //! window_ms = 10000           # for so long; 0 turns it off
@@ -23,6 +24,7 @@
 //!
 //! [state]
 //! interval_ms = 2000          # state that changed is written this often
+//! max_bytes = 268435456       # a plugin that exports more is stopped there: 256 MiB
 //! key_file = "state.key"      # or key_env = "NAME"; without both, a key is made in the home folder
 //!
 //! [probe]
@@ -118,6 +120,20 @@ pub struct Swap {
     /// `max_pinned_mib`: when the files of all pinned generations have more than so many MiB together, nothing is swapped
     /// until some of them are gone; 0 allows none.
     pub max_pinned_mib: u64,
+    /// `rehearse = "schema" | "always" | "never"`: whether a copy of the state goes there and back before callers wait.
+    pub rehearse: Rehearse,
+}
+
+/// Which swaps are rehearsed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rehearse {
+    /// Those to another schema version.
+    Schema,
+    /// All that carry state.
+    Always,
+    /// None: a migration that fails is found while callers wait.
+    Never,
 }
 
 /// How a version is watched after a swap, while the version before is at hand.
@@ -149,6 +165,8 @@ impl Probation {
 pub struct State {
     /// `interval_ms`: state that changed is written this often.
     pub interval: Duration,
+    /// `max_bytes`: a plugin's export is stopped there. On its way to the next version state is in memory twice.
+    pub max_bytes: u64,
     /// Where the key comes from.
     pub key: KeySource,
 }
@@ -230,6 +248,7 @@ impl Default for Config {
                 drain: Duration::from_secs(5),
                 // Hundreds of versions of a small plugin, and a fraction of what a server has.
                 max_pinned_mib: 256,
+                rehearse: Rehearse::Schema,
             },
             probation: Probation {
                 window: Duration::from_secs(10),
@@ -237,7 +256,7 @@ impl Default for Config {
                 min_calls: 20,
                 max_error_rate: 0.5,
             },
-            state: State { interval: Duration::from_secs(2), key: KeySource::Home },
+            state: State { interval: Duration::from_secs(2), max_bytes: 256 << 20, key: KeySource::Home },
             probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
             log: Log { level: hotbay_plugin_api::Level::Info },
             service: BTreeMap::new(),

@@ -1,18 +1,29 @@
 //! Drain: wait until nobody is inside a generation that is no longer published.
 
-use std::time::Duration;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
 
-use crate::kernel::lease::Replaced;
+use crate::fault;
+use crate::kernel::generation::Generation;
 
-/// Calls that did not end in time. The state that they hold comes back.
+/// Calls that did not end in time.
 #[derive(Debug, thiserror::Error)]
 #[error("calls inside it did not end within {} ms", deadline.as_millis())]
 pub(crate) struct DrainError {
-    pub(crate) replaced: Replaced,
     deadline: Duration,
 }
 
-/// Waits for every lease of a replaced state to end.
-pub(crate) fn drain(replaced: Replaced, deadline: Duration) -> Result<(), DrainError> {
-    if replaced.drain(deadline) { Ok(()) } else { Err(DrainError { replaced, deadline }) }
+/// Waits for every lease of the states that published this generation and are replaced: also for calls that were inside when
+/// an earlier swap was called off.
+pub(crate) fn drain(generation: &Generation, deadline: Duration) -> Result<(), DrainError> {
+    let until = Instant::now() + deadline;
+    let failed = || DrainError { deadline };
+    fault::point("drain", &generation.name).map_err(|_| failed())?;
+    let mut replaced = generation.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+    let left = || until.saturating_duration_since(Instant::now());
+    if !replaced.iter().all(|state| state.drain(left())) {
+        return Err(failed());
+    }
+    replaced.clear();
+    Ok(())
 }

@@ -195,6 +195,19 @@ impl Host {
     /// # Errors
     /// The file is refused (nothing changed), the swap was rolled back, or `deadline` passed.
     pub fn add(&self, file: &Path, deadline: Duration) -> Result<Changed, ControlError> {
+        self.add_as(file, false, deadline)
+    }
+
+    /// The same by force: where the version that serves does not hand its state over, because calls inside it do not end or
+    /// its export fails, the next one goes on from the newest snapshot. What that cost stands in the receipt.
+    ///
+    /// # Errors
+    /// As [`Host::add`]; also when there is no snapshot.
+    pub fn add_forced(&self, file: &Path, deadline: Duration) -> Result<Changed, ControlError> {
+        self.add_as(file, true, deadline)
+    }
+
+    fn add_as(&self, file: &Path, force: bool, deadline: Duration) -> Result<Changed, ControlError> {
         let refused =
             |reason: String| ControlError::Refused { reason: format!("{}: {reason}", file.display()) };
         if !file.exists() {
@@ -225,7 +238,9 @@ impl Host {
         })?;
         let (service, digest) = (verified.manifest.name, verified.digest);
         let wish = service.clone();
-        self.command(&service, deadline, move |kernel, reply| kernel.await_file(wish, path, digest, reply))
+        self.command(&service, deadline, move |kernel, reply| {
+            kernel.await_file(wish, path, digest, force, reply);
+        })
     }
 
     /// Loads the service's file anew, as a swap, also when it did not change; a file that failed before is tried again.
@@ -234,7 +249,16 @@ impl Host {
     /// There is no such service, the file is refused, the swap was rolled back, or `deadline` passed.
     pub fn reload(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
         let wish = name.to_owned();
-        self.command(name, deadline, move |kernel, reply| kernel.reload(wish, reply))
+        self.command(name, deadline, move |kernel, reply| kernel.reload(wish, false, reply))
+    }
+
+    /// The same by force, as [`Host::add_forced`].
+    ///
+    /// # Errors
+    /// As [`Host::reload`]; also when there is no snapshot.
+    pub fn reload_forced(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+        let wish = name.to_owned();
+        self.command(name, deadline, move |kernel, reply| kernel.reload(wish, true, reply))
     }
 
     /// Goes back to the version that served before, with the state, as a swap; the version that is left is not loaded again

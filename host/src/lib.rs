@@ -62,6 +62,10 @@ pub mod control;
 
 pub mod config;
 pub mod error;
+#[cfg(not(feature = "fault-injection"))]
+mod fault;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 mod ffi;
 mod os;
 

@@ -1,7 +1,7 @@
 //! Plugins that are linked into the tests: the same life without a library, fast, for the kernel's own logic.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hotbay_plugin_api::Export;
@@ -86,6 +86,7 @@ impl Bay {
             tally: Arc::default(),
             began: crate::os::moment(),
             lane,
+            replaced: Mutex::default(),
             plugin,
             staged,
         };

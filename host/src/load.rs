@@ -1,6 +1,6 @@
 //! Load: map the probed copy into the host, check its layout, and create the plugin on its own lane.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ffi::{CreateError, HostSide, Plugin, Services};
@@ -59,7 +59,8 @@ pub(crate) fn load(
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
-            let generation = Generation { name, number, load, tally, began, lane, plugin, staged };
+            let replaced = Mutex::default();
+            let generation = Generation { name, number, load, tally, began, lane, replaced, plugin, staged };
             Ok(Loaded { generation: Arc::new(generation) })
         }
         Ok(Err(refused)) => {

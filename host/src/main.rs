@@ -3,5 +3,7 @@
 fn main() -> std::process::ExitCode {
     // A process that was started as a probe does nothing else.
     hotbay::probe::entry();
+    #[cfg(feature = "fault-injection")]
+    let _faults = hotbay::fault::from_environment();
     hotbay::cli::main()
 }

@@ -16,6 +16,7 @@ pub use child::entry;
 pub(crate) use child::is_entered;
 
 use crate::config::{self, ProbeMode};
+use crate::fault;
 use crate::kernel::patience::look_until;
 use crate::os;
 use crate::stage::Staged;
@@ -75,6 +76,9 @@ pub(crate) fn probe(
     settings: &config::Probe,
     verdicts: &Verdicts,
 ) -> Result<Probed, ProbeError> {
+    let service = &staged.manifest.name;
+    fault::point("probe", service)
+        .map_err(|e| ProbeError::Start { program: this_program(), text: e.to_string() })?;
     let plugin_config = plugin_config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
     let key = (staged.digest.clone(), plugin_config);
     let verdict = match settings.mode {

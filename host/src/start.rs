@@ -3,12 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_plugin_api::abi::Status;
+use hotbay_plugin_api::abi::{Limited, Status};
+use zeroize::Zeroizing;
 
+use crate::fault;
 use crate::ffi::{Answer, Plugin};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
 use crate::load::Loaded;
+
+/// State in the clear, wiped when dropped.
+pub(crate) type Plain = Zeroizing<Vec<u8>>;
 
 /// A generation that answers.
 #[derive(Debug)]
@@ -26,6 +31,11 @@ pub(crate) enum CallbackError {
     /// It panicked.
     #[error("{callback} panicked: {text}")]
     Panicked { callback: &'static str, text: String },
+    /// Its state is larger than the host takes.
+    #[error(
+        "export wrote more than {max} bytes: let plugin `{plugin}` keep less, or raise `max_bytes` under `[state]` in hotbay.toml"
+    )]
+    TooLarge { plugin: String, max: u64 },
     /// It hangs. Its lane is left behind.
     #[error("{callback} did not end within {} ms", deadline.as_millis())]
     Hangs { callback: &'static str, deadline: Duration },
@@ -77,48 +87,62 @@ fn callback(
     body: impl FnOnce(&Plugin) -> Answer + Send + 'static,
     late: impl FnOnce(&Plugin, Answer) + Send + 'static,
 ) -> Result<(), CallbackError> {
-    let (inside, inside_late) = (Arc::clone(generation), Arc::clone(generation));
-    let answer = generation.lane.run_or_undo(
-        deadline,
-        move || {
-            let answer = body(&inside.plugin);
-            // Before the answer is sent: whoever gets it may want to be the last that holds the generation.
-            drop(inside);
-            answer
-        },
-        move |answer| late(&inside_late.plugin, answer),
-    );
-    match answer {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(failure)) => Err(words(name, failure)),
-        Err(lost) => Err(lane_error(name, deadline, &lost)),
-    }
+    let inside_late = Arc::clone(generation);
+    let mend = move |answer| late(&inside_late.plugin, answer);
+    on_lane(generation, name, deadline, move |inside| body(&inside.plugin), mend)
 }
 
-/// Writes the plugin's state into a buffer.
-pub(crate) fn export(generation: &Arc<Generation>, deadline: Duration) -> Result<Vec<u8>, CallbackError> {
-    let inside = Arc::clone(generation);
-    let answer = generation.lane.run(deadline, move || {
-        let mut state = Vec::new();
-        let answer = inside.plugin.export(&mut state);
-        drop(inside);
-        answer.map(|()| state)
-    });
-    match answer {
-        Ok(Ok(state)) => Ok(state),
-        Ok(Err(failure)) => Err(words("export", failure)),
-        Err(lost) => Err(lane_error("export", deadline, &lost)),
-    }
+/// Writes the plugin's state into memory that is there, `max` bytes at most.
+pub(crate) fn export(
+    generation: &Arc<Generation>,
+    mut into: Plain,
+    max: u64,
+    deadline: Duration,
+) -> Result<Plain, CallbackError> {
+    into.clear();
+    let mut limited = Limited::new(std::mem::take(&mut *into), usize::try_from(max).unwrap_or(usize::MAX));
+    let body = move |inside: &Arc<Generation>| {
+        let answer = inside.plugin.export(&mut limited);
+        let exceeded = limited.is_exceeded();
+        let state = Plain::new(limited.into_inner());
+        // Also when the plugin does not mind: what it wrote then is not all.
+        if exceeded { Ok(None) } else { answer.map(|()| Some(state)) }
+    };
+    let written = on_lane(generation, "export", deadline, body, drop)?;
+    written.ok_or_else(|| CallbackError::TooLarge { plugin: generation.name.to_string(), max })
 }
 
-/// Gives state to a plugin that was never started.
+/// Gives state to a plugin that was never started, and brings its memory back.
 pub(crate) fn import(
     generation: &Arc<Generation>,
     schema: u32,
-    state: Arc<[u8]>,
+    state: Plain,
     deadline: Duration,
-) -> Result<(), CallbackError> {
-    callback(generation, "import", deadline, move |plugin| plugin.import(schema, &state), |_, _| {})
+) -> Result<Plain, CallbackError> {
+    let body = move |inside: &Arc<Generation>| inside.plugin.import(schema, &state).map(|()| state);
+    on_lane(generation, "import", deadline, body, drop)
+}
+
+/// Runs `body` on the generation's lane; `late` gets what came after the deadline.
+pub(crate) fn on_lane<T: Send + 'static>(
+    generation: &Arc<Generation>,
+    callback: &'static str,
+    deadline: Duration,
+    body: impl FnOnce(&Arc<Generation>) -> Result<T, (Status, String)> + Send + 'static,
+    late: impl FnOnce(Result<T, (Status, String)>) + Send + 'static,
+) -> Result<T, CallbackError> {
+    let inside = Arc::clone(generation);
+    let job = move || {
+        let fault = fault::point(callback, &inside.name).map_err(|e| (Status::FAILED, e.to_string()));
+        let answer = fault.and_then(|()| body(&inside));
+        // Before the answer is sent: whoever gets it may want to be the last that holds the generation.
+        drop(inside);
+        answer
+    };
+    match generation.lane.run_or_undo(deadline, job, late) {
+        Ok(answer) => answer.map_err(|failure| words(callback, failure)),
+        Err(lost) => Err(lane_error(callback, deadline, &lost)),
+    }
 }
 
 fn words(callback: &'static str, (status, text): (Status, String)) -> CallbackError {
@@ -134,6 +158,9 @@ fn lane_error(callback: &'static str, deadline: Duration, error: &LaneError) -> 
         LaneError::Full => {
             CallbackError::Failed { callback, text: "too many requests wait in its lane".to_owned() }
         }
-        LaneError::Closed => CallbackError::Failed { callback, text: "its lane is gone".to_owned() },
+        LaneError::Closed => CallbackError::Failed {
+            callback,
+            text: "its lane broke down; this is a defect of the host".to_owned(),
+        },
     }
 }

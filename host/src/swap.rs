@@ -6,15 +6,21 @@
 //! on.
 
 mod carry;
+mod ready;
+mod rehearse;
 mod stages;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use carry::Room;
 pub(crate) use carry::{Capsule, give};
-pub(crate) use stages::Stages;
+use ready::{Ready, ready};
+pub(crate) use stages::{Stages, guarded};
 
+use crate::config::Rehearse;
 use crate::drain::drain;
+use crate::fault;
 use crate::kernel::gate::{Gate, Passage};
 use crate::kernel::generation::Generation;
 use crate::kernel::lease::Replaced;
@@ -22,7 +28,7 @@ use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::Phase;
 use crate::load::Loaded;
-use crate::start::{CallbackError, export, pause, resume, start, start_again, stop};
+use crate::start::{CallbackError, Plain, export, pause, resume, start, start_again, stop};
 
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
@@ -37,6 +43,11 @@ pub(crate) struct Swap<'a> {
     /// For each callback.
     pub(crate) callback: Duration,
     pub(crate) drain: Duration,
+    pub(crate) rehearse: Rehearse,
+    /// Bytes of state that are taken from the old generation, at most.
+    pub(crate) max_state: u64,
+    /// Go on from a snapshot where the old generation does not hand its state over.
+    pub(crate) force: bool,
 }
 
 /// How the candidate comes by its state.
@@ -57,8 +68,8 @@ pub(crate) struct Committed {
     pub(crate) passage: Passage,
     /// The state that was carried, sealed, to be written durably.
     pub(crate) capsule: Option<Capsule>,
-    /// Calls that are still inside the old one.
-    pub(crate) undrained: Option<Replaced>,
+    /// Whether nobody is inside the old one any more.
+    pub(crate) drained: bool,
 }
 
 /// A swap that was given up: the old generation serves.
@@ -89,53 +100,75 @@ pub(crate) fn swap(
 
 /// Publish, then drain: both run for a moment, nobody waits.
 fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, Box<GivenUp>> {
-    let started = match stages.time("start", || start(candidate, swap.callback)) {
-        Ok(started) => started,
-        Err((candidate, error)) => {
-            return Err(Box::new(GivenUp {
-                reason: error.to_string(),
-                candidate: candidate.generation,
-                passage: Passage::default(),
-                capsule: None,
-                old_is_down: None,
-            }));
-        }
+    let candidate_kept = Arc::clone(&candidate.generation);
+    let given_up = |reason| {
+        let (candidate, passage) = (Arc::clone(&candidate_kept), Passage::default());
+        Box::new(GivenUp { reason, candidate, passage, capsule: None, old_is_down: None })
     };
-    let replaced = stages.time("publish", || swap.slot.publish(Arc::clone(&started.generation)));
-    let undrained = stages.time("drain", || drain(replaced, swap.drain)).err().map(|e| e.replaced);
-    if undrained.is_none() {
+    let started = stages.time("start", || start(candidate, swap.callback));
+    let new = started.map_err(|(_, error)| given_up(error.to_string()))?.generation;
+    swap.old.left(publish(swap, &new, stages).map_err(&given_up)?);
+    let drained = stages.guarded("drain", || drain(swap.old, swap.drain).map_err(words)).is_ok();
+    if drained {
         let _ = stop_old(swap, stages);
     }
-    Ok(Committed { new: started.generation, passage: Passage::default(), capsule: None, undrained })
+    Ok(Committed { new, passage: Passage::default(), capsule: None, drained })
 }
 
 /// Drain, then publish: callers wait at the gate for as long as the state is on its way.
 fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, Box<GivenUp>> {
+    let candidate_kept = Arc::clone(&candidate.generation);
+    let ready = match swap.handover {
+        Handover::Carried => ready(swap, &candidate_kept, stages).map(Some),
+        Handover::Given | Handover::Beside => Ok(None),
+    };
+    let ready = match ready {
+        Ok(ready) => ready,
+        Err(reason) => {
+            let (candidate, passage) = (candidate_kept, Passage::default());
+            return Err(Box::new(GivenUp { reason, candidate, passage, capsule: None, old_is_down: None }));
+        }
+    };
     let one_gate = swap.one_gate.lock().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::default());
     // However this ends, nobody is left waiting.
     let opening = gate.opening();
-    let replaced = swap.slot.close(&gate);
-    let candidate_kept = Arc::clone(&candidate.generation);
-    let carried = match stages.time("drain", || drain(replaced, swap.drain)) {
-        Ok(()) => behind_the_gate(swap, candidate, stages),
-        Err(error) => Err(Undone { reason: error.to_string(), capsule: None, old_is_down: None }),
+    swap.old.left(swap.slot.close(&gate));
+    let drained = stages.guarded("drain", || drain(swap.old, swap.drain).map_err(words));
+    let is_drained = drained.is_ok();
+    let carried = match drained {
+        Err(reason) if !swap.force => Err(Undone { reason, capsule: None, old_is_down: None }),
+        drained => behind_the_gate(swap, candidate, ready, drained, stages),
     };
-    // What is replaced below is the gate, or a state that says down: nobody has a lease of those.
-    let _: Replaced = match &carried {
-        Ok((new, _)) => stages.time("publish", || swap.slot.publish(Arc::clone(new))),
-        Err(Undone { old_is_down: None, .. }) => swap.slot.publish(Arc::clone(swap.old)),
-        Err(Undone { old_is_down: Some(why), .. }) => swap.slot.take_down(Phase::Faulted, Some(why.clone())),
-    };
+    // What is replaced here is the gate, or a state that says down: nobody has a lease of those.
+    match &carried {
+        Ok(_) => {}
+        Err(Undone { old_is_down: None, .. }) => drop(swap.slot.publish(Arc::clone(swap.old))),
+        Err(Undone { old_is_down: Some(why), .. }) => {
+            drop(swap.slot.take_down(Phase::Faulted, Some(why.clone())));
+        }
+    }
     drop(opening);
     drop(one_gate);
     let passage = gate.passage();
     match carried {
-        Ok((new, capsule)) => Ok(Committed { new, passage, capsule, undrained: None }),
+        Ok(Carried { new, capsule, plain }) => {
+            // Not before the gate opened.
+            let digest = plain.map(|plain: Plain| blake3::hash(&plain));
+            let capsule = capsule.map(|capsule| Capsule { digest: digest.or(capsule.digest), ..capsule });
+            Ok(Committed { new, passage, capsule, drained: is_drained })
+        }
         Err(Undone { reason, capsule, old_is_down }) => {
             Err(Box::new(GivenUp { reason, candidate: candidate_kept, passage, capsule, old_is_down }))
         }
     }
+}
+
+struct Carried {
+    new: Arc<Generation>,
+    capsule: Option<Capsule>,
+    /// What is in the capsule.
+    plain: Option<Plain>,
 }
 
 struct Undone {
@@ -144,45 +177,80 @@ struct Undone {
     old_is_down: Option<String>,
 }
 
-/// From pause to start, undone in reverse when a step fails.
+/// From pause to publish, undone in reverse when a step fails. Where the old generation is not drained, the swap is forced:
+/// it is left alone, and ends when its last call does.
 fn behind_the_gate(
     swap: &Swap<'_>,
     candidate: Loaded,
+    ready: Option<Ready>,
+    drained: Result<(), String>,
     stages: &mut Stages,
-) -> Result<(Arc<Generation>, Option<Capsule>), Undone> {
-    let (old, within) = (swap.old, swap.callback);
-    let capsule = match swap.handover {
-        Handover::Carried => Some(pause_and_carry(swap, &candidate, stages)?),
-        Handover::Given | Handover::Beside => None,
+) -> Result<Carried, Undone> {
+    let empty = drained.is_ok();
+    let (capsule, plain) = match ready {
+        Some(ready) => {
+            let (capsule, plain) = pause_and_carry(swap, &candidate, ready, drained, stages)?;
+            (Some(capsule), plain)
+        }
+        None => (None, None),
     };
-    let hangs = stop_old(swap, stages);
-    match stages.time("start", || start(candidate, within)) {
-        Ok(started) => Ok((started.generation, capsule)),
-        Err((_, error)) => {
-            let old_is_down = match hangs {
-                // Its `stop` may come to an end at any time, also beside a `start`.
-                Some(hangs) => Some(format!("the swap failed, and the old generation cannot go on: {hangs}")),
-                None => start_again(old, within).err().map(|error| {
-                    format!("the swap failed, and the old generation could not be started again: {error}")
-                }),
-            };
-            Err(Undone { reason: error.to_string(), capsule, old_is_down })
+    let hangs = if empty { stop_old(swap, stages) } else { None };
+    let started = stages.time("start", || start(candidate, swap.callback));
+    let published = match started {
+        // What is replaced is the gate: nobody has a lease of it.
+        Ok(started) => publish(swap, &started.generation, stages).map(|_| started.generation),
+        Err((_, error)) => Err(error.to_string()),
+    };
+    match published {
+        Ok(new) => Ok(Carried { new, capsule, plain }),
+        Err(reason) => {
+            let old_is_down = if empty { go_back(swap, hangs) } else { None };
+            Err(Undone { reason, capsule, old_is_down })
         }
     }
 }
 
-/// Pauses the old generation and carries its state over; resumes it when that fails.
-fn pause_and_carry(swap: &Swap<'_>, candidate: &Loaded, stages: &mut Stages) -> Result<Capsule, Undone> {
+/// Pauses the old generation, unless somebody is inside, and carries its state over; resumes it when that fails.
+fn pause_and_carry(
+    swap: &Swap<'_>,
+    candidate: &Loaded,
+    ready: Ready,
+    drained: Result<(), String>,
+    stages: &mut Stages,
+) -> Result<(Capsule, Option<Plain>), Undone> {
     let (old, within) = (swap.old, swap.callback);
-    stages.time("pause", || pause(old, within)).map_err(|error| Undone {
-        reason: error.to_string(),
-        capsule: None,
-        old_is_down: None,
-    })?;
-    carry_over(swap, candidate, stages).map_err(|(capsule, reason)| {
-        resume(old, within);
+    let paused = drained.and_then(|()| stages.time("pause", || pause(old, within)).map_err(words));
+    let is_paused = paused.is_ok();
+    carry_over(swap, candidate, ready, paused, stages).map_err(|(capsule, reason)| {
+        if is_paused {
+            resume(old, within);
+        }
         Undone { reason, capsule, old_is_down: None }
     })
+}
+
+/// Publishes the new generation; one that cannot be published is stopped again.
+fn publish(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Replaced, String> {
+    let published = stages.guarded("publish", || {
+        fault::point("publish", &new.name).map_err(|e| format!("failed to publish it: {e}"))?;
+        Ok(swap.slot.publish(Arc::clone(new)))
+    });
+    published.inspect_err(|_| {
+        if let Err(error) = stop(new, swap.callback) {
+            tracing::warn!(plugin = %new.name, generation = new.number, %error, "the candidate did not stop well");
+        }
+    })
+}
+
+/// Starts the old generation again after its `stop`; why it is down, where it cannot be.
+fn go_back(swap: &Swap<'_>, hangs: Option<CallbackError>) -> Option<String> {
+    match hangs {
+        // Its `stop` may come to an end at any time, also beside a `start`.
+        Some(hangs) => Some(format!("the swap failed, and the old generation cannot go on: {hangs}")),
+        None => start_again(swap.old, swap.callback).err().map(|error| {
+            format!("the swap failed, and the old generation could not be started again: {error}")
+        }),
+    }
 }
 
 /// Stops the old generation. Its state is with the new one: whatever `stop` says, the swap goes on. The error comes back
@@ -193,28 +261,49 @@ fn stop_old(swap: &Swap<'_>, stages: &mut Stages) -> Option<CallbackError> {
     matches!(error, CallbackError::Hangs { .. }).then_some(error)
 }
 
-/// Export, seal, open, import. The error brings the capsule, if there is one by then.
+/// Export, seal, open, import. A forced swap goes on from its fallback where the old generation cannot be asked, or does not
+/// answer. The error brings the capsule, if there is one by then.
 fn carry_over(
     swap: &Swap<'_>,
     candidate: &Loaded,
+    ready: Ready,
+    paused: Result<(), String>,
     stages: &mut Stages,
-) -> Result<Capsule, (Option<Capsule>, String)> {
+) -> Result<(Capsule, Option<Plain>), (Option<Capsule>, String)> {
+    let Ready { room: Room { plain, sealed }, fallback } = ready;
+    let askable = match fallback.as_ref().and_then(|fallback| fallback.hangs.clone()) {
+        Some(hangs) => paused.and(Err(hangs)),
+        None => paused,
+    };
+    let exported = askable.and_then(|()| {
+        let state = stages.time("export", || export(swap.old, plain, swap.max_state, swap.callback));
+        let state = state.map_err(words)?;
+        let capsule = stages.guarded("seal", || Capsule::seal(swap.snapshots, swap.old, &state, sealed))?;
+        Ok((capsule, state))
+    });
+    let (capsule, plain) = match (exported, fallback) {
+        (Ok(exported), _) => exported,
+        (Err(why), Some(fallback)) => {
+            stages.forced = Some(fallback.cost(&why));
+            (fallback.capsule, Plain::default())
+        }
+        (Err(reason), None) => return Err((None, reason)),
+    };
     let new = &candidate.generation;
-    let state =
-        stages.time("export", || export(swap.old, swap.callback)).map_err(|e| (None, e.to_string()))?;
-    let capsule =
-        stages.time("seal", || Capsule::seal(swap.snapshots, swap.old, &state)).map_err(|e| (None, e))?;
-    drop(state);
     let carried = if new.plugin.is_stateful() {
-        stages.time("import", || capsule.carry_into(swap.snapshots, new, swap.callback))
+        stages.guarded("import", || capsule.carry_into(swap.snapshots, new, plain, swap.callback).map(Some))
     } else {
         // The next version keeps no state. What this one had lives on the disk only: it must be there first.
-        stages.time("snapshot", || swap.snapshots.save_capsule(&swap.old.name, &capsule))
+        stages.guarded("snapshot", || swap.snapshots.save_capsule(&swap.old.name, &capsule).map(|()| None))
     };
     match carried {
-        Ok(()) => Ok(capsule),
+        Ok(plain) => Ok((capsule, plain)),
         Err(reason) => Err((Some(capsule), reason)),
     }
+}
+
+fn words(error: impl std::error::Error) -> String {
+    error.to_string()
 }
 
 #[cfg(test)]

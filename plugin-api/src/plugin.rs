@@ -12,12 +12,13 @@ use crate::{Context, Error, Result};
 /// disturb another.
 ///
 /// `create`, [`state`](crate::Stateful::state) and the import of state have no effect outside the value: the host
-/// creates a generation to look at it, beside the one that serves, and may drop it again. What reaches outside
-/// (files, sockets, threads) is taken in `start` and given back in `stop`.
+/// creates a generation to look at it, beside the one that serves, and may drop it again; it may create a second value in
+/// the same library, on which it tries whether state goes there and back. What reaches outside (files, sockets, threads)
+/// is taken in `start` and given back in `stop`.
 pub trait Plugin: Sized + Send + Sync + 'static {
     /// Makes the value, before it has state and before it may touch the outside.
     ///
-    /// Called by: the probe, then the host, once per generation. State: none yet. Thread: a lane of the new
+    /// Called by: the probe, then the host, once per generation and once per rehearsal of a swap. State: none yet. Thread: a lane of the new
     /// generation, never a caller's thread. May call back: log and configuration; calls to other services are
     /// refused. Panic: the candidate is rejected, the old generation goes on.
     ///

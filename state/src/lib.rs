@@ -58,5 +58,5 @@ pub use durable::{Step, WriteError};
 pub use error::{KeyError, OpenError, SealError, StoreError};
 pub use header::{FORMAT, Header, Stamp};
 pub use key::{Key, KeyId};
-pub use seal::{MAX_PLAIN, Opened, open, read_header, seal};
+pub use seal::{MAX_OVERHEAD, MAX_PLAIN, Opened, open, open_into, read_header, seal, seal_into};
 pub use store::{Listed, Store};

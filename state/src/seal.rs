@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::cipher::{NONCE, SALT, Subkey, TAG};
 use crate::error::{OpenError, SealError};
-use crate::header::{FORMAT, Frame, Header, Stamp};
+use crate::header::{FORMAT, Frame, Header, MAX_HEADER, Stamp};
 use crate::key::{Key, fill_random};
 use crate::name;
 
@@ -19,6 +19,9 @@ mod tests;
 /// In format 1 the state is one message, and this is where AES-GCM's counter of 32 bits ends, for any
 /// implementation. Capsule and state are both in memory whole; that is the limit met first.
 pub const MAX_PLAIN: u64 = aes_gcm::P_MAX;
+
+/// A capsule is longer than its state by so many bytes, at most.
+pub const MAX_OVERHEAD: usize = MAX_HEADER + TAG;
 
 /// A capsule that was opened: authentic in every byte.
 #[non_exhaustive]
@@ -45,11 +48,48 @@ pub fn seal(key: &Key, stamp: &Stamp<'_>, plain: &[u8]) -> Result<Vec<u8>, SealE
     seal_with_header(key, stamp, plain).map(|(capsule, _)| capsule)
 }
 
+/// The same into `capsule`, in place of what it holds: memory that it has is used again.
+///
+/// # Errors
+/// As [`seal`]; what `capsule` holds then is of no use.
+pub fn seal_into(
+    key: &Key,
+    stamp: &Stamp<'_>,
+    plain: &[u8],
+    capsule: &mut Vec<u8>,
+) -> Result<Header, SealError> {
+    seal_once_into(key, stamp, plain, Once::draw()?, capsule)
+}
+
 /// Opens a capsule that must be the state of `service`.
 ///
 /// # Errors
 /// [`OpenError`] names the way in which it is wrong; [`OpenError::Damaged`] where only the tag can tell.
 pub fn open(key: &Key, service: &str, sealed: &[u8]) -> Result<Opened, OpenError> {
+    let mut plain = Zeroizing::default();
+    let header = open_into(key, service, sealed, &mut plain)?;
+    Ok(Opened { header, plain })
+}
+
+/// The same into `plain`, in place of what it holds: memory that it has is used again.
+///
+/// # Errors
+/// As [`open`]; `plain` is empty then.
+pub fn open_into(
+    key: &Key,
+    service: &str,
+    sealed: &[u8],
+    plain: &mut Zeroizing<Vec<u8>>,
+) -> Result<Header, OpenError> {
+    open_over(key, service, sealed, plain).inspect_err(|_| plain.zeroize())
+}
+
+fn open_over(
+    key: &Key,
+    service: &str,
+    sealed: &[u8],
+    plain: &mut Zeroizing<Vec<u8>>,
+) -> Result<Header, OpenError> {
     let (Frame { header, salt, nonce }, header_len) = Frame::parse(sealed, sealed.len() as u64)?;
     if header.service != service {
         return Err(OpenError::OtherService { found: header.service, asked: service.to_owned() });
@@ -64,10 +104,13 @@ pub fn open(key: &Key, service: &str, sealed: &[u8]) -> Result<Opened, OpenError
     let (head, rest) = sealed.split_at(header_len);
     let (body, tag) = rest.split_last_chunk::<TAG>().ok_or(OpenError::Damaged)?;
     // As long as what it is decrypted from, which is in memory already: the header has no say in it.
-    let mut plain = Zeroizing::new(vec![0; body.len()]);
+    if plain.capacity() < body.len() {
+        *plain = Zeroizing::new(vec![0; body.len()]);
+    }
+    plain.resize(body.len(), 0);
     let subkey = Subkey::derive(key, &salt);
-    subkey.decrypt(&nonce, head, body, &mut plain, tag).map_err(|_| OpenError::Damaged)?;
-    Ok(Opened { header, plain })
+    subkey.decrypt(&nonce, head, body, plain, tag).map_err(|_| OpenError::Damaged)?;
+    Ok(header)
 }
 
 /// Reads what a capsule says of itself, without a key, and so **without knowing whether it is true**: only
@@ -110,6 +153,18 @@ pub(crate) fn seal_once(
     plain: &[u8],
     once: Once,
 ) -> Result<(Vec<u8>, Header), SealError> {
+    let mut capsule = Vec::new();
+    let header = seal_once_into(key, stamp, plain, once, &mut capsule)?;
+    Ok((capsule, header))
+}
+
+fn seal_once_into(
+    key: &Key,
+    stamp: &Stamp<'_>,
+    plain: &[u8],
+    once: Once,
+    capsule: &mut Vec<u8>,
+) -> Result<Header, SealError> {
     if !name::is_service(stamp.service) {
         return Err(SealError::Service { service: stamp.service.to_owned() });
     }
@@ -136,15 +191,19 @@ pub(crate) fn seal_once(
     let frame = Frame { header, salt: once.salt, nonce: once.nonce };
     let head = frame.encode();
 
-    // One allocation, of zeroes, which the system often has at hand; the cipher writes straight into it.
-    let mut capsule = vec![0; head.len() + plain.len() + TAG];
+    let len = head.len() + plain.len() + TAG;
+    if capsule.capacity() < len {
+        // One allocation, of zeroes, which the system often has at hand; the cipher writes straight into it.
+        *capsule = vec![0; len];
+    }
+    capsule.resize(len, 0);
     let (front, rest) = capsule.split_at_mut(head.len());
     let (body, tag) = rest.split_at_mut(plain.len());
     front.copy_from_slice(&head);
     let subkey = Subkey::derive(key, &frame.salt);
     // The cipher refuses nothing but a length, which is checked above.
     tag.copy_from_slice(&subkey.encrypt(&frame.nonce, &head, plain, body).map_err(|_| too_large())?);
-    Ok((capsule, frame.header))
+    Ok(frame.header)
 }
 
 /// Milliseconds since 1970. A clock set before that is as good as none.

@@ -92,13 +92,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::Load`] names the file and what is wrong with it; it is not touched.
     pub fn load(&self, key: &Key, service: &str) -> Result<Option<Opened>, StoreError> {
+        let Some(sealed) = self.load_sealed(service)? else { return Ok(None) };
+        let opened = seal::open(key, service, &sealed);
+        opened.map(Some).map_err(|source| StoreError::Load { path: self.path(service), source })
+    }
+
+    /// The snapshot of the service as it lies there, sealed; `None` if it has none. Nothing is known of it before it is
+    /// [opened](crate::open).
+    ///
+    /// # Errors
+    /// [`StoreError::Load`] if it cannot be read.
+    pub fn load_sealed(&self, service: &str) -> Result<Option<Vec<u8>>, StoreError> {
         let path = self.checked_path(service)?;
-        let opened = match read(&path) {
-            Ok(sealed) => seal::open(key, service, &sealed),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => Err(OpenError::Read { source }),
-        };
-        opened.map(Some).map_err(|source| StoreError::Load { path, source })
+        match read(&path) {
+            Ok(sealed) => Ok(Some(sealed)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(source) => Err(StoreError::Load { path, source: OpenError::Read { source } }),
+        }
     }
 
     /// The snapshots in the folder, sorted by service. A bad one does not hold up the others: its error stands in

@@ -81,11 +81,17 @@ pub(super) enum Command {
     Add {
         /// The library
         file: PathBuf,
+        /// Where the old version does not hand its state over, go on from the newest snapshot, and say what that cost
+        #[arg(long)]
+        force: bool,
     },
     /// Load a service's file anew, also when its bytes did not change
     Reload {
         /// The service
         name: String,
+        /// Where the old version does not hand its state over, go on from the newest snapshot, and say what that cost
+        #[arg(long)]
+        force: bool,
     },
     /// Go back to the version that served before, with the state; the one that is left is not loaded again by itself
     Rollback {

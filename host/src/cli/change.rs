@@ -13,7 +13,13 @@ use crate::control::client::Client;
 use crate::control::exit::Exit;
 use crate::control::protocol::{Failure, Request};
 
-pub(super) fn add(client: &Client, file: &Path, deadline: Duration, out: &Output) -> anyhow::Result<()> {
+pub(super) fn add(
+    client: &Client,
+    file: &Path,
+    force: bool,
+    deadline: Duration,
+    out: &Output,
+) -> anyhow::Result<()> {
     // The host works in another folder. A link is left to it to follow: the name that it is added under is the link's.
     let absolute =
         std::path::absolute(file).with_context(|| format!("failed to find `{}`", file.display()))?;
@@ -22,7 +28,7 @@ pub(super) fn add(client: &Client, file: &Path, deadline: Duration, out: &Output
         let message = format!("failed to name `{}` to the host: rename it in Unicode", absolute.display());
         return Err(Failure::new(Exit::Refused, message).into());
     }
-    change(client, &Request::Add { file: absolute, deadline_ms: millis(deadline) }, out)
+    change(client, &Request::Add { file: absolute, force, deadline_ms: millis(deadline) }, out)
 }
 
 pub(super) fn remove(client: &Client, name: String, deadline: Duration, out: &Output) -> anyhow::Result<()> {

@@ -41,7 +41,20 @@ fn cells(receipt: &Receipt) -> Vec<String> {
         Retired::Pinned => "pinned",
     };
     let state = receipt.state_from.as_ref().map(|from| format!("state: {from}"));
-    let reasons = [receipt.reason.as_deref(), state.as_deref(), receipt.retired_reason.as_deref()];
+    let forced = receipt.forced.as_ref().map(|cost| format!("forced: it {cost}"));
+    let rehearsal = match receipt.rehearsal.as_deref() {
+        // What went wrong in it is the reason of the whole.
+        None | Some("skipped") => None,
+        Some(_) if receipt.reason.is_some() => None,
+        Some(rehearsal) => Some(format!("rehearsal {rehearsal}")),
+    };
+    let reasons = [
+        receipt.reason.as_deref(),
+        state.as_deref(),
+        receipt.retired_reason.as_deref(),
+        rehearsal.as_deref(),
+        forced.as_deref(),
+    ];
     vec![
         stamp(receipt.unix_ms),
         outcome.to_owned(),

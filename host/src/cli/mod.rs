@@ -68,10 +68,12 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::History { name } => history::history(&client(), &name, &out),
         Command::Events { follow, past } => events::events(&client(), past, follow, &out),
         Command::Call { target, data } => call::call(&client(), &target, data.as_deref(), deadline, &out),
-        Command::Add { file } => change::add(&client(), &file, deadline, &out),
-        Command::Reload { name } => {
-            change::change(&client(), &Request::Reload { name, deadline_ms: args::millis(deadline) }, &out)
-        }
+        Command::Add { file, force } => change::add(&client(), &file, force, deadline, &out),
+        Command::Reload { name, force } => change::change(
+            &client(),
+            &Request::Reload { name, force, deadline_ms: args::millis(deadline) },
+            &out,
+        ),
         Command::Rollback { name } => {
             change::change(&client(), &Request::Rollback { name, deadline_ms: args::millis(deadline) }, &out)
         }

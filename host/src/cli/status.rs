@@ -82,9 +82,14 @@ pub(super) fn told(receipt: &Receipt) -> String {
         Retired::Unloaded => "unloaded",
         Retired::Pinned => "pinned",
     };
+    let forced = receipt.forced.as_ref().map(|cost| format!(", forced: it {cost}")).unwrap_or_default();
+    let rehearsal = match receipt.rehearsal.as_deref() {
+        None | Some("skipped") => String::new(),
+        Some(rehearsal) => format!(", rehearsal {rehearsal}"),
+    };
     format!(
         "{} to {}{back}: {} requests answered by the old, {} waited at most {} us, {} by the new, {} lost, {} duplicated, \
-         old code {retired}{held} ({at})",
+         old code {retired}{held}{rehearsal}{forced} ({at})",
         from.version,
         to.version,
         requests.old,

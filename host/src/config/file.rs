@@ -9,7 +9,7 @@ use hotbay_plugin_api::{Level, manifest};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, KeySource, ProbeMode, WatchMode, hint};
+use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, hint};
 
 /// What is asked for again and again may not be asked for without a pause.
 const PERIOD: RangeInclusive<u64> = 10..=HOUR;
@@ -66,6 +66,7 @@ struct Swap {
     callback_ms: Millis,
     drain_ms: Millis,
     max_pinned_mib: Option<Spanned<u64>>,
+    rehearse: Option<Rehearse>,
 }
 
 #[derive(Deserialize, Default)]
@@ -81,6 +82,7 @@ struct Probation {
 #[serde(deny_unknown_fields)]
 struct State {
     interval_ms: Millis,
+    max_bytes: Option<Spanned<u64>>,
     key_file: Option<PathBuf>,
     key_env: Option<Spanned<String>>,
 }
@@ -175,8 +177,15 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         }
         config.probation.max_error_rate = rate.into_inner();
     }
+    config.swap.rehearse = file.swap.rehearse.unwrap_or(config.swap.rehearse);
 
     take(&mut config.state.interval, file.state.interval_ms, PERIOD)?;
+    if let Some(max) = file.state.max_bytes {
+        if *max.get_ref() == 0 {
+            return Err(at(max.span().start, "no state fits into 0 bytes".to_owned()));
+        }
+        config.state.max_bytes = max.into_inner();
+    }
     config.state.key = match (file.state.key_file, file.state.key_env) {
         (None, None) => KeySource::Home,
         (Some(named), None) => KeySource::File(beside(named)),

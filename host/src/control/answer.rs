@@ -120,8 +120,10 @@ fn carry_out(
             let reply = host.request(&service, &method, body, deadline)?;
             return Ok((Value::Null, reply));
         }
-        Request::Add { file, .. } => changed(host.add(&file, deadline)?),
-        Request::Reload { name, .. } => changed(host.reload(&name, deadline)?),
+        Request::Add { file, force: false, .. } => changed(host.add(&file, deadline)?),
+        Request::Add { file, force: true, .. } => changed(host.add_forced(&file, deadline)?),
+        Request::Reload { name, force: false, .. } => changed(host.reload(&name, deadline)?),
+        Request::Reload { name, force: true, .. } => changed(host.reload_forced(&name, deadline)?),
         Request::Rollback { name, .. } => changed(host.rollback(&name, deadline)?),
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),

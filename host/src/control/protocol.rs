@@ -50,6 +50,9 @@ pub enum Request {
     Add {
         /// The file, absolute: host and client may work in different folders.
         file: PathBuf,
+        /// Whether to go on from the newest snapshot where the old version does not hand its state over.
+        #[serde(default)]
+        force: bool,
         /// How long to wait.
         deadline_ms: u64,
     },
@@ -57,6 +60,9 @@ pub enum Request {
     Reload {
         /// The service.
         name: String,
+        /// Whether to go on from the newest snapshot where the old version does not hand its state over.
+        #[serde(default)]
+        force: bool,
         /// How long to wait.
         deadline_ms: u64,
     },

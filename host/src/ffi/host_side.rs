@@ -43,6 +43,10 @@ impl HostSide {
         })
     }
 
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
     /// The link to give to `create`. The handle is this value's address: [`HostSide::new`] boxed it.
     pub(super) fn link(&self) -> HostLink {
         HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(self).cast()) }

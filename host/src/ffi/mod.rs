@@ -12,7 +12,8 @@
 //! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
 //!   globals that are dropped at once: its process-wide globals would keep references into unloaded libraries.
 //! * **F4 The library outlives what came from it.** `module`, `instance` and `state` are private to [`Plugin`], are
-//!   reachable only through it, and `library` is its last field. Nothing that a plugin allocated is kept.
+//!   reachable only through it, and `library` is its last field. A [`Twin`] holds the plugin that it was made with.
+//!   Nothing that a plugin allocated is kept.
 //! * **F5 What a plugin points at outlives it.** The [`HostSide`] behind a plugin's link is freed only after the
 //!   mapping was seen to be gone; where it is not gone, it is leaked.
 //! * **F6 Life-cycle order.** `create` precedes every use of an instance and `destroy` ends it: [`Plugin`] is made by
@@ -25,7 +26,9 @@
 mod host_side;
 mod library;
 mod plugin;
+mod twin;
 
 pub(crate) use host_side::{HostSide, Services};
 pub(crate) use library::{Closed, Library, LoadError, is_mapped, release};
 pub(crate) use plugin::{Answer, CreateError, Plugin};
+pub(crate) use twin::{Holds, Twin};

@@ -3,11 +3,13 @@
 use std::mem::ManuallyDrop;
 
 use hotbay_plugin_api::abi::{
-    HostLink, Instance, Lent, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension, Status,
+    HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension,
+    Status,
 };
 
 use super::library::Closed;
 use super::{HostSide, Library, LoadError};
+use crate::fault;
 
 /// What a plugin answers: done, or how it ended and its words.
 pub(crate) type Answer = Result<(), (Status, String)>;
@@ -42,7 +44,9 @@ pub(crate) enum CreateError {
 impl Plugin {
     /// Opens the library at `path` and creates the plugin. On a lane of its generation, never on a caller's thread.
     pub(crate) fn create(path: &std::path::Path, host: Box<HostSide>) -> Result<Self, CreateError> {
+        fault::point("load", host.name()).map_err(|_| LoadError::Open(libloading::Error::DlOpenUnknown))?;
         let (library, module) = Library::open(path)?;
+        fault::point("layout", host.name()).map_err(|e| LoadError::Layout(e.to_string()))?;
         Self::create_in(library, module, host)
     }
 
@@ -61,7 +65,9 @@ impl Plugin {
     ) -> Result<Self, CreateError> {
         let mut instance = Instance::NONE;
         let link: HostLink = host.link();
-        let created = answer(|error| (module.create())(link, &mut instance, error));
+        let created = fault::point("create", host.name())
+            .map_err(|e| (Status::FAILED, e.to_string()))
+            .and_then(|()| answer(|error| (module.create())(link, &mut instance, error)));
         if let Err((status, text)) = created {
             if !matches!(library.close(), Closed::Unmapped) {
                 // F5: threads that `create` left behind may still log.
@@ -118,17 +124,17 @@ impl Plugin {
         self.state.is_some()
     }
 
-    pub(crate) fn export(&self, out: &mut Vec<u8>) -> Answer {
-        let Some(state) = self.state else { return Ok(()) };
-        let mut out = Lent::new(out);
-        // SAFETY: A2 of the contract; it stays where it is.
-        let out = unsafe { out.out().into_raw() };
-        answer(|error| (state.export)(self.instance, out, error))
+    pub(crate) fn export(&self, out: &mut Limited) -> Answer {
+        self.state.map_or(Ok(()), |state| export(state, self.instance, out))
     }
 
     pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
-        let Some(state) = self.state else { return Ok(()) };
-        answer(|error| (state.import)(self.instance, schema, bytes.into(), error))
+        self.state.map_or(Ok(()), |state| import(state, self.instance, schema, bytes))
+    }
+
+    /// What a twin is made with (F4: it keeps this plugin where it is).
+    pub(super) fn model(&self) -> (PluginModuleRef, HostLink, Option<&'static StateExtension>) {
+        (self.module, self.host.link(), self.state)
     }
 
     /// Drops the plugin's value. Its library stays until [`Plugin::close`].
@@ -159,7 +165,18 @@ impl std::fmt::Debug for Plugin {
     }
 }
 
-fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {
+pub(super) fn export(state: &StateExtension, instance: Instance, out: &mut Limited) -> Answer {
+    let mut out = out.lend();
+    // SAFETY: A2 of the contract; it stays where it is.
+    let out = unsafe { out.out().into_raw() };
+    answer(|error| (state.export)(instance, out, error))
+}
+
+pub(super) fn import(state: &StateExtension, instance: Instance, schema: u32, bytes: &[u8]) -> Answer {
+    answer(|error| (state.import)(instance, schema, bytes.into(), error))
+}
+
+pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {
     let mut text = Vec::new();
     let status = {
         let mut text = Lent::new(&mut text);

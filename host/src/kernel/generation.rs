@@ -1,13 +1,14 @@
 //! A generation: one loaded version of one plugin.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use hotbay_plugin_api::manifest::Manifest;
 
 use super::lane::{self, Lane};
+use super::lease::Replaced;
 use super::tally::Tally;
 use super::view::Side;
-use crate::ffi::Plugin;
+use crate::ffi::{Holds, Plugin};
 use crate::os::Moment;
 use crate::stage::Staged;
 use crate::verify::Digest;
@@ -25,10 +26,18 @@ pub(crate) struct Generation {
     /// When it was about to be loaded: threads of it began later.
     pub(crate) began: Moment,
     pub(crate) lane: Arc<Lane>,
+    /// States that published it, are replaced, and may have somebody inside. They hold the generation: draining empties this.
+    pub(crate) replaced: Mutex<Vec<Replaced>>,
     // Owns the library: unmapped before its file is removed.
     pub(crate) plugin: Plugin,
     // Last: the file that the library was opened from.
     pub(crate) staged: Staged,
+}
+
+impl Holds for Arc<Generation> {
+    fn plugin(&self) -> &Plugin {
+        &self.plugin
+    }
 }
 
 impl Generation {
@@ -39,6 +48,11 @@ impl Generation {
         if lane::enters_anew(self.load) {
             lane::note_entry(self.load);
         }
+    }
+
+    /// A state that published it is replaced.
+    pub(crate) fn left(&self, replaced: Replaced) {
+        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).push(replaced);
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

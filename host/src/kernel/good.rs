@@ -115,7 +115,7 @@ impl Good {
             Ok(opened) => Some(Capsule {
                 schema: opened.header.schema,
                 plain_len: opened.plain.len() as u64,
-                digest: blake3::hash(&opened.plain),
+                digest: Some(blake3::hash(&opened.plain)),
                 sealed,
             }),
             Err(error) => {

@@ -20,10 +20,11 @@ use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
 use super::view::{Receipt, Side};
 use crate::discover::discover;
+use crate::fault;
 use crate::ffi::Services;
 use crate::load::{LoadFailed, Loaded, Place, load};
 use crate::probe::{ProbeError, probe};
-use crate::swap::{Capsule, Stages};
+use crate::swap::{Capsule, Stages, guarded};
 use crate::unload::{Reason, Remains, Unloaded, unload};
 use crate::verify::verify;
 
@@ -57,8 +58,21 @@ pub(crate) enum Outcome {
     Broken(String),
 }
 
-/// From a file to a created plugin: discover, verify, stage, probe, load.
+/// From a file to a created plugin. Should a step of the host's own panic, nothing of the plugin is mapped yet: it is a
+/// failure like any other.
 fn prepare(
+    shared: &Shared,
+    name: &Arc<str>,
+    number: u64,
+    candidate: &Candidate,
+    stages: &mut Stages,
+) -> Result<Loaded, (Failure, Unloaded)> {
+    guarded("prepare", || Ok(steps(shared, name, number, candidate, stages)))
+        .unwrap_or_else(|reason| Err((Failure { kind: FailureKind::Faulted, reason }, Unloaded::Gone)))
+}
+
+/// Discover, verify, stage, probe, load.
+fn steps(
     shared: &Shared,
     name: &Arc<str>,
     number: u64,
@@ -75,14 +89,17 @@ fn prepare(
     };
     let config = shared.config.plugin.get(&**name);
 
+    let passing = |e: std::io::Error, what: &str| failed(FailureKind::Passing, format!("{what}: {e}"));
+
     let verified = stages.time("verify", || {
+        fault::point("verify", name).map_err(|e| passing(e, "failed to read the file again"))?;
         let discovered = discover(&candidate.path).map_err(|_| moved())?;
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;
-    let staged = stages.time("stage", || shared.stage.stage(verified));
-    let staged = staged.map_err(|e| {
-        failed(FailureKind::Passing, format!("failed to stage it: {e}; is the disk of the home folder full?"))
-    })?;
+    let staged =
+        stages.time("stage", || fault::point("stage", name).and_then(|()| shared.stage.stage(verified)));
+    let staged =
+        staged.map_err(|e| passing(e, "failed to stage it, is the disk of the home folder full?"))?;
     let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
     let probed = probed.map_err(|error| match error {
         ProbeError::Start { .. } | ProbeError::NoProbe { .. } => {
@@ -119,7 +136,14 @@ fn prepare(
         }
     })?;
     shared.add_lane(load_number, &loaded.generation.lane);
-    Ok(loaded)
+    // Where a plugin's own test of itself will run, once the contract has one.
+    let sound = guarded("self_test", || fault::point("self_test", name).map_err(|e| e.to_string()));
+    match sound {
+        Ok(()) => Ok(loaded),
+        Err(reason) => {
+            Err((Failure { kind: FailureKind::Faulted, reason }, retire(shared, loaded.generation)))
+        }
+    }
 }
 
 /// Unloads a generation that nobody is inside of, and says what was seen.

@@ -7,6 +7,7 @@ use hotbay_state::{Key, OpenError, Opened, Store, StoreError};
 
 use super::generation::Generation;
 use super::view::Snapshot;
+use crate::error::chain;
 use crate::swap::Capsule;
 
 /// Writes and reads the snapshots of services.
@@ -74,18 +75,27 @@ impl Snapshots {
         if same && self.store.path(&from.name).exists() {
             return Ok(false);
         }
-        let capsule = Capsule::seal(self, from, state)?;
-        self.save_capsule(&from.name, &capsule)?;
+        let capsule = Capsule::seal(self, from, state, Vec::new())?;
+        self.save_capsule(&from.name, &Capsule { digest: Some(digest), ..capsule })?;
         Ok(true)
+    }
+
+    /// The newest durable snapshot, sealed; it was seen that it opens.
+    pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, String> {
+        let Some(sealed) = self.store.load_sealed(service).map_err(|e| chain(&e))? else { return Ok(None) };
+        let opened = hotbay_state::open(&self.key, service, &sealed).map_err(|e| chain(&e))?;
+        let (schema, plain_len) = (opened.header.schema, opened.header.plain_len);
+        Ok(Some(Capsule { sealed, schema, plain_len, digest: Some(blake3::hash(&opened.plain)) }))
     }
 
     /// Writes a capsule that a swap carried.
     pub(crate) fn save_capsule(&self, service: &str, capsule: &Capsule) -> Result<(), String> {
-        self.store.save_sealed(service, &capsule.sealed).map_err(|e| crate::error::chain(&e))?;
-        let header = hotbay_state::read_header(&capsule.sealed).map_err(|e| crate::error::chain(&e))?;
+        crate::fault::point("disk", service).map_err(|e| format!("failed to write the snapshot: {e}"))?;
+        self.store.save_sealed(service, &capsule.sealed).map_err(|e| chain(&e))?;
+        let header = hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?;
         let mut all = self.lock();
         let last = all.entry(service.to_owned()).or_default();
-        last.written = Some((capsule.digest, capsule.schema));
+        last.written = capsule.digest.map(|digest| (digest, capsule.schema));
         last.shown = Some(Snapshot {
             sequence: header.sequence,
             schema: header.schema,

@@ -276,6 +276,12 @@ pub struct Receipt {
     /// Of a way back: where its state is from, `carried` or which snapshot. `null` without state.
     #[serde(default)]
     pub state_from: Option<String>,
+    /// How the rehearsal of the state's migration went: `passed`, `skipped`, or what went wrong; `null` without state.
+    #[serde(default)]
+    pub rehearsal: Option<String>,
+    /// What it cost that the swap was forced: from which snapshot it went on, how old that was, and why.
+    #[serde(default)]
+    pub forced: Option<String>,
 }
 
 /// Something that happened: a line of `hotbay events`.

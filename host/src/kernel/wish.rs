@@ -17,6 +17,7 @@ const LONGEST: Duration = Duration::from_secs(3600);
 pub(crate) struct Wish {
     pub(crate) name: String,
     goal: Goal,
+    force: bool,
     pub(crate) reply: mpsc::Sender<Result<Changed, ControlError>>,
     pub(crate) until: Instant,
 }
@@ -55,7 +56,22 @@ type Answer = Option<Result<Changed, ControlError>>;
 
 impl Wish {
     pub(crate) fn new(name: String, goal: Goal, reply: mpsc::Sender<Result<Changed, ControlError>>) -> Self {
-        Self { name, goal, reply, until: Instant::now() + LONGEST }
+        Self { name, goal, force: false, reply, until: Instant::now() + LONGEST }
+    }
+
+    /// The same, whose swap is forced or not.
+    pub(crate) fn forced(self, force: bool) -> Self {
+        Self { force, ..self }
+    }
+
+    /// Whether a swap of the service to this content is one that it asks to be forced.
+    pub(crate) fn forces(&self, service: &str, digest: &Digest) -> bool {
+        let asks_for_it = match &self.goal {
+            Goal::Takes(asked) => asked == digest,
+            Goal::Ends { .. } => true,
+            _ => false,
+        };
+        self.force && self.name == service && asks_for_it
     }
 
     /// Whether the service was to go.
@@ -170,10 +186,13 @@ impl Wish {
             Phase::Running
                 if service.reason.is_some() && target.is_some_and(|target| target.digest == *digest) =>
             {
-                let reason = service.reason.clone().unwrap_or_default();
-                Some(Err(match sight.full {
-                    true => ControlError::Refused { reason },
-                    false => ControlError::Failed { reason },
+                let reason = || service.reason.clone().unwrap_or_default();
+                Some(Err(match &service.last {
+                    _ if sight.full => ControlError::Refused { reason: reason() },
+                    Some(Ended::RolledBack(failure)) if service.resting().is_some() => {
+                        self.failed(service, failure)
+                    }
+                    _ => ControlError::Failed { reason: reason() },
                 }))
             }
             _ => {

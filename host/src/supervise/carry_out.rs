@@ -30,10 +30,11 @@ impl Kernel {
                 (Task::Start, self.spawn(name, start))
             }
             Step::Swap(candidate) => {
+                let force = self.wishes.iter().any(|wish| wish.forces(name, &candidate.digest));
                 let Some(old) = service.generation.take() else { return };
                 service.enter(Phase::Swapping, None);
                 service.reload = false;
-                (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate)))
+                (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate, force)))
             }
             Step::RollBack(good, cause) => {
                 let Some(old) = service.generation.take() else { return };

@@ -17,15 +17,22 @@ pub(crate) type Reply = mpsc::Sender<Result<Changed, ControlError>>;
 
 impl Kernel {
     /// A file was put into the folder whole: look, and tell when its content serves.
-    pub(crate) fn await_file(&mut self, name: String, path: PathBuf, digest: Digest, reply: Reply) {
+    pub(crate) fn await_file(
+        &mut self,
+        name: String,
+        path: PathBuf,
+        digest: Digest,
+        force: bool,
+        reply: Reply,
+    ) {
         // Whoever adds a file by hand wants it tried, also when it failed or was rolled back before.
         self.try_digest_again(&name, &digest);
         self.moved.insert(path);
         self.look_at = Instant::now();
-        self.wishes.push(Wish::new(name, Goal::Takes(digest), reply));
+        self.wishes.push(Wish::new(name, Goal::Takes(digest), reply).forced(force));
     }
 
-    pub(crate) fn reload(&mut self, name: String, reply: Reply) {
+    pub(crate) fn reload(&mut self, name: String, force: bool, reply: Reply) {
         let paths: Vec<PathBuf> =
             self.candidates_of(&name).iter().map(|candidate| candidate.path.clone()).collect();
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
@@ -45,7 +52,8 @@ impl Kernel {
             self.files.reread(&path);
         }
         self.look_at = Instant::now();
-        self.wishes.push(Wish::new(name, Goal::Ends { command: "reload", after }, reply));
+        let wish = Wish::new(name, Goal::Ends { command: "reload", after }, reply);
+        self.wishes.push(wish.forced(force));
     }
 
     /// Goes back to the last good version.

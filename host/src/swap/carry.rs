@@ -6,9 +6,10 @@ use std::time::Duration;
 use hotbay_state::Stamp;
 
 use crate::error::chain;
+use crate::fault;
 use crate::kernel::generation::Generation;
 use crate::kernel::snapshots::Snapshots;
-use crate::start::import;
+use crate::start::{Plain, import};
 
 /// Sealed state in flight.
 #[derive(Debug)]
@@ -16,12 +17,45 @@ pub(crate) struct Capsule {
     pub(crate) sealed: Vec<u8>,
     pub(crate) schema: u32,
     pub(crate) plain_len: u64,
-    pub(crate) digest: blake3::Hash,
+    /// Of the state, where it was taken: the next snapshot of the same state need not be written.
+    pub(crate) digest: Option<blake3::Hash>,
+}
+
+/// Memory for the state in the clear and sealed, taken while nobody waits for it.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    pub(crate) plain: Plain,
+    pub(crate) sealed: Vec<u8>,
+}
+
+impl Room {
+    /// Room for so many bytes of state, and some more: it may grow until it is exported.
+    pub(crate) fn for_state(bytes: u64) -> Self {
+        let bytes = usize::try_from(bytes.saturating_add(bytes / 8)).unwrap_or(usize::MAX);
+        let sealed = faulted_in(bytes.saturating_add(hotbay_state::MAX_OVERHEAD));
+        Self { plain: Plain::new(faulted_in(bytes)), sealed }
+    }
+}
+
+/// Memory whose every page is there: the system hands out fresh ones at their first touch, one by one.
+fn faulted_in(bytes: usize) -> Vec<u8> {
+    let mut memory = Vec::new();
+    // Where there is not so much, whoever needs it will say so.
+    if memory.try_reserve_exact(bytes).is_ok() {
+        memory.resize(bytes, 1);
+    }
+    std::hint::black_box(memory)
 }
 
 impl Capsule {
-    /// Seals what `from` exported.
-    pub(crate) fn seal(snapshots: &Snapshots, from: &Generation, state: &[u8]) -> Result<Self, String> {
+    /// Seals what `from` exported into memory that is there.
+    pub(crate) fn seal(
+        snapshots: &Snapshots,
+        from: &Generation,
+        state: &[u8],
+        mut sealed: Vec<u8>,
+    ) -> Result<Self, String> {
+        fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
         let schema = from.manifest().state.as_ref().map_or(0, |schema| schema.writes);
         let stamp = Stamp {
             service: &from.name,
@@ -30,37 +64,43 @@ impl Capsule {
             sequence: snapshots.next_sequence(&from.name),
             generation: from.number,
         };
-        let sealed = hotbay_state::seal(&snapshots.key, &stamp, state).map_err(|e| chain(&e))?;
-        Ok(Self { sealed, schema, plain_len: state.len() as u64, digest: blake3::hash(state) })
+        hotbay_state::seal_into(&snapshots.key, &stamp, state, &mut sealed).map_err(|e| chain(&e))?;
+        Ok(Self { sealed, schema, plain_len: state.len() as u64, digest: None })
     }
 
-    /// Opens the capsule and gives the state to `into`, which has never been started.
+    /// Opens the capsule and gives the state to `into`, which has never been started. The state comes back.
     pub(crate) fn carry_into(
         &self,
         snapshots: &Snapshots,
         into: &Arc<Generation>,
+        mut plain: Plain,
         deadline: Duration,
-    ) -> Result<(), String> {
-        let opened = hotbay_state::open(&snapshots.key, &into.name, &self.sealed).map_err(|e| chain(&e))?;
-        give(into, self.schema, &opened.plain, deadline)
+    ) -> Result<Plain, String> {
+        hotbay_state::open_into(&snapshots.key, &into.name, &self.sealed, &mut plain)
+            .map_err(|e| chain(&e))?;
+        give(into, self.schema, plain, deadline)
     }
 }
 
-/// Imports opened state, where the plugin's manifest says that it reads this schema.
+/// Imports opened state, where the plugin's manifest says that it reads this schema. The state comes back.
 pub(crate) fn give(
     into: &Arc<Generation>,
     schema: u32,
-    plain: &[u8],
+    plain: Plain,
     deadline: Duration,
-) -> Result<(), String> {
+) -> Result<Plain, String> {
+    readable(into, schema)?;
+    import(into, schema, plain, deadline).map_err(|e| e.to_string())
+}
+
+/// Whether the plugin's manifest says that it reads this schema.
+pub(crate) fn readable(into: &Generation, schema: u32) -> Result<(), String> {
     let reads = into.manifest().state.as_ref();
-    if let Some(reads) = reads.filter(|reads| !reads.accepts(schema)) {
-        let others: Vec<String> = reads.reads.iter().chain([&reads.writes]).map(u32::to_string).collect();
-        return Err(format!(
-            "failed to carry the state over: it has schema {schema}, version {} reads {}; give it a migration from {schema}",
-            into.manifest().version,
-            others.join(", ")
-        ));
-    }
-    import(into, schema, plain.into(), deadline).map_err(|e| e.to_string())
+    let Some(reads) = reads.filter(|reads| !reads.accepts(schema)) else { return Ok(()) };
+    let others: Vec<String> = reads.reads.iter().chain([&reads.writes]).map(u32::to_string).collect();
+    Err(format!(
+        "failed to carry the state over: it has schema {schema}, version {} reads {}; give it a migration from {schema}",
+        into.manifest().version,
+        others.join(", ")
+    ))
 }

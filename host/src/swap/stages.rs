@@ -1,11 +1,18 @@
-//! How long each stage of a swap took.
+//! What is on record of a swap: how long each stage took, how the rehearsal went, what force cost.
 
+use std::any::Any;
 use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
-/// Times by stage, microseconds.
+/// The record of a swap that is under way.
 #[derive(Debug, Default)]
-pub(crate) struct Stages(BTreeMap<String, u64>);
+pub(crate) struct Stages {
+    /// Times by stage.
+    pub(crate) micros: BTreeMap<String, u64>,
+    pub(crate) rehearsal: Option<String>,
+    pub(crate) forced: Option<String>,
+}
 
 impl Stages {
     /// Runs `body` and adds its time to the stage's.
@@ -13,11 +20,28 @@ impl Stages {
         let begun = Instant::now();
         let done = body();
         let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        *self.0.entry(stage.to_owned()).or_default() += micros;
+        *self.micros.entry(stage.to_owned()).or_default() += micros;
         done
     }
 
-    pub(crate) fn into_micros(self) -> BTreeMap<String, u64> {
-        self.0
+    /// The same for a step that is the host's own: should it panic, that is its error, and the swap is undone like any other.
+    pub(crate) fn guarded<T>(
+        &mut self,
+        stage: &str,
+        body: impl FnOnce() -> Result<T, String>,
+    ) -> Result<T, String> {
+        self.time(stage, || guarded(stage, body))
     }
+}
+
+/// Runs a step of the host's own; a panic is its error.
+pub(crate) fn guarded<T>(step: &str, body: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+        Err(format!("the host panicked at step `{step}`, a defect of the host: {}", words(&*panic)))
+    })
+}
+
+fn words(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("it does not say why")
 }

@@ -7,6 +7,7 @@ use hotbay_plugin_api::prelude::*;
 
 use super::{Committed, GivenUp, Handover, Stages, Swap, swap};
 use crate::call;
+use crate::config::Rehearse;
 use crate::kernel::generation::Generation;
 use crate::kernel::slot::Slot;
 use crate::linked::{Bay, LONG, SHORT};
@@ -100,6 +101,21 @@ export_plugin!(Counter<3>: Stateful { name: "counter" });
 export_plugin!(Counter<4>: Stateful { name: "counter" });
 export_plugin!(Counter<5>: Stateful { name: "counter" });
 
+fn of<'a>(bay: &'a Bay, slot: &'a Slot, old: &'a Arc<Generation>, one_gate: &'a Mutex<()>) -> Swap<'a> {
+    Swap {
+        handover: Handover::Carried,
+        slot,
+        old,
+        snapshots: &bay.snapshots,
+        one_gate,
+        callback: LONG,
+        drain: SHORT,
+        rehearse: Rehearse::Never,
+        max_state: 1 << 20,
+        force: false,
+    }
+}
+
 fn run(
     bay: &Bay,
     slot: &Slot,
@@ -107,9 +123,7 @@ fn run(
     candidate: crate::load::Loaded,
 ) -> Result<Committed, Box<GivenUp>> {
     let one_gate = &Mutex::new(());
-    let handover = Handover::Carried;
-    let swap_of =
-        Swap { slot, old, snapshots: &bay.snapshots, handover, one_gate, callback: LONG, drain: SHORT };
+    let swap_of = of(bay, slot, old, one_gate);
     swap(&swap_of, candidate, &mut Stages::default())
 }
 
@@ -204,6 +218,20 @@ fn calls_that_do_not_end_in_time_keep_the_old_generation_serving() {
 }
 
 #[test]
+fn a_call_that_outlived_one_swap_is_waited_for_by_the_next() {
+    let bay = Bay::new();
+    let (slot, old) = bay.serve::<Counter<0>>();
+    let inside = slot.lease(std::time::Instant::now() + LONG).unwrap();
+    for _ in 0..2 {
+        let given_up = run(&bay, &slot, &old, bay.load::<Counter<0>>(2)).unwrap_err();
+        assert!(given_up.reason.contains("calls inside it did not end"), "{}", given_up.reason);
+    }
+    drop(inside);
+    run(&bay, &slot, &old, bay.load::<Counter<0>>(2)).unwrap();
+    assert!(matches!(unload(old, &[], LONG), Unloaded::Gone));
+}
+
+#[test]
 fn callers_that_arrive_behind_the_gate_are_answered_by_the_new_generation() {
     let bay = Bay::new();
     let (slot, old) = bay.serve::<Counter<0>>();
@@ -220,15 +248,7 @@ fn callers_that_arrive_behind_the_gate_are_answered_by_the_new_generation() {
         let one_gate = &Mutex::new(());
         let mut generation = old;
         for number in 2..12 {
-            let swap_of = Swap {
-                slot: &slot,
-                old: &generation,
-                handover: Handover::Carried,
-                snapshots: &bay.snapshots,
-                one_gate,
-                callback: LONG,
-                drain: LONG,
-            };
+            let swap_of = Swap { drain: LONG, ..of(&bay, &slot, &generation, one_gate) };
             let committed = swap(&swap_of, bay.load::<Counter<0>>(number), &mut Stages::default()).unwrap();
             let counts = generation.tally.counts();
             assert_eq!(counts.entered, counts.answered);

@@ -155,6 +155,68 @@ extern "C" fn grow_vector(buffer: &mut RawBuffer, additional: usize) -> bool {
     true
 }
 
+/// A vector that is lent up to a length: for a writer that may not know where to end.
+// In C's order: `vector` comes first, so that the address of the whole is that of the vector, which a loan gives back to.
+#[repr(C)]
+#[derive(Debug)]
+pub struct Limited {
+    vector: Vec<u8>,
+    max: usize,
+    exceeded: bool,
+}
+
+impl Limited {
+    /// Lets `vector` grow up to `max` bytes, what it holds already included.
+    #[must_use]
+    pub fn new(vector: Vec<u8>, max: usize) -> Self {
+        Self { vector, max, exceeded: false }
+    }
+
+    /// Lends it; what is written is appended.
+    #[must_use]
+    pub fn lend(&mut self) -> Lent<'_> {
+        let (data, len) = (self.vector.as_mut_ptr(), self.vector.len());
+        // Room that is there is no permission.
+        let capacity = self.vector.capacity().min(self.max.max(len));
+        let owner: *mut Self = self;
+        let raw = RawBuffer { data, len, capacity, owner: owner.cast(), grow: grow_limited };
+        Lent { raw, vector: PhantomData }
+    }
+
+    /// Whether more was to be written than it takes.
+    #[must_use]
+    pub fn is_exceeded(&self) -> bool {
+        self.exceeded
+    }
+
+    /// The vector with what was written.
+    #[must_use]
+    pub fn into_inner(self) -> Vec<u8> {
+        self.vector
+    }
+}
+
+/// As [`grow_vector`], up to the limit.
+extern "C" fn grow_limited(buffer: &mut RawBuffer, additional: usize) -> bool {
+    // SAFETY: A2; `owner` is the `Limited` that the buffer borrows.
+    let limited = unsafe { &mut *buffer.owner.cast::<Limited>() };
+    let Some(needed) = buffer.len.checked_add(additional).filter(|needed| *needed <= limited.max) else {
+        limited.exceeded = true;
+        return false;
+    };
+    let vector = &mut limited.vector;
+    // SAFETY: A2; the first `len` bytes are written, and `try_reserve_exact` must know of them to keep them.
+    unsafe { vector.set_len(buffer.len) };
+    // Twice as much each time, as vectors grow, and no more than the limit.
+    let target = needed.max(vector.capacity().saturating_mul(2)).min(limited.max);
+    if vector.try_reserve_exact(target - buffer.len).is_err() {
+        return false;
+    }
+    buffer.data = vector.as_mut_ptr();
+    buffer.capacity = vector.capacity().min(limited.max);
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +232,23 @@ mod tests {
         assert_eq!(vector.len(), 5 + 7700);
         assert_eq!(&vector[..5], b"head:");
         assert!((0..100).all(|chunk| vector[5 + 77 * chunk] == chunk as u8));
+    }
+
+    #[test]
+    fn a_limited_vector_takes_so_much_and_no_more() {
+        for room in [0, 6, 64] {
+            let mut limited = Limited::new(Vec::with_capacity(room), 10);
+            let mut lent = limited.lend();
+            assert!(lent.raw.write(b"12345678"), "room for {room}");
+            assert!(!lent.raw.write(b"90+"), "room for {room}");
+            assert!(lent.raw.write(b"90"), "what is refused changes nothing");
+            drop(lent);
+            assert!(limited.is_exceeded());
+            assert_eq!(limited.into_inner(), b"1234567890");
+        }
+        let mut limited = Limited::new(Vec::new(), 10);
+        assert!(limited.lend().raw.write(b"12345678"));
+        assert!(!limited.is_exceeded());
     }
 
     #[test]

@@ -32,7 +32,7 @@ mod host;
 mod module;
 mod thunk;
 
-pub use buffer::{Lent, Out, RawBuffer};
+pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
 pub use module::{
     ExtensionPtr, Instance, PluginModule, PluginModuleRef, STATE_EXTENSION, StateExtension, Status,

@@ -80,7 +80,8 @@ pub const STATE_EXTENSION: (&str, u32) = ("hotbay.state", 1);
 #[sabi(kind(Prefix(prefix_ref = PluginModuleRef)))]
 #[sabi(missing_field(option))]
 pub struct PluginModule {
-    /// Makes the instance and writes it to the place given. Once per generation; calls to services are refused.
+    /// Makes the instance and writes it to the place given. Once per generation, calls to services are refused; and once for
+    /// a twin, which is never started.
     pub create: extern "C" fn(HostLink, &mut Instance, error: &mut RawBuffer) -> Status,
     /// Drops the instance. Once, last of all, when nothing is inside. Stopped or never started.
     pub destroy: extern "C" fn(Instance, error: &mut RawBuffer) -> Status,

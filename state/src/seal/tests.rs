@@ -117,6 +117,22 @@ fn each_part_of_a_capsule_has_its_own_error_when_flipped() {
 }
 
 #[test]
+fn memory_that_is_there_is_used_again_whatever_it_held() {
+    let key = key(32);
+    for held in [0, 3, 4096] {
+        let (mut capsule, mut plain) = (vec![0xaa; held], Zeroizing::new(vec![0xaa; held]));
+        let header = seal_into(&key, &STAMP, PLAIN, &mut capsule).unwrap();
+        assert_eq!(*open(&key, "echo", &capsule).unwrap().plain, PLAIN);
+        assert_eq!(open_into(&key, "echo", &capsule, &mut plain).unwrap(), header);
+        assert_eq!(*plain, PLAIN);
+        assert!(capsule.capacity() >= held && plain.capacity() >= held);
+        *capsule.last_mut().unwrap() ^= 1;
+        assert!(matches!(open_into(&key, "echo", &capsule, &mut plain), Err(OpenError::Damaged)));
+        assert!(plain.is_empty());
+    }
+}
+
+#[test]
 fn another_services_file_is_refused() {
     let (key, capsule) = example();
     let error = open(&key, "logger", &capsule).unwrap_err();

@@ -10,7 +10,8 @@ use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::view::Phase;
-use crate::start::{export, pause, resume};
+use crate::start::{Plain, export, pause, resume};
+use crate::swap::guarded;
 
 /// How a stop is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +28,8 @@ pub(crate) enum Stop {
 pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, how: Stop) -> Report {
     let name = Arc::clone(slot.name());
     let within = shared.config.swap.callback;
-    let replaced = slot.take_down(Phase::Stopped, Some("it is being stopped".to_owned()));
-    let kept = match drain(replaced, shared.config.swap.drain) {
+    generation.left(slot.take_down(Phase::Stopped, Some("it is being stopped".to_owned())));
+    let kept = match drain(&generation, shared.config.swap.drain) {
         Ok(()) => {
             shared.journal.note(
                 "drained",
@@ -81,16 +82,22 @@ fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
     if !generation.plugin.is_stateful() {
         return Ok(());
     }
-    let state = export(generation, shared.config.swap.callback).map_err(|e| e.to_string())?;
+    let state =
+        export(generation, Plain::default(), shared.config.state.max_bytes, shared.config.swap.callback)
+            .map_err(|e| e.to_string())?;
     shared.snapshots.save(generation, &state).map(drop)
 }
 
 /// Writes the state of a running service, if it changed.
 pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
     let name = Arc::clone(&generation.name);
-    let written = export(&generation, shared.config.swap.callback)
-        .map_err(|e| e.to_string())
-        .and_then(|state| shared.snapshots.save(&generation, &state).map(|written| (written, state.len())));
+    // Should the host panic here, the service is none the worse for it.
+    let written = guarded("snapshot", || {
+        let state =
+            export(&generation, Plain::default(), shared.config.state.max_bytes, shared.config.swap.callback)
+                .map_err(|e| e.to_string())?;
+        shared.snapshots.save(&generation, &state).map(|written| (written, state.len()))
+    });
     let outcome = match written {
         Ok((true, bytes)) => {
             shared.journal.note("snapshot", Some(&name), Some(&generation.side()), format!("{bytes} bytes"));

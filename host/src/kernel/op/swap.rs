@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence};
+use crate::drain::drain;
 use crate::error::chain;
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
-use crate::kernel::lease::Replaced;
 use crate::kernel::probation::Mark;
 use crate::kernel::receipt::Window;
 use crate::kernel::service::{Failure, FailureKind, Task};
@@ -16,8 +16,8 @@ use crate::kernel::slot::Slot;
 use crate::kernel::view::{self, Receipt, Retired, Side};
 use crate::load::Loaded;
 use crate::os;
-use crate::start::stop;
-use crate::swap::{Capsule, Handover, Stages, Swap, give};
+use crate::start::{Plain, stop};
+use crate::swap::{Capsule, Handover, Stages, Swap, give, guarded};
 use crate::unload::{Reason, Remains, Unloaded};
 
 /// A swap back to the last good version.
@@ -30,10 +30,16 @@ pub(super) struct Back {
 }
 
 /// Replaces the generation that serves.
-pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, candidate: Candidate) -> Report {
+pub(crate) fn swap(
+    shared: &Arc<Shared>,
+    slot: &Slot,
+    old: Arc<Generation>,
+    candidate: Candidate,
+    force: bool,
+) -> Report {
     let name = Arc::clone(slot.name());
     if !shared.config.probation.is_on() || candidate.digest == *old.digest() {
-        return attempt(shared, slot, old, candidate, None);
+        return attempt(shared, slot, old, candidate, force, None);
     }
     // Before anything of it runs here: one that brings the host down may do so at once.
     let before = shared.marks.of(&name);
@@ -45,7 +51,7 @@ pub(crate) fn swap(shared: &Arc<Shared>, slot: &Slot, old: Arc<Generation>, cand
         open: true,
     };
     shared.marks.set(&name, mark);
-    let report = attempt(shared, slot, old, candidate, None);
+    let report = attempt(shared, slot, old, candidate, force, None);
     if matches!(report.outcome, Outcome::RolledBack { .. }) {
         shared.marks.reset(&name, before);
     }
@@ -58,6 +64,7 @@ pub(super) fn attempt(
     slot: &Slot,
     old: Arc<Generation>,
     candidate: Candidate,
+    force: bool,
     back: Option<Back>,
 ) -> Report {
     let name = Arc::clone(slot.name());
@@ -100,11 +107,14 @@ pub(super) fn attempt(
         one_gate: &shared.one_gate,
         callback: shared.config.swap.callback,
         drain: shared.config.swap.drain,
+        rehearse: shared.config.swap.rehearse,
+        max_state: shared.config.state.max_bytes,
+        force,
     };
     match crate::swap::swap(&swap, loaded, &mut draft.stages) {
         Ok(committed) => {
             draft.window.passage = committed.passage;
-            draft.window.drained = committed.undrained.is_none();
+            draft.window.drained = committed.drained;
             draft.window.old_after = old.tally.counts();
             draft.window.new = committed.new.tally.counts();
             draft.carried = committed.capsule.is_some();
@@ -119,17 +129,11 @@ pub(super) fn attempt(
                 }
                 None => {}
             }
-            let unloaded = match committed.undrained {
-                None => {
-                    shared.journal.note(
-                        "drained",
-                        Some(&name),
-                        Some(&draft.from),
-                        "nobody is inside any more",
-                    );
-                    retire(shared, old)
-                }
-                Some(replaced) => retire_later(shared, replaced, old),
+            let unloaded = if committed.drained {
+                shared.journal.note("drained", Some(&name), Some(&draft.from), "nobody is inside any more");
+                retire(shared, old)
+            } else {
+                retire_later(shared, old)
             };
             committed_report(shared, draft, candidate.version, committed.new, unloaded)
         }
@@ -183,8 +187,13 @@ fn keep_good(shared: &Shared, old: &Generation, candidate: &Candidate, state: Op
 
 /// State that is at hand, for a candidate that has not been started.
 fn feed_with(shared: &Shared, state: &Capsule, loaded: Loaded) -> Result<Loaded, (Failure, Unloaded)> {
-    match state.carry_into(&shared.snapshots, &loaded.generation, shared.config.swap.callback) {
-        Ok(()) => Ok(loaded),
+    match state.carry_into(
+        &shared.snapshots,
+        &loaded.generation,
+        Plain::default(),
+        shared.config.swap.callback,
+    ) {
+        Ok(_) => Ok(loaded),
         Err(reason) => {
             Err((Failure { kind: FailureKind::Faulted, reason }, retire(shared, loaded.generation)))
         }
@@ -198,7 +207,7 @@ fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<L
         return Ok(loaded);
     }
     let fed = shared.snapshots.load(&new.name).map_err(|e| chain(&e)).and_then(|opened| match opened {
-        Some(opened) => give(new, opened.header.schema, &opened.plain, shared.config.swap.callback),
+        Some(opened) => give(new, opened.header.schema, opened.plain, shared.config.swap.callback).map(drop),
         None => Ok(()),
     });
     match fed {
@@ -211,7 +220,7 @@ fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<L
 
 /// The durable snapshot, beside the swap: callers go on meanwhile, and the file before it is replaced in one step.
 fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
-    match shared.snapshots.save_capsule(name, capsule) {
+    match guarded("snapshot", || shared.snapshots.save_capsule(name, capsule)) {
         Ok(()) => {
             shared.journal.note("snapshot", Some(name), Some(side), format!("{} bytes", capsule.plain_len))
         }
@@ -226,13 +235,12 @@ fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
 }
 
 /// Calls are still inside after the deadline: they end on the old code, and it is unloaded then.
-fn retire_later(shared: &Arc<Shared>, replaced: Replaced, old: Arc<Generation>) -> Unloaded {
+fn retire_later(shared: &Arc<Shared>, old: Arc<Generation>) -> Unloaded {
     let left = Remains { retires_later: true, ..Remains::of(&old.staged, old.number, old.load) };
     let unloaded = left.because(&Reason::Calls { deadline: shared.config.swap.drain });
     let shared = Arc::clone(shared);
     let waiting = os::spawn(&format!("retire-{}", old.name), move || {
-        while !replaced.drain(shared.config.swap.drain) {}
-        drop(replaced);
+        while drain(&old, shared.config.swap.drain).is_err() {}
         shared.journal.note("drained", Some(&old.name), Some(&old.side()), "nobody is inside any more");
         if let Err(error) = stop(&old, shared.config.swap.callback) {
             tracing::warn!(plugin = %old.name, generation = old.number, %error, "the old generation did not stop well");
@@ -257,7 +265,10 @@ fn committed_report(
     let (mut reason, carried) = (None, draft.carried);
     match &draft.back {
         None => {
-            let text = format!("{} → {}, {} bytes of state", from.version, to.version, draft.state_bytes);
+            let forced =
+                draft.stages.forced.as_ref().map(|cost| format!("; forced: it {cost}")).unwrap_or_default();
+            let (from, bytes) = (&from.version, draft.state_bytes);
+            let text = format!("{from} → {}, {bytes} bytes of state{forced}", to.version);
             shared.journal.note("swapped", Some(&name), Some(to), text);
         }
         Some(back) => {
@@ -321,7 +332,9 @@ fn receipt(
         to: draft.to,
         requests: draft.window.requests(),
         pause_us: draft.window.passage.pause,
-        stages_us: draft.stages.into_micros(),
+        stages_us: draft.stages.micros,
+        rehearsal: draft.stages.rehearsal,
+        forced: draft.stages.forced,
         state_bytes: draft.state_bytes,
         retired: if retired_reason.is_none() { Retired::Unloaded } else { Retired::Pinned },
         retired_reason,

@@ -111,6 +111,8 @@ fn receipt(generation: u64) -> Receipt {
         retired_reason: None,
         rollback: false,
         state_from: None,
+        rehearsal: None,
+        forced: None,
     }
 }
 

@@ -1,0 +1,50 @@
+//! A twin: a second instance of a loaded plugin, never started, on which a migration is rehearsed.
+
+use hotbay_plugin_api::abi::{Instance, Limited, PluginModuleRef, StateExtension, Status};
+
+use super::Plugin;
+use super::plugin::{Answer, answer, export, import};
+
+/// Whatever keeps a plugin loaded for as long as it lives, wherever it is moved.
+pub(crate) trait Holds {
+    /// Always the same plugin.
+    fn plugin(&self) -> &Plugin;
+}
+
+/// A second instance, of the same library and the same link to the host. Dropped where its callbacks run: that ends it.
+pub(crate) struct Twin<H> {
+    module: PluginModuleRef,
+    state: &'static StateExtension,
+    instance: Instance,
+    // Last (F4): the library that the fields above point into stays open.
+    _holder: H,
+}
+
+impl<H: Holds> Twin<H> {
+    /// Creates the twin of a plugin with state; `None` without.
+    pub(crate) fn create(holder: H) -> Result<Option<Self>, (Status, String)> {
+        let (module, link, state) = holder.plugin().model();
+        let Some(state) = state else { return Ok(None) };
+        let mut instance = Instance::NONE;
+        answer(|error| (module.create())(link, &mut instance, error))?;
+        Ok(Some(Self { module, state, instance, _holder: holder }))
+    }
+}
+
+impl<H> Twin<H> {
+    pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
+        import(self.state, self.instance, schema, bytes)
+    }
+
+    pub(crate) fn export(&self, out: &mut Limited) -> Answer {
+        export(self.state, self.instance, out)
+    }
+}
+
+impl<H> Drop for Twin<H> {
+    fn drop(&mut self) {
+        if let Err((_, error)) = answer(|error| (self.module.destroy())(self.instance, error)) {
+            tracing::warn!(error, "dropping the twin of a plugin failed");
+        }
+    }
+}

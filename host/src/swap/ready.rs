@@ -1,0 +1,88 @@
+//! What is made ready, and found out, before the gate closes: whatever takes time while nobody waits.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::carry::{Capsule, Room, readable};
+use super::rehearse::{Rehearsed, rehearse};
+use super::{Stages, Swap};
+use crate::error::chain;
+use crate::kernel::clock;
+use crate::kernel::generation::Generation;
+use crate::start::{CallbackError, Plain, export};
+
+/// Where nobody knows how much state there is.
+const UNKNOWN: u64 = 64 * 1024;
+
+/// What goes behind the gate.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) room: Room,
+    pub(super) fallback: Option<Fallback>,
+}
+
+/// What a forced swap goes on from, should the old generation not hand its state over.
+#[derive(Debug)]
+pub(super) struct Fallback {
+    pub(super) capsule: Capsule,
+    /// Why there is no use in asking for the state again: the last time that hung.
+    pub(super) hangs: Option<String>,
+    sequence: u64,
+    created_unix_ms: u64,
+}
+
+impl Fallback {
+    /// What it costs to go on from here.
+    pub(super) fn cost(&self, why: &str) -> String {
+        let age = Duration::from_millis(clock::unix_ms().saturating_sub(self.created_unix_ms));
+        format!(
+            "went on from snapshot {}, which was {age:?} old: what changed since is lost; {why}",
+            self.sequence
+        )
+    }
+}
+
+/// Makes ready. Why the swap would fail, where that can be told.
+pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Ready, String> {
+    let mut bytes = swap.snapshots.shown(&swap.old.name).map(|snapshot| snapshot.bytes);
+    if let Some(from) = swap.old.manifest().state.as_ref().filter(|_| new.plugin.is_stateful()) {
+        readable(new, from.writes)?;
+        let rehearsed = stages.guarded("rehearse", || rehearse(swap, new));
+        stages.rehearsal = Some(match &rehearsed {
+            Ok(rehearsed) => rehearsed.to_string(),
+            Err(reason) => reason.clone(),
+        });
+        if let Rehearsed::Passed(size) = rehearsed? {
+            bytes = Some(size);
+        }
+    }
+    let fallback = match swap.force {
+        true => Some(stages.guarded("fallback", || fallback(swap))?),
+        false => None,
+    };
+    let room = stages.time("allocate", || Room::for_state(bytes.unwrap_or(UNKNOWN).min(swap.max_state)));
+    Ok(Ready { room, fallback })
+}
+
+/// The newest capsule that there can be: of this moment, where the old generation exports beside its calls; else the
+/// durable snapshot.
+fn fallback(swap: &Swap<'_>) -> Result<Fallback, String> {
+    let (snapshots, old) = (swap.snapshots, swap.old);
+    let (capsule, hangs) = match export(old, Plain::default(), swap.max_state, swap.callback) {
+        Ok(state) => (Capsule::seal(snapshots, old, &state, Vec::new())?, None),
+        Err(error) => {
+            let none = || {
+                format!(
+                    "failed to force the swap: service `{}` has no snapshot to go on from, and {error}",
+                    old.name
+                )
+            };
+            let capsule = snapshots.newest(&old.name)?.ok_or_else(none)?;
+            let hangs = matches!(error, CallbackError::Hangs { .. }).then(|| error.to_string());
+            (capsule, hangs)
+        }
+    };
+    let header = hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?;
+    let (sequence, created_unix_ms) = (header.sequence, header.created_unix_ms);
+    Ok(Fallback { capsule, hangs, sequence, created_unix_ms })
+}
