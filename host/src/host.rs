@@ -1,21 +1,22 @@
 //! The host: what an embedding program, the command line and the control plane hold in their hands.
 
+mod folders;
 mod handle;
 
+use folders::{copy_in, key, lock, readable_folder};
 pub use handle::Handle;
 
 use std::fs::File;
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::Lent;
-use hotbay_state::{Key, Store};
+use hotbay_state::Store;
 use serde::{Deserialize, Serialize};
 
-use crate::config::{KeySource, ProbeMode};
+use crate::config::ProbeMode;
 use crate::discover::discover;
 use crate::ffi::Services as _;
 use crate::kernel::good::{Good, GoodError};
@@ -359,52 +360,4 @@ impl Drop for Inner {
     fn drop(&mut self) {
         self.shutdown();
     }
-}
-
-fn readable_folder(path: &Path) -> Result<std::path::PathBuf, HostError> {
-    let failed = |source| HostError::Plugins { path: path.to_owned(), source };
-    // Read once: a folder that exists and cannot be read would look empty.
-    std::fs::read_dir(path).map_err(failed)?;
-    std::fs::canonicalize(path).map_err(failed)
-}
-
-fn lock(home: &Path) -> Result<File, HostError> {
-    let path = home.join("lock");
-    let failed = |source| HostError::Home { path: path.clone(), source };
-    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(std::fs::TryLockError::WouldBlock) => Err(HostError::Locked { path }),
-        Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-fn key(config: &Config) -> Result<Key, HostError> {
-    match &config.state.key {
-        KeySource::Home => Ok(Key::load_or_create(&config.home.join("state.key"))?.0),
-        KeySource::File(path) => Ok(Key::load(path)?),
-        KeySource::Environment(name) => {
-            let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
-            Ok(Key::parse(&text)?)
-        }
-    }
-}
-
-/// Writes beside the target under a hidden name, then renames: whoever looks sees the old file or the new one.
-fn copy_in(bytes: &[u8], folder: &Path, path: &Path) -> std::io::Result<()> {
-    use std::io::Write as _;
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    static COUNT: AtomicU64 = AtomicU64::new(0);
-    let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let fresh = folder.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
-    let written = (|| {
-        let mut file = File::create(&fresh)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        std::fs::rename(&fresh, path)
-    })();
-    if written.is_err() {
-        let _ = std::fs::remove_file(&fresh);
-    }
-    written
 }
