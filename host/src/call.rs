@@ -13,7 +13,7 @@ use hotbay_plugin_api::abi::{Lent, Out, Status};
 
 use crate::CallError;
 use crate::kernel::generation::Generation;
-use crate::kernel::lane::LaneError;
+use crate::kernel::lane::{Job, LaneError};
 use crate::kernel::lease::{HOP_LIMIT, Thread};
 use crate::kernel::slot::{Entry, NoEntry, Slot};
 
@@ -54,7 +54,8 @@ pub(crate) fn request(
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
     let lane = Arc::clone(&lease.generation().lane);
     let exchange = Exchange::ask(lease, method, request);
-    if let Err(error) = lane.request(Arc::clone(&exchange) as _) {
+    let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
+    if let Err(error) = lane.request(Arc::clone(&job)) {
         exchange.keep();
         return Err(turned_away(slot, &error));
     }
@@ -69,7 +70,14 @@ pub(crate) fn request(
             }
         }
         Ended::GivenUp { seat } => {
-            seat.into_iter().for_each(|seat| lane.take_over(seat));
+            match seat {
+                Some(seat) => lane.take_over(seat),
+                None => {
+                    lane.withdraw(&job);
+                    drop(job);
+                    exchange.abandon();
+                }
+            }
             let service = slot.name().to_string();
             Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
         }

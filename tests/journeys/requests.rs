@@ -1,9 +1,10 @@
 //! One request: its deadline, its errors.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use hotbay::CallError;
-use hotbay_tests::{Hosted, example, fixture};
+use hotbay::{CallError, Config};
+use hotbay_tests::{Hosted, PATIENCE, eventually, example, fixture};
 
 #[test]
 fn hangs_in_a_call_and_the_next_request_is_answered_by_a_fresh_lane() {
@@ -30,6 +31,35 @@ fn slow_answers_hold_up_other_requests_and_not_for_ever() {
     let late = hosted.host().request("slow", "wait", b"800".to_vec(), Duration::from_millis(50));
     assert!(matches!(late, Err(CallError::TimedOut { .. })), "{late:?}");
     assert_eq!(hosted.request("slow", "ping", "").unwrap(), "pong");
+}
+
+#[test]
+fn slow_answers_of_a_service_with_several_lanes_hold_up_nobody() {
+    let settings = "[service.slow]\nlanes = 2\nmailbox = 1";
+    let hosted = Hosted::with(|config| {
+        config.service = Config::parse(settings, Path::new("hotbay.toml")).unwrap().service;
+    });
+    hosted.live("slow", &fixture("slow"), "1.0.0");
+    let ask = |deadline| hosted.host().request("slow", "ping", Vec::new(), deadline);
+    let brief = Duration::from_millis(1);
+    std::thread::scope(|scope| {
+        let hold = || eventually("it is taken", || hosted.request("slow", "hold", "").ok());
+        let first = scope.spawn(hold);
+        eventually("the other lane answers", || ask(Duration::from_secs(1)).ok());
+        let second = scope.spawn(hold);
+        // One that gives up while it waits makes room again.
+        let times_out = || matches!(ask(brief), Err(CallError::TimedOut { .. })).then_some(());
+        eventually("both lanes are busy", times_out);
+        eventually("both lanes are busy still", times_out);
+        let third = scope.spawn(|| eventually("it is taken", || ask(PATIENCE).ok()));
+        let is_full = |text: &str| text.contains("too many requests wait for it");
+        eventually("one waits, and the next is turned away", || {
+            matches!(ask(brief), Err(CallError::Refused { text, .. }) if is_full(&text)).then_some(())
+        });
+        assert_eq!(hosted.call("slow", "release", "").unwrap(), "released");
+        assert_eq!(third.join().unwrap(), b"pong");
+        assert_eq!((first.join().unwrap(), second.join().unwrap()), ("held".into(), "held".into()));
+    });
 }
 
 #[test]

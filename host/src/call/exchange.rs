@@ -15,7 +15,7 @@ use crate::kernel::slot::{Lease, NoEntry};
 const KEPT: usize = 64 * 1024;
 
 /// A thread asks for one thing at a time, so one exchange serves all of its requests, and they allocate nothing. One that was
-/// given up stays with the lane.
+/// given up when it had begun stays with the lane.
 #[derive(Debug)]
 pub(super) struct Exchange {
     life: Life,
@@ -70,11 +70,7 @@ impl Exchange {
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 match self.life.give_up() {
-                    GivenUp::Waiting => {
-                        // It may wait in the mailbox for long: a swap must not wait for it.
-                        self.content().lease = None;
-                        return Ended::GivenUp { seat: None };
-                    }
+                    GivenUp::Waiting => return Ended::GivenUp { seat: None },
                     GivenUp::Begun { seat } => return Ended::GivenUp { seat: Some(seat) },
                     GivenUp::Done => break,
                 }
@@ -89,7 +85,16 @@ impl Exchange {
         reply.extend_from_slice(&self.content().reply);
     }
 
-    /// Keeps it for the thread's next request. Nobody waits for it, and no lane has it.
+    /// Lets go of what was asked. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.
+    pub(super) fn abandon(self: Arc<Self>) {
+        if Arc::strong_count(&self) == 1 {
+            self.keep();
+        } else {
+            self.content().lease = None;
+        }
+    }
+
+    /// Keeps it for the thread's next request, without its lease. Nobody waits for it, and no lane will look at it again.
     pub(super) fn keep(self: Arc<Self>) {
         let content = &mut *self.content();
         content.lease = None;

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use hotbay_plugin_api::Level;
 
-use super::{Config, ConfigError, KeySource, ProbeMode, WatchMode};
+use super::{Config, ConfigError, KeySource, ProbeMode, Service, WatchMode};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("hotbay.toml"))
@@ -47,6 +47,11 @@ fn everything_can_be_set() {
         program = "/bin/probe"
         [log]
         level = "trace"
+        [service.echo]
+        lanes = 4
+        mailbox = 9
+        [service.slow]
+        lanes = 2
         [plugin.echo]
         loud = true
         ratio = 0.5
@@ -57,6 +62,9 @@ fn everything_can_be_set() {
     .unwrap();
     let ms = Duration::from_millis;
     assert_eq!(config.plugins, Path::new("bay"));
+    let service = |lanes, mailbox| Service { lanes, mailbox };
+    assert_eq!(config.service["echo"], service(4, 9));
+    assert_eq!(config.service["slow"], service(2, Service::default().mailbox));
     assert_eq!(config.home, Path::new("/var/lib/hotbay"));
     assert_eq!(config.watch.mode, WatchMode::Poll);
     assert_eq!([config.watch.settle, config.watch.rescan, config.watch.grace], [ms(1), ms(20), ms(3)]);
@@ -156,4 +164,12 @@ fn a_file_that_is_named_must_exist() {
 
     std::fs::write(&missing, "[log]\nlevel = \"warn\"").unwrap();
     assert_eq!(Config::load(Some(&missing)).unwrap().log.level, Level::Warn);
+}
+
+#[test]
+fn lanes_and_mailboxes_out_of_range_are_refused_at_their_place() {
+    assert!(refused("[service.echo]\nlanes = 0").contains("0 is out of range: from 1 to 256"));
+    assert!(refused("[service.echo]\nmailbox = 2000000").contains("out of range: from 1 to 1000000"));
+    assert!(refused("[service.\"No Name\"]\nlanes = 2").contains("no plugin can be called `No Name`"));
+    assert!(refused("[service.echo]\nlane = 2").contains("lanes"));
 }

@@ -163,6 +163,11 @@ impl Lane {
         Ok(())
     }
 
+    /// Takes a request back that was given up while it waited: it makes room.
+    pub(crate) fn withdraw(&self, job: &Arc<dyn Job>) {
+        self.shared.lock().jobs.retain(|waiting| !Arc::ptr_eq(waiting, job));
+    }
+
     fn run_beside(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {
         let mut threads = self.threads();
         threads.reap();

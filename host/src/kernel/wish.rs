@@ -79,6 +79,11 @@ impl Wish {
         matches!(self.goal, Goal::Goes(_))
     }
 
+    /// Whether the service was to be loaded anew.
+    pub(crate) fn reloads(&self) -> bool {
+        matches!(self.goal, Goal::Ends { command: "reload", .. })
+    }
+
     /// The answer to who waits for the end of an operation. Asked before the next one begins.
     pub(crate) fn answer_ended(&self, service: &Service, target: Option<&Candidate>) -> Answer {
         let Goal::Ends { after, .. } = &self.goal else { return None };

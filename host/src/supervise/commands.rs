@@ -212,6 +212,13 @@ impl Kernel {
                         // A swap that was on its way may have left something since.
                         self.forget_trust(&wish.name);
                     }
+                    if wish.reloads()
+                        && answer.is_err()
+                        && let Some(service) = self.services.get_mut(&wish.name)
+                    {
+                        // Whoever was told that it is not done must not see it done later.
+                        service.reload = false;
+                    }
                     send(&wish.reply, answer);
                 }
                 // Nobody waits any longer: what was asked for may still come.
