@@ -91,6 +91,39 @@ fn every_swap_is_rehearsed_where_that_is_asked_for() {
 }
 
 #[test]
+fn permits_one_instance_and_is_swapped_without_a_rehearsal() {
+    let bay = Bay::with("[swap]\nrehearse = \"always\"").up();
+    let (name, file) = ("permits_one_instance", fixture("permits_one_instance"));
+    bay.drop_in(name, &file);
+    bay.wait_version(name, "1.0.0");
+    for (swap, (from, to)) in [("1.0.0", "1.1.0"), ("1.0.0", "1.2.0")].into_iter().enumerate() {
+        bay.call("permits_one_instance.add", "");
+        bay.drop_bytes(name, &with_version(&file, from, to));
+        bay.wait_version(name, to);
+        let rehearsal = bay.wait_receipt(name, swap + 1).rehearsal.unwrap();
+        assert!(
+            rehearsal.starts_with("skipped: ") && rehearsal.contains("second of its kind"),
+            "{rehearsal}"
+        );
+    }
+    assert_eq!(bay.call("permits_one_instance.add", ""), "3");
+}
+
+#[test]
+fn calls_in_create_and_is_refused_in_a_twin_too() {
+    let bay = Bay::with("[swap]\nrehearse = \"always\"").up();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let (name, file) = ("calls_in_create", fixture("calls_in_create"));
+    bay.drop_in(name, &file);
+    bay.wait_version(name, "1.0.0");
+    bay.drop_bytes(name, &with_version(&file, "1.0.0", "1.1.0"));
+    bay.wait_version(name, "1.1.0");
+    assert_eq!(bay.wait_receipt(name, 1).rehearsal.as_deref(), Some("passed"));
+    assert_eq!(bay.call("echo.count", ""), "0");
+}
+
+#[test]
 fn hangs_in_import_of_a_twin_and_nobody_waits_for_it() {
     let settings = "[swap]\nrehearse = \"always\"\ncallback_ms = 1000\n[plugin.hangs]\nnew = \"import\"";
     let mut bay = Bay::with(settings).up();

@@ -43,6 +43,17 @@ impl HostSide {
         })
     }
 
+    /// The same for an instance that is never started: calls to other services are refused.
+    pub(super) fn deaf(&self) -> Box<Self> {
+        Box::new(Self {
+            name: self.name.clone(),
+            generation: self.generation,
+            config: self.config.clone(),
+            services: Arc::clone(&self.services),
+            accepting: AtomicBool::new(false),
+        })
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

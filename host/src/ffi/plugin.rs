@@ -22,6 +22,8 @@ pub(crate) struct Plugin {
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
     // after its deadline, is leaked: threads that it started may still run its code and call its host (F5, F6).
     host: ManuallyDrop<Box<HostSide>>,
+    // The same for twins, which call nobody. As long-lived: the library logs through the link that it got last.
+    deaf: ManuallyDrop<Box<HostSide>>,
     // Last (F4): the fields above point into it.
     library: ManuallyDrop<Library>,
 }
@@ -85,6 +87,7 @@ impl Plugin {
             module,
             instance,
             state,
+            deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
             library: ManuallyDrop::new(library),
         })
@@ -134,7 +137,7 @@ impl Plugin {
 
     /// What a twin is made with (F4: it keeps this plugin where it is).
     pub(super) fn model(&self) -> (PluginModuleRef, HostLink, Option<&'static StateExtension>) {
-        (self.module, self.host.link(), self.state)
+        (self.module, self.deaf.link(), self.state)
     }
 
     /// Drops the plugin's value. Its library stays until [`Plugin::close`].
@@ -148,12 +151,14 @@ impl Plugin {
 
     /// Closes the library and looks whether it is gone. After `destroy`, when no thread is inside any more.
     pub(crate) fn close(self) -> Closed {
-        let Self { host, library, .. } = self;
-        let (host, library) = (ManuallyDrop::into_inner(host), ManuallyDrop::into_inner(library));
+        let Self { host, deaf, library, .. } = self;
+        let sides = (ManuallyDrop::into_inner(host), ManuallyDrop::into_inner(deaf));
+        let library = ManuallyDrop::into_inner(library);
         let closed = library.close();
         if !matches!(closed, Closed::Unmapped) {
             // F5: what is still mapped may still call.
-            Box::leak(host);
+            Box::leak(sides.0);
+            Box::leak(sides.1);
         }
         closed
     }

@@ -11,7 +11,7 @@ pub(crate) trait Holds {
     fn plugin(&self) -> &Plugin;
 }
 
-/// A second instance, of the same library and the same link to the host. Dropped where its callbacks run: that ends it.
+/// A second instance, of the same library, which calls no other services. Dropped where its callbacks run: that ends it.
 pub(crate) struct Twin<H> {
     module: PluginModuleRef,
     state: &'static StateExtension,

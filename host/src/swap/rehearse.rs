@@ -55,28 +55,39 @@ pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>) -> Result<Rehears
     };
     let bytes = state.len() as u64;
     let there = format!("from schema {} to {}", from.writes, to.writes);
-    let twin = match create(swap, new) {
-        Ok(Some(twin)) => twin,
-        Ok(None) => return Ok(Rehearsed::Skipped),
-        Err(hangs @ CallbackError::Hangs { .. }) => return Err(failed(&there, &hangs.to_string())),
-        // Some make something that there may be one of in a process. The contract allows twins; and yet the plugin itself
-        // was created.
-        Err(error) => return Ok(Rehearsed::Impossible(error.to_string())),
+    let twin = match twin_of(swap, new, &there)? {
+        Ok(twin) => twin,
+        Err(without) => return Ok(without),
     };
     let result = take_in(swap, new, twin, from.writes, state).and_then(|twin| hand_out(swap, new, twin));
     let migrated = result.map_err(|error| failed(&there, &error.to_string()))?;
 
     if from.accepts(to.writes) {
         let back = format!("back from schema {} to {}", to.writes, from.writes);
-        let twin = match create(swap, old) {
-            Ok(Some(twin)) => twin,
-            Ok(None) => return Ok(Rehearsed::Passed(bytes)),
-            Err(error) => return Err(failed(&back, &error.to_string())),
+        let twin = match twin_of(swap, old, &back)? {
+            Ok(twin) => twin,
+            Err(without) => return Ok(without),
         };
         let result = take_in(swap, old, twin, to.writes, migrated).and_then(|twin| end(swap, old, twin));
         result.map_err(|error| failed(&back, &error.to_string()))?;
     }
     Ok(Rehearsed::Passed(bytes))
+}
+
+/// A twin; or how a rehearsal without one ends.
+fn twin_of(
+    swap: &Swap<'_>,
+    of: &Arc<Generation>,
+    what: &str,
+) -> Result<Result<OfGeneration, Rehearsed>, String> {
+    match on_lane(of, "create of its twin", swap.callback, |of| Twin::create(Arc::clone(of)), drop) {
+        Ok(Some(twin)) => Ok(Ok(twin)),
+        Ok(None) => Ok(Err(Rehearsed::Skipped)),
+        Err(hangs @ CallbackError::Hangs { .. }) => Err(failed(what, &hangs.to_string())),
+        // Some make something that there may be one of in a process. The contract allows twins; and yet the plugin itself
+        // was created.
+        Err(error) => Ok(Err(Rehearsed::Impossible(error.to_string()))),
+    }
 }
 
 fn failed(what: &str, error: &str) -> String {
@@ -87,10 +98,6 @@ type OfGeneration = Twin<Arc<Generation>>;
 
 // Each callback is a job of its own, so that the one that hangs is named. The twin goes with the job: where that does not
 // come back, the twin keeps its library. It is dropped, which runs the plugin's code, on the lane alone.
-
-fn create(swap: &Swap<'_>, of: &Arc<Generation>) -> Result<Option<OfGeneration>, CallbackError> {
-    on_lane(of, "create of its twin", swap.callback, |of| Twin::create(Arc::clone(of)), drop)
-}
 
 fn take_in(
     swap: &Swap<'_>,
