@@ -37,11 +37,16 @@ pub(crate) struct Options {
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     eprintln!("Building the host and two versions of the plugin `ledger`, in release ...");
-    let packages = ["--release", "-p", "hotbay-soak", "-p", "hotbay-fixtures"];
-    let targets = ["--bin", "hotbay-soak", "--example", "ledger", "--example", "ledger_next"];
-    let mut built = cargo::artefacts_of(&[packages.as_slice(), &targets].concat())?;
-    let mut soak = std::process::Command::new(built.take("hotbay-soak")?);
-    soak.arg("drive").arg("--old").arg(built.take("ledger")?).arg("--new").arg(built.take("ledger_next")?);
+    let mut host = cargo::artefacts_of(&["--release", "-p", "hotbay-soak", "--bin", "hotbay-soak"])?;
+    // Apart from the host, as an author builds a plugin: in one build its dependencies would get the host's features.
+    let plugins = ["--release", "-p", "hotbay-fixtures", "--example", "ledger", "--example", "ledger_next"];
+    let mut plugins = cargo::artefacts_of(&plugins)?;
+    let mut soak = std::process::Command::new(host.take("hotbay-soak")?);
+    soak.arg("drive")
+        .arg("--old")
+        .arg(plugins.take("ledger")?)
+        .arg("--new")
+        .arg(plugins.take("ledger_next")?);
     soak.args(["--swaps", &options.swaps.to_string(), "--rate", &options.rate.to_string()]);
     if let Some(format) = &options.output {
         soak.args(["--output", format]);

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hotbay_tests::{Bay, cargo, run};
+use hotbay_tests::{Bay, cargo, eventually, run};
 
 /// Builds the new crate as its author would, only that the compiled dependencies are kept between runs of this test.
 fn build(folder: &Path, what: &str) -> PathBuf {
@@ -30,6 +30,10 @@ fn a_new_plugin_is_built_added_edited_and_added_again_and_its_state_is_there() {
     bay.ok(&["add", library.to_str().unwrap()]);
     assert_eq!(bay.call("greeter.greet", "Ada"), "Hello, Ada!");
     assert_eq!(bay.call("greeter.count", ""), "1");
+    // Built alone, its `tracing` has other features than one that is built beside the host.
+    eventually("the plugin's event is in the host's log", || {
+        bay.log().contains("greeted name=\"Ada\"").then_some(())
+    });
 
     edit(&greeter.join("Cargo.toml"), "version = \"0.1.0\"", "version = \"0.2.0\"");
     // The lock file names the version of the crate itself.

@@ -119,6 +119,18 @@ fn the_contract_repeats_the_workspace_to_the_letter() {
 }
 
 #[test]
+fn the_contract_asks_tracing_for_no_list_that_each_load_would_leave_behind() {
+    let contract = packages().remove("plugin-api").expect("plugin-api is there");
+    let tracing = long(&dependencies(&contract)["tracing"]);
+    assert_eq!(
+        tracing.get("default-features"),
+        Some(&Value::Boolean(false)),
+        "see plugin-api/src/logging.rs"
+    );
+    assert_eq!(tracing.get("features"), None, "see plugin-api/src/logging.rs");
+}
+
+#[test]
 fn every_dependency_has_a_version_from_the_registry() {
     let shared = workspace()["dependencies"].as_table().expect("dependencies").clone();
     let wrong = shared.into_iter().filter(|(name, value)| {
