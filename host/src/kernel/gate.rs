@@ -20,6 +20,17 @@ struct Queue {
     waits: Vec<Duration>,
 }
 
+/// How a wait at a gate ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It was open already.
+    Open,
+    /// It opened.
+    Opened,
+    /// The deadline passed first.
+    Expired,
+}
+
 /// The duty to open a gate.
 #[derive(Debug)]
 pub(crate) struct Opening(Arc<Gate>);
@@ -41,10 +52,13 @@ pub(crate) struct Passage {
 }
 
 impl Gate {
-    /// Waits until the gate opens; false when the deadline passed first.
-    pub(crate) fn wait(&self, deadline: Option<Instant>) -> bool {
+    /// Waits until the gate opens. A call that `waited` at an earlier gate is counted there.
+    pub(crate) fn wait(&self, deadline: Option<Instant>, waited: bool) -> Wait {
         let arrived = Instant::now();
         let mut queue = self.lock();
+        if queue.open {
+            return Wait::Open;
+        }
         queue.waiting += 1;
         while !queue.open {
             queue = match deadline {
@@ -60,15 +74,15 @@ impl Gate {
             };
         }
         queue.waiting -= 1;
-        let passed = queue.open;
-        if passed {
-            queue.waits.push(arrived.elapsed());
-        } else {
-            queue.expired += 1;
+        let opened = queue.open;
+        match (waited, opened) {
+            (true, _) => {}
+            (false, true) => queue.waits.push(arrived.elapsed()),
+            (false, false) => queue.expired += 1,
         }
         drop(queue);
         self.moved.notify_all();
-        passed
+        if opened { Wait::Opened } else { Wait::Expired }
     }
 
     /// Lets everybody pass.
@@ -110,27 +124,46 @@ impl Gate {
 mod tests {
     use super::*;
 
+    /// Starts three that wait, and opens once they do.
+    fn opened_over(gate: &Gate, waited: bool) -> Vec<Wait> {
+        std::thread::scope(|scope| {
+            let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| gate.wait(None, waited))).collect();
+            while gate.lock().waiting < 3 {
+                std::thread::yield_now();
+            }
+            gate.open();
+            waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect()
+        })
+    }
+
     #[test]
     fn whoever_waits_passes_when_the_gate_opens_and_is_counted() {
         let gate = Gate::default();
-        std::thread::scope(|scope| {
-            let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| gate.wait(None))).collect();
-            // Opening may come before or after they arrive; both count as waited.
-            gate.open();
-            assert!(waiters.into_iter().all(|waiter| waiter.join().unwrap()));
-        });
-        assert_eq!(gate.passage().waited, 3);
-        assert_eq!(gate.passage().expired, 0);
+        assert_eq!(opened_over(&gate, false), [Wait::Opened; 3]);
+        assert_eq!((gate.passage().waited, gate.passage().expired), (3, 0));
+    }
+
+    #[test]
+    fn who_comes_when_the_gate_is_open_waits_for_nothing_and_is_not_counted() {
+        let gate = Gate::default();
+        gate.open();
+        assert_eq!(gate.wait(None, false), Wait::Open);
+        assert_eq!(gate.passage().waited, 0);
+    }
+
+    #[test]
+    fn a_call_that_waits_at_one_gate_after_another_is_counted_at_the_first() {
+        let gate = Gate::default();
+        assert_eq!(opened_over(&gate, true), [Wait::Opened; 3]);
+        assert_eq!((gate.passage().waited, gate.passage().pause), (0, Pause::default()));
     }
 
     #[test]
     fn a_deadline_ends_the_wait_at_a_closed_gate() {
         let gate = Gate::default();
-        assert!(!gate.wait(Some(Instant::now())));
+        assert_eq!(gate.wait(Some(Instant::now()), false), Wait::Expired);
         gate.open();
-        assert!(gate.wait(Some(Instant::now())));
-        let passage = gate.passage();
-        assert_eq!((passage.waited, passage.expired), (1, 1));
+        assert_eq!((gate.passage().waited, gate.passage().expired), (0, 1));
     }
 
     #[test]

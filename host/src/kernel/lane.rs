@@ -199,11 +199,13 @@ impl Lane {
         let seats = self.shared.lock().seats.len();
         (0..seats).for_each(|seat| self.take_over(seat));
         let old = std::mem::take(&mut self.threads().others);
-        let renewed = join_all(old, deadline) == 0;
-        if !renewed {
+        let left = join_all(old, deadline);
+        if left.count > 0 {
             self.shared.entered().extend(entered);
         }
-        renewed
+        // Closing waits for them again, and none are started without end beside them.
+        self.threads().others.extend(left.running);
+        left.count == 0
     }
 
     /// Ends the lane: requests that wait are done, then its threads end and are waited for. How many did not end in time.
@@ -215,7 +217,7 @@ impl Lane {
             let Threads { seated, others } = &mut *threads;
             others.drain(..).chain(seated.drain(..)).collect()
         };
-        join_all(threads, deadline)
+        join_all(threads, deadline).count
     }
 
     /// Lets a fresh thread take the jobs in this seat; the one that is busy ends after its own.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gate::Gate;
+use super::gate::{Gate, Wait};
 use super::generation::Generation;
 use super::lease::{self, Door, Replaced, Thread, TooDeep};
 use super::view::Phase;
@@ -112,7 +112,7 @@ impl Slot {
             );
             match again {
                 Some(done) => return Ok(done.map_err(NoEntry::from)?),
-                None => waited = gate.wait(None),
+                None => waited |= gate.wait(None, waited) == Wait::Opened,
             }
         }
     }
@@ -133,8 +133,11 @@ impl Slot {
         loop {
             match self.carry()? {
                 Ok(lease) => return Ok(Lease { waited, ..lease }),
-                Err(gate) if gate.wait(Some(deadline)) => waited = true,
-                Err(_) => return Err(NoEntry::Expired),
+                Err(gate) => match gate.wait(Some(deadline), waited) {
+                    Wait::Open => {}
+                    Wait::Opened => waited = true,
+                    Wait::Expired => return Err(NoEntry::Expired),
+                },
             }
         }
     }

@@ -224,7 +224,8 @@ pub struct Side {
 pub struct Requests {
     /// Answered by the old generation without waiting.
     pub old: u64,
-    /// Waited at the gate, then were answered.
+    /// Waited at the gate, then were answered, or told that their deadline had passed. One that waits at the gates of two swaps
+    /// is in the receipt of the first.
     pub waited: u64,
     /// Answered by the new generation without waiting.
     pub new: u64,

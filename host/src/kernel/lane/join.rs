@@ -1,36 +1,47 @@
 //! Waiting for threads to end.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, mpsc};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use crate::os;
 
-/// Waits for threads to end for real, destructors of their thread-locals included; how many did not in time. On a thread
-/// of its own, since such a destructor is the plugin's, and may never end.
-pub(super) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> usize {
+/// Threads that did not end in time.
+#[derive(Debug)]
+pub(super) struct Left {
+    pub(super) count: usize,
+    /// Those whose body runs still. Of the others a thread-local's destructor does not end.
+    pub(super) running: Vec<JoinHandle<()>>,
+}
+
+/// Waits for threads to end for real, destructors of their thread-locals included. On a thread of its own, since such a
+/// destructor is the plugin's, and may never end.
+pub(super) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> Left {
     if threads.is_empty() {
-        return 0;
+        return Left { count: 0, running: threads };
     }
-    let left = Arc::new(AtomicUsize::new(threads.len()));
+    let left = Arc::new((AtomicUsize::new(threads.len()), Mutex::new(threads)));
     let (send, receive) = mpsc::channel::<()>();
-    let counting = Arc::clone(&left);
+    let joined = Arc::clone(&left);
     let joining = os::spawn("join", move || {
-        let mut running = threads;
+        let (count, running) = &*joined;
         let mut step = Duration::from_micros(20);
-        // The sender is dropped at the end; the count tells that nobody waits any longer.
+        // The sender is dropped at the end; the count of references tells that nobody waits any longer.
         let _send = send;
-        while !running.is_empty() && Arc::strong_count(&counting) > 1 {
-            for thread in running.extract_if(.., |thread| thread.is_finished()) {
-                // Its body is over; this waits for the destructors.
-                let _ = thread.join();
-                counting.fetch_sub(1, Ordering::AcqRel);
-                step = Duration::from_micros(20);
-            }
-            if !running.is_empty() {
-                thread::park_timeout(step);
-                step = (step * 2).min(Duration::from_millis(1));
+        while count.load(Ordering::Relaxed) > 0 && Arc::strong_count(&joined) > 1 {
+            let ended = lock(running).extract_if(.., |thread| thread.is_finished()).next();
+            match ended {
+                Some(thread) => {
+                    // Its body is over; this waits for the destructors.
+                    let _ = thread.join();
+                    count.fetch_sub(1, Ordering::AcqRel);
+                    step = Duration::from_micros(20);
+                }
+                None => {
+                    thread::park_timeout(step);
+                    step = (step * 2).min(Duration::from_millis(1));
+                }
             }
         }
     });
@@ -38,5 +49,11 @@ pub(super) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> usiz
         // Nothing is sent: it ends with the thread, or with the time.
         let _ = receive.recv_timeout(deadline);
     }
-    left.load(Ordering::Acquire)
+    let (count, running) = &*left;
+    let running = std::mem::take(&mut *lock(running));
+    Left { count: count.load(Ordering::Acquire), running }
+}
+
+fn lock<T>(of: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
 }

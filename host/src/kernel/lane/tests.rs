@@ -81,6 +81,16 @@ fn a_renewed_lane_has_let_go_of_its_thread_locals() {
 }
 
 #[test]
+fn a_thread_that_outlives_a_renewal_is_waited_for_when_the_lane_closes() {
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let (release, hung) = mpsc::channel::<()>();
+    assert_eq!(request(&lane, SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
+    assert!(!lane.renew(SHORT));
+    assert_eq!(lane.close(SHORT), 1);
+    drop(release);
+}
+
+#[test]
 fn a_closed_lane_does_what_waits_and_takes_no_more() {
     let lane = Lane::open("lane", 1, ROOM).unwrap();
     let done = lane.run(LONG, || 1);
