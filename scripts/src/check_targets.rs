@@ -47,5 +47,7 @@ fn installed() -> Result<bool> {
         .context("failed to run rustc")?;
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     let Ok(entries) = folder.read_dir() else { return Ok(false) };
-    Ok(entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-")))
+    // With a hash in its name where rustup put it, without where it was built from source.
+    let is_std = |name: &str| name == "libstd.rlib" || name.starts_with("libstd-");
+    Ok(entries.flatten().any(|entry| is_std(&entry.file_name().to_string_lossy())))
 }
