@@ -49,6 +49,11 @@ impl Bay {
 
     /// A created plugin on its own lane.
     pub(crate) fn load<P: Export>(&self, number: u64) -> Loaded {
+        self.load_with::<P>(number, None)
+    }
+
+    /// The same, with a configuration.
+    pub(crate) fn load_with<P: Export>(&self, number: u64, config: Option<&serde_json::Value>) -> Loaded {
         static LOADS: AtomicU64 = AtomicU64::new(1);
         let load = LOADS.fetch_add(1, Ordering::Relaxed);
         let declaration = P::DECLARATION;
@@ -67,7 +72,7 @@ impl Bay {
             panic: "unwind".to_owned(),
         };
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
-        let host = HostSide::new(declaration.name, number, None, services);
+        let host = HostSide::new(declaration.name, number, config, services);
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let path = std::path::PathBuf::from("linked");

@@ -307,4 +307,8 @@ fn words(error: impl std::error::Error) -> String {
 }
 
 #[cfg(test)]
+mod model;
+#[cfg(test)]
+mod property;
+#[cfg(test)]
 mod tests;

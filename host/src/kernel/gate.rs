@@ -1,8 +1,9 @@
 //! The gate: what new calls wait at while a swap has it closed.
 
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::sync::{Condvar, Mutex, MutexGuard};
 use super::view::Pause;
 
 /// One closing of a slot. Opened once; whoever arrives later passes.
@@ -20,13 +21,12 @@ struct Queue {
     waits: Vec<Duration>,
 }
 
-/// How a wait at a gate ended.
+/// How somebody got by a gate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Wait {
-    /// It was open already.
-    Open,
-    /// It opened.
-    Opened,
+pub(crate) enum Pass {
+    /// It was open: what it saw may have been counted by then, so that this call is nobody who waited.
+    AtOnce,
+    Waited,
     /// The deadline passed first.
     Expired,
 }
@@ -52,12 +52,12 @@ pub(crate) struct Passage {
 }
 
 impl Gate {
-    /// Waits until the gate opens. A call that `waited` at an earlier gate is counted there.
-    pub(crate) fn wait(&self, deadline: Option<Instant>, waited: bool) -> Wait {
+    /// Waits until the gate opens, or until the deadline. A call that `waited` at an earlier gate is counted there.
+    pub(crate) fn wait(&self, deadline: Option<Instant>, waited: bool) -> Pass {
         let arrived = Instant::now();
         let mut queue = self.lock();
         if queue.open {
-            return Wait::Open;
+            return Pass::AtOnce;
         }
         queue.waiting += 1;
         while !queue.open {
@@ -82,7 +82,7 @@ impl Gate {
         }
         drop(queue);
         self.moved.notify_all();
-        if opened { Wait::Opened } else { Wait::Expired }
+        if opened { Pass::Waited } else { Pass::Expired }
     }
 
     /// Lets everybody pass.
@@ -115,61 +115,7 @@ impl Gate {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
         self.inside.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Starts three that wait, and opens once they do.
-    fn opened_over(gate: &Gate, waited: bool) -> Vec<Wait> {
-        std::thread::scope(|scope| {
-            let waiters: Vec<_> = (0..3).map(|_| scope.spawn(|| gate.wait(None, waited))).collect();
-            while gate.lock().waiting < 3 {
-                std::thread::yield_now();
-            }
-            gate.open();
-            waiters.into_iter().map(|waiter| waiter.join().unwrap()).collect()
-        })
-    }
-
-    #[test]
-    fn whoever_waits_passes_when_the_gate_opens_and_is_counted() {
-        let gate = Gate::default();
-        assert_eq!(opened_over(&gate, false), [Wait::Opened; 3]);
-        assert_eq!((gate.passage().waited, gate.passage().expired), (3, 0));
-    }
-
-    #[test]
-    fn who_comes_when_the_gate_is_open_waits_for_nothing_and_is_not_counted() {
-        let gate = Gate::default();
-        gate.open();
-        assert_eq!(gate.wait(None, false), Wait::Open);
-        assert_eq!(gate.passage().waited, 0);
-    }
-
-    #[test]
-    fn a_call_that_waits_at_one_gate_after_another_is_counted_at_the_first() {
-        let gate = Gate::default();
-        assert_eq!(opened_over(&gate, true), [Wait::Opened; 3]);
-        assert_eq!((gate.passage().waited, gate.passage().pause), (0, Pause::default()));
-    }
-
-    #[test]
-    fn a_deadline_ends_the_wait_at_a_closed_gate() {
-        let gate = Gate::default();
-        assert_eq!(gate.wait(Some(Instant::now()), false), Wait::Expired);
-        gate.open();
-        assert_eq!((gate.passage().waited, gate.passage().expired), (0, 1));
-    }
-
-    #[test]
-    fn a_gate_that_nobody_waited_at_has_a_pause_of_zero() {
-        let gate = Gate::default();
-        gate.open();
-        assert_eq!(gate.passage().pause, Pause::default());
     }
 }

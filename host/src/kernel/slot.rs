@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::gate::{Gate, Wait};
+use super::gate::{Gate, Pass};
 use super::generation::Generation;
 use super::lease::{self, Door, Replaced, Thread, TooDeep};
 use super::view::Phase;
@@ -30,7 +30,7 @@ pub(crate) enum SlotState {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Entry {
     pub(crate) thread: Thread,
-    /// Whether after waiting at a gate.
+    /// Whether after waiting at a gate, the last one of several: that gate counted it.
     pub(crate) waited: bool,
 }
 
@@ -112,7 +112,7 @@ impl Slot {
             );
             match again {
                 Some(done) => return Ok(done.map_err(NoEntry::from)?),
-                None => waited |= gate.wait(None, waited) == Wait::Opened,
+                None => waited |= gate.wait(None, waited) == Pass::Waited,
             }
         }
     }
@@ -134,9 +134,8 @@ impl Slot {
             match self.carry()? {
                 Ok(lease) => return Ok(Lease { waited, ..lease }),
                 Err(gate) => match gate.wait(Some(deadline), waited) {
-                    Wait::Open => {}
-                    Wait::Opened => waited = true,
-                    Wait::Expired => return Err(NoEntry::Expired),
+                    Pass::Expired => return Err(NoEntry::Expired),
+                    pass => waited |= pass == Pass::Waited,
                 },
             }
         }
