@@ -27,6 +27,7 @@ use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::shared::Shared;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
+use crate::kernel::wish::Reply;
 use crate::stage::Stage;
 use crate::supervise::{Kernel, Message};
 use crate::verify::verify;
@@ -327,15 +328,17 @@ impl Host {
         &self,
         name: &str,
         deadline: Duration,
-        command: impl FnOnce(&mut Kernel, crate::supervise::Reply) + Send + 'static,
+        command: impl FnOnce(&mut Kernel, Reply) + Send + 'static,
     ) -> Result<Changed, ControlError> {
-        let (send, receive) = mpsc::channel();
-        let ask = Box::new(move |kernel: &mut Kernel| command(kernel, send));
+        let (reply, awaited) = Reply::new();
+        let ask = Box::new(move |kernel: &mut Kernel| command(kernel, reply));
         self.inner.kernel.send(Message::Ask(ask)).map_err(|_| ControlError::Stopping)?;
-        match receive.recv_timeout(deadline) {
+        match awaited.within(deadline) {
             Ok(answer) => answer,
             Err(mpsc::RecvTimeoutError::Disconnected) => Err(ControlError::Stopping),
             Err(mpsc::RecvTimeoutError::Timeout) => {
+                // From here on nothing is forced for it.
+                drop(awaited);
                 let phase = self.status(name).map_or(Phase::Starting, |status| status.row.phase);
                 Err(ControlError::TimedOut { name: name.to_owned(), deadline, phase })
             }

@@ -10,12 +10,16 @@ use hotbay_state::{Key, Store};
 
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
+use crate::kernel::good::Good;
+use crate::kernel::history::History;
 use crate::kernel::lane::{Lane, Room};
+use crate::kernel::probation::Marks;
 use crate::kernel::registry::Registry;
+use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::load::Loaded;
-use crate::stage::Staged;
+use crate::stage::{Stage, Staged};
 use crate::verify::Digest;
 
 /// Enough for what should happen; what should not happen has [`SHORT`].
@@ -105,4 +109,14 @@ impl Bay {
         let _ = slot.publish(Arc::clone(&started.generation));
         (slot, started.generation)
     }
+}
+
+/// What the operations of a host share, in folders of its own.
+pub(crate) fn shared(home: &std::path::Path, set: impl FnOnce(&mut crate::Config)) -> Arc<Shared> {
+    let mut config = crate::Config { home: home.to_owned(), ..crate::Config::default() };
+    set(&mut config);
+    let snapshots = Snapshots::new(Key::generate().unwrap(), Store::open(home.join("state")).unwrap());
+    let (marks, _) = Marks::open(home).unwrap();
+    let (stage, history) = (Stage::open(home).unwrap(), History::open(home).unwrap());
+    Arc::new(Shared::new(config, stage, snapshots, history, Good::open(home).unwrap(), marks))
 }

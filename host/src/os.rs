@@ -108,6 +108,26 @@ pub(crate) fn kill_group(child: &mut Child) {
     let _ = child.kill();
 }
 
+/// Ends the process at once. At an ordinary end the system's loader runs what libraries left to be done, and waits for one that
+/// hangs in it.
+#[cfg(all(unix, feature = "cli"))]
+pub(crate) fn end_now(code: u8) -> ! {
+    unsafe extern "C" {
+        safe fn _exit(code: std::ffi::c_int) -> !;
+    }
+    _exit(code.into())
+}
+
+/// Ends the process at once, without what its libraries left to be done.
+#[cfg(all(windows, feature = "cli"))]
+pub(crate) fn end_now(code: u8) -> ! {
+    use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
+    // SAFETY: O6: the handle stands for this process, which ends.
+    unsafe { TerminateProcess(GetCurrentProcess(), code.into()) };
+    // Should the system refuse.
+    std::process::exit(code.into())
+}
+
 /// How a process ended, in words: its signal or crash code, else its exit code.
 pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     #[cfg(unix)]

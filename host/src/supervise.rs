@@ -29,8 +29,6 @@ use crate::unload::Remains;
 use crate::watch::Watch;
 use crate::{Config, os};
 
-pub(crate) use commands::Reply;
-
 /// A service lets one of higher priority finish its start first, for so long at most: one that hangs holds nobody up.
 const PRIORITY_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -54,6 +52,8 @@ pub(crate) enum Message {
     Ask(Box<dyn FnOnce(&mut Kernel) + Send>),
     /// An operation ended.
     Done(Box<Report>),
+    /// Pinned libraries were looked for: by load, whether each is there, as far as that could be seen.
+    Looked(BTreeMap<u64, bool>),
     /// The host ends.
     End(mpsc::Sender<()>),
 }
@@ -80,6 +80,8 @@ pub(crate) struct Kernel {
     // When to decide again: something waits for time to pass.
     decide_at: Option<Instant>,
     folder_is_lost: bool,
+    // Looks for libraries that were pinned.
+    looking: Option<std::thread::JoinHandle<()>>,
     // Lets libraries go whose holders have ended.
     releasing: Option<std::thread::JoinHandle<()>>,
 }
@@ -118,6 +120,7 @@ impl Kernel {
             rescan_at: now,
             decide_at: None,
             folder_is_lost: false,
+            looking: None,
             releasing: None,
         };
         kernel.condemn_deadly(deadly);
@@ -155,6 +158,7 @@ impl Kernel {
                 }
                 Message::Ask(ask) => ask(self),
                 Message::Done(report) => self.take_in(*report),
+                Message::Looked(seen) => self.forget_remains(&seen),
                 Message::End(ended) => return Some(ended),
             }
             message = self.inbox.try_recv().ok();
@@ -171,7 +175,7 @@ impl Kernel {
         if now >= self.rescan_at {
             self.rescan_at = now + self.shared.config.watch.rescan;
             self.watch.rearm();
-            self.forget_remains();
+            self.look_for_remains();
         }
         self.look_at = self.rescan_at;
         let moved = std::mem::take(&mut self.moved);

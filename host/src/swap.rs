@@ -91,11 +91,16 @@ pub(crate) fn swap(
     candidate: Loaded,
     stages: &mut Stages,
 ) -> Result<Committed, Box<GivenUp>> {
-    if swap.old.plugin.is_stateful() && swap.handover != Handover::Beside {
+    let swapped = if swap.old.plugin.is_stateful() && swap.handover != Handover::Beside {
         stateful(swap, candidate, stages)
     } else {
         stateless(swap, candidate, stages)
+    };
+    if swapped.as_ref().is_err_and(|given_up| given_up.old_is_down.is_none()) {
+        // The old generation has all of its state: force cost nothing.
+        stages.forced = None;
     }
+    swapped
 }
 
 /// Publish, then drain: both run for a moment, nobody waits.

@@ -3,12 +3,12 @@
 mod reason;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 pub(crate) use reason::Reason;
 
-use crate::ffi::Closed;
+use crate::ffi::{self, Closed};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
 use crate::kernel::patience::look_until;
@@ -16,6 +16,7 @@ use crate::kernel::view::{Cause, Pinned};
 use crate::kernel::{callers, lease};
 use crate::os::{self, Moment};
 use crate::stage::Staged;
+use crate::verify::Mark;
 
 /// Between two looks for threads: one of the host's own that begins or ends just then is seen in one of them at most, and
 /// who ran in the one may wait in the other.
@@ -38,8 +39,12 @@ pub(crate) struct Remains {
     /// Where to look whether it has gone since.
     pub(crate) path: PathBuf,
     pub(crate) load: u64,
-    /// Whether somebody waits to unload it, and will say so.
-    pub(crate) retires_later: bool,
+    /// Where it is told what became of it, as long as somebody waits to unload it.
+    pub(crate) later: Option<mpsc::Receiver<Unloaded>>,
+    /// Whether it is known to be there, and so counts: what nobody can see must not stop what goes on.
+    pub(crate) is_seen: bool,
+    /// Whether the system's loader is still at it: whoever asked for more would wait as well.
+    pub(crate) is_loading: bool,
 }
 
 impl Unloaded {
@@ -62,7 +67,7 @@ impl Remains {
             cause: Cause::Unknown,
             holders: Vec::new(),
         };
-        Self { pinned, path: staged.path.clone(), load, retires_later: false }
+        Self { pinned, path: staged.path.clone(), load, later: None, is_seen: false, is_loading: false }
     }
 
     /// It stays, and this is why.
@@ -70,6 +75,8 @@ impl Remains {
         self.pinned.reason = reason.to_string();
         self.pinned.cause = reason.cause();
         self.pinned.holders = reason.holders();
+        self.is_seen = !matches!(reason, Reason::Unseen(_));
+        self.is_loading = matches!(reason, Reason::CreateHangs { .. } | Reason::Busy { .. });
         Unloaded::Pinned(Box::new(self))
     }
 }
@@ -87,7 +94,24 @@ pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline:
         }
         Ok(Closed::Mapped) => mark.map_or_else(|| held_by(&path, load, began), Reason::Marked),
         Ok(Closed::Unknown(error)) => Reason::Unseen(error),
+        Ok(Closed::Busy) => Reason::Busy { deadline },
         Err(reason) => reason,
+    };
+    remains.because(&reason)
+}
+
+/// What became of a library that was closed because its plugin was not created. Thread-locals of it on its lane may have held
+/// it until the lane ended.
+pub(crate) fn uncreated(remains: Remains, mark: Option<Mark>, began: Moment, deadline: Duration) -> Unloaded {
+    let (path, load) = (remains.path.clone(), remains.load);
+    let reason = match ffi::release_within(&path, deadline) {
+        Closed::Unmapped => {
+            callers::forget(load);
+            return Unloaded::Gone;
+        }
+        Closed::Mapped => mark.map_or_else(|| held_by(&path, load, began), Reason::Marked),
+        Closed::Unknown(error) => Reason::Unseen(error),
+        Closed::Busy => Reason::Busy { deadline },
     };
     remains.because(&reason)
 }
@@ -143,7 +167,7 @@ fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -
     }
     let others = lanes.iter().filter(|lane| lane.has_entered(load));
     let held = others.filter(|lane| !lane.renew(deadline)).count();
-    match plugin.close() {
+    match plugin.close(deadline) {
         Closed::Mapped if held > 0 => Err(Reason::OtherService),
         closed => Ok(closed),
     }

@@ -249,3 +249,20 @@ fn a_stateless_version_that_cannot_be_published_leaves_the_old_one_serving() {
     bay.ok(&["reload", "stateless"]);
     assert_eq!(bay.wait_version("stateless", "1.0.0").generation, Some(2));
 }
+
+#[test]
+fn a_swap_that_takes_both_sides_down_says_why_of_each_and_files_the_old_one_as_pinned() {
+    let settings = "[swap]\ncallback_ms = 1200\n[plugin.hangs]\nold = \"stop\"\n";
+    let mut bay = Bay::with(settings);
+    bay.drop_in("hangs", &fixture("hangs"));
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "start=1*off->return(no port)"));
+    bay.wait_version("hangs", "1.0.0");
+    bay.drop_in("hangs", &fixture("hangs_next"));
+    let row = bay.wait_for("hangs", |row| row.phase == Phase::Faulted);
+    let reason = row.reason.unwrap();
+    for part in ["no port", "the old generation cannot go on", "stop did not end"] {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    let pinned = bay.status("hangs").pinned;
+    assert_eq!(pinned.iter().map(|pinned| pinned.generation).collect::<Vec<_>>(), [1], "{pinned:?}");
+}

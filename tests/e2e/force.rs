@@ -84,6 +84,7 @@ fn a_forced_candidate_that_does_not_start_leaves_the_old_version_with_its_newest
     let forced = bay.hotbay(&["reload", "counter", "--force"]);
     assert_eq!(forced.code, 5, "{forced:?}");
     assert!(forced.stderr.contains("no port"), "{forced:?}");
+    assert_eq!(bay.wait_receipt("counter", 2).forced, None);
     assert_eq!(bay.call("counter.add", ""), "3");
 }
 

@@ -13,6 +13,7 @@ mod fixtures;
 mod force;
 mod lifecycle;
 mod load;
+mod loader;
 mod new;
 mod pinned;
 mod probation;

@@ -59,6 +59,40 @@ fn keeps_a_thread_and_is_pinned_with_its_id_and_name() {
 }
 
 #[test]
+fn fails_in_create_beside_a_thread_and_what_is_left_is_named() {
+    let bay = Bay::with("[probe]\nmode = \"off\"").up();
+    let name = "fails_in_create_beside_a_thread";
+    bay.drop_in(name, &fixture(name));
+    bay.wait_phase(name, Phase::Faulted);
+    let pinned = only_pinned(&bay, name);
+    if census(bay.pid()).is_some() {
+        assert_eq!(pinned.cause, Cause::Thread);
+        assert!(pinned.reason.contains("`left-behind`"), "{}", pinned.reason);
+    }
+}
+
+#[test]
+fn keeps_a_thread_and_a_call_and_in_the_end_the_thread_is_named() {
+    let bay = Bay::with("[swap]\ndrain_ms = 300").up();
+    bay.drop_in("keeps_a_thread", &fixture("keeps_a_thread"));
+    bay.wait_version("keeps_a_thread", "1.0.0");
+    let mut staying = bay.command();
+    staying.args(["call", "keeps_a_thread.stay", "-d", "2500"]);
+    let mut staying = staying.stdout(std::process::Stdio::null()).spawn().unwrap();
+    eventually("the call is inside", || bay.log().contains("staying").then_some(()));
+    assert_eq!(replace(&bay, "keeps_a_thread", 1).retired, Retired::Pinned);
+    assert_eq!(only_pinned(&bay, "keeps_a_thread").cause, Cause::Inside);
+    assert!(staying.wait().unwrap().success());
+    let pinned = eventually("it is told what holds it now", || {
+        let pinned = only_pinned(&bay, "keeps_a_thread");
+        (pinned.cause != Cause::Inside).then_some(pinned)
+    });
+    if census(bay.pid()).is_some() {
+        assert!(pinned.reason.contains("`left-behind`"), "{}", pinned.reason);
+    }
+}
+
+#[test]
 fn joins_its_threads_and_is_unloaded() {
     let (bay, receipt) = replaced("joins_its_threads", "threads");
     assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));

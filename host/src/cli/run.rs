@@ -35,7 +35,10 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
         .context("failed to start the control plane")?;
     let served = runtime.block_on(serve(config));
     runtime.shutdown_timeout(LAST_THREADS);
-    served
+    served?;
+    // Nothing is left to be done, but by libraries that are still mapped: what those do at an end may hang.
+    let _ = std::io::Write::flush(&mut std::io::stdout());
+    crate::os::end_now(Exit::Ok.into())
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
@@ -109,5 +112,5 @@ fn announce(config: &Config, all: bool) {
 
 fn end_at_once() -> ! {
     narrate("ended without stopping all services; what they did not save since the last snapshot is lost");
-    std::process::exit(u8::from(Exit::Failed).into())
+    crate::os::end_now(Exit::Failed.into())
 }

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
+use std::time::Duration;
 
 use abi_stable::StableAbi;
 use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_compatibility_with_globals};
@@ -14,7 +15,8 @@ use crate::os;
 /// Addresses of the headers of all libraries that are open (F2).
 static OPEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
 
-/// Held while a library is closed, or looked for.
+/// Held while a library is closed. A plugin's destructor runs then, and one that hangs keeps it for ever: whoever takes it
+/// is a thread that nobody waits for without a deadline.
 static CLOSING: Mutex<()> = Mutex::new(());
 
 /// A staged copy that could not be loaded.
@@ -86,47 +88,82 @@ impl Library {
         Self::Linked
     }
 
-    /// Closes the handle and looks whether the mapping is gone.
+    /// Closes the handle and looks whether the mapping is gone. For who has all the time: a destructor that hangs, or another
+    /// library's initialiser, which the system's loader waits for, keeps this thread.
     pub(crate) fn close(mut self) -> Closed {
-        self.close_handle();
+        let _one = self.close_handle();
         match &self {
-            Self::File { path, .. } => match is_mapped(path) {
-                Ok(false) => Closed::Unmapped,
-                Ok(true) => Closed::Mapped,
-                Err(e) => Closed::Unknown(e),
-            },
+            Self::File { path, .. } => seen(os::is_mapped(path)),
             #[cfg(test)]
             Self::Linked => Closed::Unmapped,
         }
     }
 
-    fn close_handle(&mut self) {
+    /// The same on a thread of its own, which is waited for until the deadline.
+    pub(crate) fn close_within(self, deadline: Duration) -> Closed {
+        within(deadline, move || self.close())
+    }
+
+    /// Nobody closes another one for as long as the guard lives.
+    fn close_handle(&mut self) -> Option<MutexGuard<'static, ()>> {
         match self {
             Self::File { header, handle, .. } => {
-                if let Some(handle) = handle.take() {
-                    // Before it is closed: another library may be mapped at this address right after.
-                    OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
-                    let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
-                    drop(handle);
-                }
+                let handle = handle.take()?;
+                // Before it is closed: another library may be mapped at this address right after.
+                OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
+                let one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+                drop(handle);
+                Some(one)
             }
             #[cfg(test)]
-            Self::Linked => {}
+            Self::Linked => None,
         }
     }
 }
 
 impl Drop for Library {
     fn drop(&mut self) {
-        self.close_handle();
+        let _ = self.close_handle();
     }
 }
 
-/// Whether a library that was opened from `path` is mapped. While one is looked for, none is closed: a system's list of
-/// libraries must not change under the one who reads it.
+/// Runs what the system's loader may hold up.
+fn within(deadline: Duration, body: impl FnOnce() -> Closed + Send + 'static) -> Closed {
+    let (send, receive) = mpsc::channel();
+    // Whoever waits may have given up.
+    match os::spawn("close", move || drop(send.send(body()))) {
+        Ok(_) => receive.recv_timeout(deadline).unwrap_or(Closed::Busy),
+        Err(error) => Closed::Unknown(error),
+    }
+}
+
+fn seen(mapped: std::io::Result<bool>) -> Closed {
+    match mapped {
+        Ok(false) => Closed::Unmapped,
+        Ok(true) => Closed::Mapped,
+        Err(error) => Closed::Unknown(error),
+    }
+}
+
+/// Whether a library that was opened from `path` is mapped. dyld's list of libraries must not change under the one who reads
+/// it: nobody looks while one is closed. Elsewhere the system sees to that, and nobody waits for a destructor that hangs.
 pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
-    let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _one = match CLOSING.try_lock() {
+        Err(TryLockError::WouldBlock) if cfg!(target_vendor = "apple") => {
+            return Err(std::io::ErrorKind::WouldBlock.into());
+        }
+        held => held.ok(),
+    };
     os::is_mapped(path)
+}
+
+/// [`release`], then a look, on a thread of its own.
+pub(crate) fn release_within(path: &Path, deadline: Duration) -> Closed {
+    let path = path.to_owned();
+    within(deadline, move || {
+        release(&path);
+        seen(is_mapped(&path))
+    })
 }
 
 /// Lets a library go that was closed while a thread-local held it, if nothing does any more.
@@ -161,6 +198,8 @@ pub(crate) enum Closed {
     Mapped,
     /// It could not be looked at.
     Unknown(std::io::Error),
+    /// The system's loader did not come to it in time.
+    Busy,
 }
 
 #[cfg(unix)]

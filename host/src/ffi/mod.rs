@@ -29,6 +29,6 @@ mod plugin;
 mod twin;
 
 pub(crate) use host_side::{HostSide, Services};
-pub(crate) use library::{Closed, Library, LoadError, is_mapped, release};
+pub(crate) use library::{Closed, Library, LoadError, is_mapped, release, release_within};
 pub(crate) use plugin::{Answer, CreateError, Plugin};
 pub(crate) use twin::{Holds, Twin};

@@ -1,6 +1,7 @@
 //! One plugin value with the library that it lives in: the safe face of the contract's functions.
 
 use std::mem::ManuallyDrop;
+use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
     HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension,
@@ -150,11 +151,11 @@ impl Plugin {
     }
 
     /// Closes the library and looks whether it is gone. After `destroy`, when no thread is inside any more.
-    pub(crate) fn close(self) -> Closed {
+    pub(crate) fn close(self, deadline: Duration) -> Closed {
         let Self { host, deaf, library, .. } = self;
         let sides = (ManuallyDrop::into_inner(host), ManuallyDrop::into_inner(deaf));
         let library = ManuallyDrop::into_inner(library);
-        let closed = library.close();
+        let closed = library.close_within(deadline);
         if !matches!(closed, Closed::Unmapped) {
             // F5: what is still mapped may still call.
             Box::leak(sides.0);

@@ -21,11 +21,12 @@ use super::shared::Shared;
 use super::view::{Receipt, Side};
 use crate::discover::discover;
 use crate::fault;
-use crate::ffi::Services;
+use crate::ffi::{CreateError, Services};
 use crate::load::{LoadFailed, Loaded, Place, load};
+use crate::os;
 use crate::probe::{ProbeError, probe};
 use crate::swap::{Capsule, Stages, guarded};
-use crate::unload::{Reason, Remains, Unloaded, unload};
+use crate::unload::{Reason, Remains, Unloaded, uncreated, unload};
 use crate::verify::verify;
 
 /// How an operation ended, for the loop.
@@ -124,11 +125,19 @@ fn steps(
     let place = Place { name, number, load: load_number, room, config, deadline };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
+    let (mark, began) = (probed.staged.mark, os::moment());
     let loaded = stages.time("load", || load(probed, &place, services)).map_err(|error| {
         let reason = crate::error::chain(&error);
         match error {
             LoadFailed::Hangs(deadline) => {
                 let unloaded = left.because(&Reason::CreateHangs { deadline });
+                (Failure { kind: FailureKind::Faulted, reason }, unloaded)
+            }
+            LoadFailed::Create(CreateError::Failed(_) | CreateError::Panicked(_)) => {
+                let unloaded = uncreated(left, mark, began, deadline);
+                if let Some(reason) = unloaded.reason() {
+                    shared.journal.note("pinned", Some(name), Some(&of), reason);
+                }
                 (Failure { kind: FailureKind::Faulted, reason }, unloaded)
             }
             LoadFailed::Lane(_) => failed(FailureKind::Passing, reason),

@@ -1,6 +1,6 @@
 //! Wishes: commands that wait until what they asked for is live, or cannot be.
 
-use std::sync::mpsc;
+use std::sync::{Arc, Weak, mpsc};
 use std::time::{Duration, Instant};
 
 use super::files::{Candidate, Files};
@@ -18,8 +18,48 @@ pub(crate) struct Wish {
     pub(crate) name: String,
     goal: Goal,
     force: bool,
-    pub(crate) reply: mpsc::Sender<Result<Changed, ControlError>>,
-    pub(crate) until: Instant,
+    pub(crate) reply: Reply,
+    until: Instant,
+}
+
+/// Where the answer goes, and whether somebody still waits for it.
+#[derive(Debug)]
+pub(crate) struct Reply {
+    answer: mpsc::Sender<Result<Changed, ControlError>>,
+    awaited: Weak<()>,
+}
+
+/// The other end of a [`Reply`]: whoever drops it waits no longer.
+#[derive(Debug)]
+pub(crate) struct Awaited {
+    answer: mpsc::Receiver<Result<Changed, ControlError>>,
+    _awaited: Arc<()>,
+}
+
+impl Reply {
+    pub(crate) fn new() -> (Self, Awaited) {
+        let ((send, receive), awaited) = (mpsc::channel(), Arc::new(()));
+        let reply = Self { answer: send, awaited: Arc::downgrade(&awaited) };
+        (reply, Awaited { answer: receive, _awaited: awaited })
+    }
+
+    pub(crate) fn send(&self, answer: Result<Changed, ControlError>) {
+        // Whoever asked may have given up.
+        let _ = self.answer.send(answer);
+    }
+
+    fn is_awaited(&self) -> bool {
+        self.awaited.strong_count() > 0
+    }
+}
+
+impl Awaited {
+    pub(crate) fn within(
+        &self,
+        deadline: Duration,
+    ) -> Result<Result<Changed, ControlError>, mpsc::RecvTimeoutError> {
+        self.answer.recv_timeout(deadline)
+    }
 }
 
 /// What it waits for.
@@ -55,7 +95,7 @@ pub(crate) struct Sight<'a> {
 type Answer = Option<Result<Changed, ControlError>>;
 
 impl Wish {
-    pub(crate) fn new(name: String, goal: Goal, reply: mpsc::Sender<Result<Changed, ControlError>>) -> Self {
+    pub(crate) fn new(name: String, goal: Goal, reply: Reply) -> Self {
         Self { name, goal, force: false, reply, until: Instant::now() + LONGEST }
     }
 
@@ -64,14 +104,20 @@ impl Wish {
         Self { force, ..self }
     }
 
-    /// Whether a swap of the service to this content is one that it asks to be forced.
+    /// Whether a swap of the service to this content is one that it asks to be forced. Force is for who is told what it
+    /// cost: it does not outlive whoever asked.
     pub(crate) fn forces(&self, service: &str, digest: &Digest) -> bool {
         let asks_for_it = match &self.goal {
             Goal::Takes(asked) => asked == digest,
             Goal::Ends { .. } => true,
             _ => false,
         };
-        self.force && self.name == service && asks_for_it
+        self.force && self.reply.is_awaited() && self.name == service && asks_for_it
+    }
+
+    /// Whether nobody waits any longer. Where a service was to go, there is something to do then all the same.
+    pub(crate) fn is_over(&self) -> bool {
+        self.until <= Instant::now() || !self.reply.is_awaited() && !self.removed()
     }
 
     /// Whether the service was to go.
@@ -243,6 +289,24 @@ impl Wish {
                 reason,
             },
             (_, None) => ControlError::Failed { reason },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn force_ends_with_whoever_asked_for_it() {
+        let digest = Digest::of(b"next");
+        let goals = [Goal::Takes(digest.clone()), Goal::Ends { command: "reload", after: 0 }];
+        for goal in goals {
+            let (reply, awaited) = Reply::new();
+            let wish = Wish::new("counter".to_owned(), goal, reply).forced(true);
+            assert!(wish.forces("counter", &digest) && !wish.is_over());
+            drop(awaited);
+            assert!(!wish.forces("counter", &digest) && wish.is_over());
         }
     }
 }

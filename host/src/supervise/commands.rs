@@ -8,12 +8,9 @@ use std::time::Instant;
 use super::Kernel;
 use crate::kernel::service::{Service, Task};
 use crate::kernel::view::Phase;
-use crate::kernel::wish::{Goal, Sight, Wish};
+use crate::kernel::wish::{Goal, Reply, Sight, Wish};
 use crate::verify::Digest;
 use crate::{Changed, ControlError};
-
-/// Where the answer goes.
-pub(crate) type Reply = mpsc::Sender<Result<Changed, ControlError>>;
 
 impl Kernel {
     /// A file was put into the folder whole: look, and tell when its content serves.
@@ -222,7 +219,7 @@ impl Kernel {
                     send(&wish.reply, answer);
                 }
                 // Nobody waits any longer: what was asked for may still come.
-                None if wish.until <= Instant::now() => {}
+                None if wish.is_over() => {}
                 None => self.wishes.push(wish),
             }
         }
@@ -230,6 +227,5 @@ impl Kernel {
 }
 
 fn send(reply: &Reply, answer: Result<Changed, ControlError>) {
-    // Whoever asked may have given up.
-    let _ = reply.send(answer);
+    reply.send(answer);
 }

@@ -2,58 +2,84 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::mpsc;
+use std::thread::JoinHandle;
 
-use super::Kernel;
+use super::{Kernel, Message};
 use crate::kernel::callers;
 use crate::kernel::view::{MIB, mebibytes};
-use crate::unload::Remains;
+use crate::unload::{Remains, Unloaded};
 use crate::{ffi, os};
 
 /// So many holders are named in a refusal: who looks for the rest asks for the list.
 const NAMED: usize = 3;
 
 impl Kernel {
-    /// Libraries that were pinned may have gone since: forgets those that have. For the others, what held them may have
-    /// ended, and some systems unmap a library only when one is closed: a thread of its own sees to that, and the next look
-    /// shows what came of it.
-    pub(super) fn forget_remains(&mut self) {
-        let alive = self.services.iter_mut().map(|(name, service)| (name, &mut service.remains));
-        let past = self.gone.iter_mut().map(|(name, past)| (name, &mut past.remains));
-        let mut still: Vec<PathBuf> = Vec::new();
-        for (name, left) in alive.chain(past) {
-            left.retain(|remains| {
-                let mapped = !matches!(ffi::is_mapped(&remains.path), Ok(false));
-                if mapped && !remains.retires_later {
-                    still.push(remains.path.clone());
-                }
-                if !mapped {
-                    callers::forget(remains.load);
-                    if !remains.retires_later {
-                        let text = format!("generation {} is gone since", remains.pinned.generation);
-                        self.shared.journal.note("unloaded", Some(name), None, text);
-                    }
-                }
-                mapped
-            });
-        }
-        if still.is_empty() || self.releasing.as_ref().is_some_and(|thread| !thread.is_finished()) {
+    /// Libraries that were pinned may have gone since. A thread of its own looks, as some systems' loaders hold up who asks
+    /// them, and tells the loop.
+    pub(super) fn look_for_remains(&mut self) {
+        self.hear_of_remains();
+        let left: Vec<(u64, PathBuf)> =
+            self.remains().map(|(_, remains)| (remains.load, remains.path.clone())).collect();
+        if left.is_empty() || is_at_it(self.looking.as_ref()) {
             return;
         }
+        let sender = self.sender.clone();
+        let look = move || {
+            let seen = left.into_iter().filter_map(|(load, path)| Some((load, ffi::is_mapped(&path).ok()?)));
+            // The loop is gone when the host ends.
+            let _ = sender.send(Message::Looked(seen.collect()));
+        };
         // Should no thread be had, the next look tries again.
+        self.looking = os::spawn("look", look).ok();
+    }
+
+    /// What became of those that somebody waited to unload.
+    fn hear_of_remains(&mut self) {
+        let alive = self.services.values_mut().map(|service| &mut service.remains);
+        let past = self.gone.values_mut().map(|past| &mut past.remains);
+        for left in alive.chain(past) {
+            left.retain_mut(|remains| match remains.later.as_ref().map(mpsc::Receiver::try_recv) {
+                Some(Ok(Unloaded::Gone)) => false,
+                Some(Ok(Unloaded::Pinned(now))) => {
+                    *remains = *now;
+                    true
+                }
+                // Who waited may have broken down: then nobody has closed it, and nobody will.
+                Some(Err(_)) | None => true,
+            });
+        }
+    }
+
+    /// Forgets those that have gone. For the others, what held them may have ended, and some systems unmap a library only when
+    /// one is closed: a thread of its own sees to that, and the next look shows what came of it.
+    pub(super) fn forget_remains(&mut self, seen: &BTreeMap<u64, bool>) {
+        let alive = self.services.iter_mut().map(|(name, service)| (name, &mut service.remains));
+        let past = self.gone.iter_mut().map(|(name, past)| (name, &mut past.remains));
+        for (name, left) in alive.chain(past) {
+            left.iter_mut().for_each(|remains| remains.is_seen |= seen.get(&remains.load) == Some(&true));
+            for remains in left.extract_if(.., |remains| seen.get(&remains.load) == Some(&false)) {
+                callers::forget(remains.load);
+                if remains.later.is_none() {
+                    let text = format!("generation {} is gone since", remains.pinned.generation);
+                    self.shared.journal.note("unloaded", Some(name), None, text);
+                }
+            }
+        }
+        // What the system's loader is still at is left alone: whoever asks for it waits as well.
+        let closed = |remains: &&Remains| remains.later.is_none() && !remains.is_loading;
+        let still: Vec<PathBuf> =
+            self.remains().map(|(_, remains)| remains).filter(closed).map(|left| left.path.clone()).collect();
+        if still.is_empty() || is_at_it(self.releasing.as_ref()) {
+            return;
+        }
         let release = move || still.iter().for_each(|path| ffi::release(path));
         self.releasing = os::spawn("release", release).ok();
     }
 
     /// Why nothing is swapped now: what is pinned is over the budget.
     pub(super) fn over_budget(&self) -> Option<String> {
-        let limit = self.shared.config.swap.max_pinned_mib;
-        let mut holders = BTreeMap::<&str, (u64, usize)>::new();
-        for (name, remains) in self.remains() {
-            let holder = holders.entry(name).or_default();
-            *holder = (holder.0 + remains.pinned.bytes, holder.1 + 1);
-        }
-        let bytes: u64 = holders.values().map(|(bytes, _)| bytes).sum();
-        (bytes > limit * MIB).then(|| refusal(bytes, limit, holders.into_iter().collect()))
+        over(self.shared.config.swap.max_pinned_mib, self.remains())
     }
 
     /// All that is pinned, by service.
@@ -62,6 +88,22 @@ impl Kernel {
         let past = self.gone.iter().map(|(name, past)| (name, &past.remains));
         alive.chain(past).flat_map(|(name, left)| left.iter().map(move |remains| (name.as_str(), remains)))
     }
+}
+
+/// Whether a thread that was started earlier has not ended: one that the system's loader holds up is not joined by more.
+fn is_at_it(thread: Option<&JoinHandle<()>>) -> bool {
+    thread.is_some_and(|thread| !thread.is_finished())
+}
+
+/// Only what is known to be there counts: where nobody can look, each swap would count, and the budget end them all.
+fn over<'a>(limit: u64, left: impl Iterator<Item = (&'a str, &'a Remains)>) -> Option<String> {
+    let mut holders = BTreeMap::<&str, (u64, usize)>::new();
+    for (name, remains) in left.filter(|(_, remains)| remains.is_seen) {
+        let holder = holders.entry(name).or_default();
+        *holder = (holder.0 + remains.pinned.bytes, holder.1 + 1);
+    }
+    let bytes: u64 = holders.values().map(|(bytes, _)| bytes).sum();
+    (bytes > limit * MIB).then(|| refusal(bytes, limit, holders.into_iter().collect()))
 }
 
 fn refusal(bytes: u64, limit: u64, mut holders: Vec<(&str, (u64, usize))>) -> String {
@@ -84,7 +126,44 @@ fn refusal(bytes: u64, limit: u64, mut holders: Vec<(&str, (u64, usize))>) -> St
 
 #[cfg(test)]
 mod tests {
+    use hotbay_plugin_api::export_plugin;
+    use hotbay_plugin_api::prelude::*;
+
     use super::*;
+    use crate::kernel::view::Pinned;
+    use crate::linked::Bay;
+    use crate::unload::Reason;
+
+    struct Idle;
+
+    impl Plugin for Idle {
+        fn create(_: Context) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+            Err(request.unknown_method())
+        }
+    }
+
+    export_plugin!(Idle { name: "idle" });
+
+    #[test]
+    fn what_nobody_can_see_is_pinned_and_not_held_to_the_budget() {
+        let generation = Bay::new().load::<Idle>(1).generation;
+        let left = |reason: &Reason| match Remains::of(&generation.staged, 1, generation.load).because(reason)
+        {
+            Unloaded::Pinned(remains) => {
+                Remains { pinned: Pinned { bytes: 1, ..remains.pinned }, ..*remains }
+            }
+            Unloaded::Gone => unreachable!("it was just said to stay"),
+        };
+        let unseen = left(&Reason::Unseen(std::io::ErrorKind::Unsupported.into()));
+        let there = left(&Reason::Unexplained);
+        assert_eq!(over(0, [("idle", &unseen)].into_iter()), None);
+        let refused = over(0, [("idle", &unseen), ("idle", &there)].into_iter()).unwrap();
+        assert!(refused.contains("in 1 generation;"), "{refused}");
+    }
 
     #[test]
     fn a_refusal_names_the_largest_holders_and_what_to_do() {

@@ -259,3 +259,18 @@ fn callers_that_arrive_behind_the_gate_are_answered_by_the_new_generation() {
     });
     assert_eq!(ask(&slot, "add"), "1601");
 }
+
+#[test]
+fn a_forced_swap_that_is_given_up_claims_no_loss() {
+    let bay = Bay::new();
+    let (slot, old) = bay.serve::<Counter<2>>();
+    ask(&slot, "add");
+    bay.snapshots.save(&old, &crate::start::Plain::new(br#"{"count":0}"#.to_vec())).unwrap();
+    let (one_gate, mut stages) = (&Mutex::new(()), Stages::default());
+    let swap_of = Swap { force: true, ..of(&bay, &slot, &old, one_gate) };
+    let given_up = swap(&swap_of, bay.load::<Counter<5>>(2), &mut stages).unwrap_err();
+    assert_eq!(stages.forced, None);
+    serves_on(&slot, *given_up, "the port: it is in use", "2");
+    swap(&swap_of, bay.load::<Counter<0>>(2), &mut stages).unwrap();
+    assert!(stages.forced.is_some_and(|cost| cost.contains("what changed since is lost")));
+}

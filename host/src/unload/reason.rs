@@ -32,6 +32,8 @@ pub(crate) enum Reason {
     /// Threads that hold it: those that run its code; where that cannot be seen, those that began while it was loaded and
     /// are not the host's; and those that called it inline. At least one.
     Threads { runs: Vec<Thread>, began: Vec<Thread>, called: Vec<Thread> },
+    /// Closing it did not end: one of its destructors hangs, or another library's initialiser or destructor.
+    Busy { deadline: Duration },
     /// It was closed, and is there.
     Unexplained,
     /// It was closed, and nobody can look.
@@ -46,7 +48,8 @@ impl Reason {
             | Self::Callback
             | Self::Destroy
             | Self::Lane { .. }
-            | Self::OtherService => Cause::Inside,
+            | Self::OtherService
+            | Self::Busy { .. } => Cause::Inside,
             Self::Marked(_) => Cause::Marked,
             Self::Threads { runs, began, .. } if runs.is_empty() && began.is_empty() => Cause::ThreadLocal,
             Self::Threads { .. } | Self::Unborn => Cause::Thread,
@@ -82,6 +85,12 @@ impl fmt::Display for Reason {
             Self::OtherService => {
                 f.write_str("another service that called it is still inside a call; it goes when that ends")
             }
+            Self::Busy { deadline } => write!(
+                f,
+                "the system's loader is busy: closing it did not end within {} ms; a destructor of it hangs, or what \
+                 another library does when it is mapped or unmapped; only a restart of the host ends that",
+                deadline.as_millis()
+            ),
             Self::Marked(mark) => mark.fmt(f),
             Self::Threads { runs, began, called } => {
                 let parts = [(runs, Part::Runs), (began, Part::Began), (called, Part::Called)];

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use super::swap::retire_later;
 use super::{Outcome, Report, remains, retire};
 use crate::drain::drain;
 use crate::kernel::generation::Generation;
@@ -25,11 +26,13 @@ pub(crate) enum Stop {
 }
 
 /// Stops a service.
-pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, how: Stop) -> Report {
+pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation>, how: Stop) -> Report {
     let name = Arc::clone(slot.name());
     let within = shared.config.swap.callback;
     generation.left(slot.take_down(Phase::Stopped, Some("it is being stopped".to_owned())));
-    let kept = match drain(&generation, shared.config.swap.drain) {
+    let drained = drain(&generation, shared.config.swap.drain);
+    let is_drained = drained.is_ok();
+    let kept = match drained {
         Ok(()) => {
             shared.journal.note(
                 "drained",
@@ -54,16 +57,22 @@ pub(crate) fn stop(shared: &Shared, slot: &Slot, generation: Arc<Generation>, ho
         }
         tracing::error!(plugin = %name, reason, "the newest state was not kept; the last snapshot holds");
     }
-    if let Err(error) = crate::start::stop(&generation, within) {
-        tracing::warn!(plugin = %name, generation = generation.number, %error, "the service did not stop well");
-    }
     let side = generation.side();
     let text = match (generation.plugin.is_stateful(), kept) {
         (false, _) => "it has no state".to_owned(),
         (true, Ok(())) => "its state is kept".to_owned(),
         (true, Err(reason)) => format!("its newest state is lost, the last snapshot holds: {reason}"),
     };
-    let left = remains(retire(shared, generation));
+    let unloaded = if is_drained {
+        if let Err(error) = crate::start::stop(&generation, within) {
+            tracing::warn!(plugin = %name, generation = side.generation, %error, "the service did not stop well");
+        }
+        retire(shared, generation)
+    } else {
+        // The plugin's `stop` is never run beside a call.
+        retire_later(shared, generation)
+    };
+    let left = remains(unloaded);
     shared.journal.note("stopped", Some(&name), Some(&side), text);
     Report { name, task: Task::Stop, outcome: Outcome::Stopped, remains: left }
 }
@@ -109,3 +118,6 @@ pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
     drop(generation);
     Report { name, task: Task::Snapshot, outcome: Outcome::Snapshotted(outcome), remains: Vec::new() }
 }
+
+#[cfg(test)]
+mod tests;

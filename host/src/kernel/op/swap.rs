@@ -1,6 +1,6 @@
 //! Swap a service: prepare the candidate, run the transaction, retire who lost, write the receipt.
 
-use std::sync::Arc;
+use std::sync::{Arc, mpsc};
 
 use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence};
 use crate::drain::drain;
@@ -142,20 +142,24 @@ pub(super) fn attempt(
             draft.window.old_after = old.tally.counts();
             draft.state_bytes = given_up.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
             let unloaded = retire(shared, given_up.candidate);
-            let failure = Failure { kind: FailureKind::Faulted, reason: given_up.reason };
+            let mut failure = Failure { kind: FailureKind::Faulted, reason: given_up.reason };
+            let mut left = Vec::new();
             let old = match given_up.old_is_down {
                 None => Some(old),
                 Some(why) => {
+                    failure.reason = format!("{}; {why}", failure.reason);
                     if let Some(capsule) = &given_up.capsule {
                         // The one place where the newest state still is.
                         write_down(shared, &name, &draft.from, capsule);
                     }
                     shared.journal.note("faulted", Some(&name), Some(&draft.from), why);
-                    retire(shared, old);
+                    left = remains(retire(shared, old));
                     None
                 }
             };
-            rolled_back(shared, draft, candidate, old, failure, unloaded)
+            let mut report = rolled_back(shared, draft, candidate, old, failure, unloaded);
+            report.remains.append(&mut left);
+            report
         }
     }
 }
@@ -235,8 +239,9 @@ fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
 }
 
 /// Calls are still inside after the deadline: they end on the old code, and it is unloaded then.
-fn retire_later(shared: &Arc<Shared>, old: Arc<Generation>) -> Unloaded {
-    let left = Remains { retires_later: true, ..Remains::of(&old.staged, old.number, old.load) };
+pub(super) fn retire_later(shared: &Arc<Shared>, old: Arc<Generation>) -> Unloaded {
+    let (tell, later) = mpsc::channel();
+    let left = Remains { later: Some(later), ..Remains::of(&old.staged, old.number, old.load) };
     let unloaded = left.because(&Reason::Calls { deadline: shared.config.swap.drain });
     let shared = Arc::clone(shared);
     let waiting = os::spawn(&format!("retire-{}", old.name), move || {
@@ -245,7 +250,8 @@ fn retire_later(shared: &Arc<Shared>, old: Arc<Generation>) -> Unloaded {
         if let Err(error) = stop(&old, shared.config.swap.callback) {
             tracing::warn!(plugin = %old.name, generation = old.number, %error, "the old generation did not stop well");
         }
-        retire(&shared, old)
+        // The loop is gone when the host ends.
+        let _ = tell.send(retire(&shared, old));
     });
     if let Err(error) = waiting {
         tracing::error!(%error, "failed to start a thread to retire a generation: it stays until the host ends");
