@@ -144,7 +144,7 @@ pub struct Probation {
     pub window: Duration,
     /// `window_calls`: for so many calls at most.
     pub window_calls: u64,
-    /// `min_calls`: nothing is judged by fewer calls.
+    /// `min_calls`: nothing is judged by fewer calls; no more than `window_calls`.
     pub min_calls: u64,
     /// `max_error_rate`: where a larger share of calls fails, and a larger one than in the version before, that one comes
     /// back.

@@ -55,8 +55,9 @@ pub(crate) struct Swap<'a> {
 pub(crate) enum Handover {
     /// The old generation gives it away behind the gate.
     Carried,
-    /// It has it already. Behind the gate the old one only stops.
-    Given,
+    /// It has it already. Behind the gate the newest state of the old one is written down, and it stops. Where it cannot be
+    /// written down, a swap that is `lossless` is given up, and another one goes on and says so.
+    Given { lossless: bool },
     /// It has it already, and nobody waits for who is inside the old one: publish, then drain.
     Beside,
 }
@@ -114,6 +115,12 @@ fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<
     let new = started.map_err(|(_, error)| given_up(error.to_string()))?.generation;
     swap.old.left(publish(swap, &new, stages).map_err(&given_up)?);
     let drained = stages.guarded("drain", || drain(swap.old, swap.drain).map_err(words)).is_ok();
+    if swap.old.plugin.is_stateful() {
+        // Both versions run: what is lost now is lost.
+        let written =
+            if drained { write_newest(swap, stages) } else { Err("calls are still inside".to_owned()) };
+        stages.lost = written.err();
+    }
     if drained {
         let _ = stop_old(swap, stages);
     }
@@ -125,7 +132,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
     let candidate_kept = Arc::clone(&candidate.generation);
     let ready = match swap.handover {
         Handover::Carried => ready(swap, &candidate_kept, stages).map(Some),
-        Handover::Given | Handover::Beside => Ok(None),
+        Handover::Given { .. } | Handover::Beside => Ok(None),
     };
     let ready = match ready {
         Ok(ready) => ready,
@@ -197,7 +204,16 @@ fn behind_the_gate(
             let (capsule, plain) = pause_and_carry(swap, &candidate, ready, drained, stages)?;
             (Some(capsule), plain)
         }
-        None => (None, None),
+        None => {
+            let written = if empty { write_newest(swap, stages) } else { Ok(()) };
+            match written {
+                Err(reason) if swap.handover == (Handover::Given { lossless: true }) => {
+                    return Err(Undone { reason, capsule: None, old_is_down: None });
+                }
+                written => stages.lost = written.err(),
+            }
+            (None, None)
+        }
     };
     let hangs = if empty { stop_old(swap, stages) } else { None };
     let started = stages.time("start", || start(candidate, swap.callback));
@@ -231,6 +247,22 @@ fn pause_and_carry(
             resume(old, within);
         }
         Undone { reason, capsule, old_is_down: None }
+    })
+}
+
+/// The state of the old generation goes to nobody: the newest there is must be on the disk before it stops.
+fn write_newest(swap: &Swap<'_>, stages: &mut Stages) -> Result<(), String> {
+    let (old, within) = (swap.old, swap.callback);
+    let paused = stages.time("pause", || pause(old, within)).map_err(words);
+    let written = paused.and_then(|()| {
+        let exported = stages.time("export", || export(old, Plain::default(), swap.max_state, within));
+        let written = exported
+            .map_err(words)
+            .and_then(|state| stages.guarded("snapshot", || swap.snapshots.save(old, &state).map(drop)));
+        written.inspect_err(|_| resume(old, within))
+    });
+    written.map_err(|why| {
+        format!("failed to keep the newest state of version {}: {why}", old.manifest().version)
     })
 }
 

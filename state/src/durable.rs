@@ -82,6 +82,14 @@ pub(crate) fn write(path: &Path, onto: Onto, bytes: &[u8]) -> Result<(), WriteEr
     step(Step::SyncFolder, || folder.sync())
 }
 
+/// Replaces a file by `bytes`, owner-only, in one step. When this returns they are there for good, also after a power cut.
+///
+/// # Errors
+/// The step that failed, and why. Until [`Step::SyncFolder`] the file is what it was.
+pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
+    write(path, Onto::Anything, bytes)
+}
+
 /// The folder that `path` is in.
 pub(crate) fn folder_of(path: &Path) -> &Path {
     match path.parent() {

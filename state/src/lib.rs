@@ -54,7 +54,7 @@ mod os;
 mod vectors;
 
 pub use cipher::Cipher;
-pub use durable::{Step, WriteError};
+pub use durable::{Step, WriteError, write_durably};
 pub use error::{KeyError, OpenError, SealError, StoreError};
 pub use header::{FORMAT, Header, Stamp};
 pub use key::{Key, KeyId};

@@ -1,7 +1,7 @@
 //! Capsules in a folder, one file per service.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _};
+use std::io::{self, ErrorKind, Read as _};
 use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Onto, folder_of};
@@ -129,12 +129,34 @@ impl Store {
     /// # Errors
     /// [`StoreError::Service`], or [`StoreError::Aside`] if it cannot be renamed.
     pub fn set_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
+        self.aside(service, os::rename_new)
+    }
+
+    /// The same, and the snapshot stays in its place as well, for the next save to replace: at no moment is there none.
+    ///
+    /// # Errors
+    /// [`StoreError::Service`], or [`StoreError::Aside`] if it cannot be kept under another name.
+    pub fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
+        self.aside(service, |path, target| match fs::hard_link(path, target) {
+            Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+                // No second names on this file system.
+                durable::write(target, Onto::Nothing, &read(path)?).map_err(|error| error.source)
+            }
+            done => done,
+        })
+    }
+
+    fn aside(
+        &self,
+        service: &str,
+        give: impl Fn(&Path, &Path) -> io::Result<()>,
+    ) -> Result<Option<PathBuf>, StoreError> {
         let path = self.checked_path(service)?;
         let aside = |source| StoreError::Aside { path: path.clone(), source };
         let folder = Folder::open(&self.folder).map_err(aside)?;
         for unix_ms in seal::unix_ms().. {
             let target = self.folder.join(format!("{service}{EXTENSION}.aside-{unix_ms}"));
-            match os::rename_new(&path, &target) {
+            match give(&path, &target) {
                 Ok(()) => {
                     folder.sync().map_err(aside)?;
                     return Ok(Some(target));

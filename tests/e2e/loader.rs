@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hotbay::kernel::view::{Cause, Phase, Pinned, Retired};
+use hotbay::kernel::view::{Cause, Pinned, Retired};
 use hotbay_tests::{Bay, eventually, example, fixture, with_version};
 
 /// Nothing of the file runs before the host maps it.

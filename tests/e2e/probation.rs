@@ -1,7 +1,7 @@
 //! After a swap the new version is watched: one that fails goes, and the one before comes back, with state.
 
 use hotbay::kernel::view::{Outcome, Phase, Receipt};
-use hotbay_tests::{Bay, eventually, example, fixture, never_within, with_version};
+use hotbay_tests::{Bay, eventually, example, fixture, never_within, run, with_version};
 
 /// Few calls decide.
 const QUICK: &str = "[probation]\nmin_calls = 5\n";
@@ -92,6 +92,24 @@ fn fails_after_a_while_and_the_state_of_the_swap_comes_back_where_the_newer_one_
     });
     assert!(aside.metadata().unwrap().len() > 0);
     assert!(!bay.home().join("good/counter.state").exists(), "nobody goes back to it any more");
+}
+
+#[test]
+fn fails_after_a_while_and_goes_also_where_its_newest_state_cannot_be_kept_and_that_is_told() {
+    let mut bay = Bay::with(&format!("{QUICK}[state]\ninterval_ms = 600000\n[swap]\nrehearse = \"never\""));
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "export@counter=1*off->return(no luck)"));
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.add", ""), "1");
+    bay.drop_in("counter", &fixture("fails_after_a_while"));
+    bay.wait_version("counter", "2.0.0");
+    for count in ["2", "3", "4"] {
+        assert_eq!(bay.call("counter.add", ""), count);
+    }
+    fail(&bay, "counter.add", 4);
+    let from = back(&bay, "counter").state_from.unwrap();
+    assert!(from.contains("failed to keep the newest state of version 2.0.0"), "{from}");
+    assert_eq!(bay.call("counter.count", ""), "1");
 }
 
 #[test]
@@ -213,6 +231,54 @@ fn aborts_in_a_call_twice_and_the_third_host_starts_the_version_before() {
     assert!(bay.ok(&["why", "counter"]).contains("the host died 2 times"));
     let row = bay.wait_for("counter", |row| row.phase == Phase::RolledBack);
     assert_eq!(row.version.as_deref(), Some("1.1.0"));
+}
+
+/// A host that version 1.1.0, with two before it, brought down in a callback of its life, before it served.
+fn brought_down_in(callback: &str) -> Bay {
+    let mut bay = Bay::with(&format!("{QUICK}[plugin.fails]\nnew = \"{callback}\"")).up();
+    bay.drop_bytes("fails", &with_version(&fixture("fails"), "1.0.0", "0.9.0"));
+    bay.wait_version("fails", "0.9.0");
+    bay.drop_in("fails", &fixture("fails"));
+    bay.wait_version("fails", "1.0.0");
+    assert_eq!(bay.call("fails.add", ""), "1");
+    // What is on disk survives the host.
+    bay.ok(&["stop", "fails"]);
+    bay.ok(&["start", "fails"]);
+    bay.drop_in("fails", &fixture("aborts_next"));
+    bay.wait_death();
+    bay
+}
+
+#[test]
+fn aborts_next_in_start_or_import_twice_and_the_third_host_starts_the_version_before() {
+    for callback in ["start", "import"] {
+        let mut bay = brought_down_in(callback);
+        assert_ne!(run(&mut bay.run_command()).code, 0, "the second death");
+        bay.start();
+        let row = bay.wait_version("fails", "1.0.0");
+        assert!(row.source.unwrap().starts_with(bay.home().canonicalize().unwrap().join("good")));
+        assert_eq!(bay.call("fails.count", ""), "1");
+        assert!(bay.ok(&["why", "fails"]).contains("the host died 2 times"));
+        assert!(std::fs::read_dir(bay.home().join("pending")).unwrap().next().is_none());
+    }
+}
+
+#[test]
+fn aborts_next_without_a_way_back_is_not_started_a_third_time() {
+    let mut bay = brought_down_in("start");
+    std::fs::remove_dir_all(bay.home().join("pending")).unwrap();
+    std::fs::remove_dir_all(bay.home().join("good")).unwrap();
+    assert_ne!(run(&mut bay.run_command()).code, 0, "the second death");
+    for _ in 0..2 {
+        bay.start();
+        let row = bay.wait_phase("fails", Phase::Quarantined);
+        let reason = row.reason.unwrap();
+        for part in ["1.1.0 was rolled back", "the host died 2 times", "there is no earlier version"] {
+            assert!(reason.contains(part), "{part}: {reason}");
+        }
+        assert!(bay.ok(&["why", "fails"]).contains("the host died 2 times"));
+        bay.kill();
+    }
 }
 
 /// Unix only, as [`Bay::stop`] is.

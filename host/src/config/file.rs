@@ -168,8 +168,17 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         }
         None => Ok(()),
     };
+    let pair = file.probation.min_calls.as_ref().or(file.probation.window_calls.as_ref());
+    let place = pair.map_or(0, |value| value.span().start);
     count(&mut config.probation.window_calls, file.probation.window_calls)?;
     count(&mut config.probation.min_calls, file.probation.min_calls)?;
+    let (needed, ends) = (config.probation.min_calls, config.probation.window_calls);
+    if needed > ends {
+        let problem = format!(
+            "nothing would be judged: the window ends after {ends} calls, before there are the {needed} of `min_calls`; lower `min_calls`, or raise `window_calls`"
+        );
+        return Err(at(place, problem));
+    }
     if let Some(rate) = file.probation.max_error_rate {
         if !(0.0..=1.0).contains(rate.get_ref()) {
             let problem = format!("{} is out of range: a rate is from 0.0 to 1.0", rate.get_ref());

@@ -35,8 +35,8 @@ fn everything_can_be_set() {
         drain_ms = 5
         [probation]
         window_ms = 0
-        window_calls = 7
-        min_calls = 8
+        window_calls = 8
+        min_calls = 7
         max_error_rate = 0.25
         [state]
         interval_ms = 60
@@ -70,7 +70,7 @@ fn everything_can_be_set() {
     assert_eq!([config.watch.settle, config.watch.rescan, config.watch.grace], [ms(1), ms(20), ms(3)]);
     assert_eq!([config.swap.callback, config.swap.drain], [ms(4), ms(5)]);
     assert!(!config.probation.is_on());
-    assert_eq!((config.probation.window_calls, config.probation.min_calls), (7, 8));
+    assert_eq!((config.probation.window_calls, config.probation.min_calls), (8, 7));
     assert_eq!(config.probation.max_error_rate, 0.25);
     assert_eq!((config.state.interval, config.state.key), (ms(60), KeySource::Environment("KEY".into())));
     assert_eq!((config.probe.mode, config.probe.deadline), (ProbeMode::Always, ms(70)));
@@ -121,6 +121,23 @@ fn what_is_no_toml_is_shown_with_its_place() {
 fn a_rate_or_a_count_that_cannot_be_meant_is_refused() {
     assert!(refused("[probation]\nmax_error_rate = 1.5").contains("2:18: 1.5 is out of range"));
     assert!(refused("[probation]\nmin_calls = 0").contains("2:13: 0 calls are out of range"));
+}
+
+#[test]
+fn a_window_that_ends_before_anything_is_judged_is_refused() {
+    for (text, place, told) in [
+        ("[probation]\nmin_calls = 2000", ":2:13: ", "after 1000 calls, before there are the 2000 of"),
+        ("[probation]\nwindow_calls = 5", ":2:16: ", "after 5 calls, before there are the 20 of"),
+        (
+            "[probation]\nmin_calls = 9\nwindow_calls = 8",
+            ":2:13: ",
+            "lower `min_calls`, or raise `window_calls`",
+        ),
+    ] {
+        let problem = refused(text);
+        assert!(problem.contains(place) && problem.contains(told), "{problem}");
+    }
+    assert_eq!(parse("[probation]\nmin_calls = 8\nwindow_calls = 8").unwrap().probation.min_calls, 8);
 }
 
 #[test]

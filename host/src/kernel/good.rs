@@ -1,5 +1,8 @@
 //! The last good version of each service: `.hotbay/good/`. Its bytes, what they are (`<service>.json`), and for as long as
 //! the version after it is on probation the state that it had when it was replaced (`<service>.state`).
+//!
+//! A version that is about to be replaced is kept before anything of the next one runs (`.hotbay/pending/`): one that brings
+//! the host down does so at any step. It becomes the last good one when the next one serves, or the host died meanwhile.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -28,10 +31,18 @@ struct Kept {
     manifest: Manifest,
 }
 
+/// A version that is kept while another tries to take its place.
+#[derive(Debug)]
+pub(crate) struct Pending {
+    kept: Kept,
+    path: PathBuf,
+}
+
 /// The folder. Operations write, one at a time per service; the loop reads.
 #[derive(Debug)]
 pub(crate) struct Good {
     records: Records<Kept>,
+    pending: Records<Kept>,
     states: Store,
     state_of_services: PathBuf,
     kept: Mutex<BTreeMap<String, Candidate>>,
@@ -41,13 +52,17 @@ impl Good {
     /// Opens the folder, and removes bytes and state that no record names.
     pub(crate) fn open(home: &Path) -> Result<Self, GoodError> {
         let (records, all) = Records::<Kept>::open(home.join("good"))?;
+        let (pending, interrupted) = Records::<Kept>::open(home.join("pending"))?;
         let states = Store::open(records.folder())?;
         let state_of_services = home.join("state");
-        let good = Self { records, states, state_of_services, kept: Mutex::default() };
+        let good = Self { records, pending, states, state_of_services, kept: Mutex::default() };
         for (name, kept) in all {
             if let Some(candidate) = good.candidate_of(&name, kept) {
                 good.lock().insert(name, candidate);
             }
+        }
+        for (name, kept) in interrupted {
+            good.recover(&name, kept);
         }
         good.sweep()?;
         Ok(good)
@@ -63,8 +78,14 @@ impl Good {
         path.starts_with(self.records.folder())
     }
 
-    /// Keeps the bytes of a generation that is being replaced, and `state`, the capsule that it gave away.
+    /// Keeps the bytes of a generation, and `state`, the capsule that it gave away.
     pub(crate) fn keep(&self, old: &Generation, state: Option<&Capsule>) -> io::Result<()> {
+        let pending = self.keep_pending(old)?;
+        self.promote(&old.name, pending, state)
+    }
+
+    /// Keeps the bytes of a generation beside those that are kept, until it is known how the attempt to replace it ended.
+    pub(crate) fn keep_pending(&self, old: &Generation) -> io::Result<Pending> {
         let name = &*old.name;
         let manifest = old.manifest().clone();
         let kept = Kept {
@@ -73,7 +94,6 @@ impl Good {
             kept_unix_ms: clock::unix_ms(),
             manifest,
         };
-        let before = self.of(name);
         let path = self.bytes_path(name, old.digest());
         remove(&path);
         // The staged copy is never written again: a second name for it costs nothing.
@@ -84,15 +104,50 @@ impl Good {
             let mut copy = os::private_file().open(&path)?;
             io::copy(&mut fs::File::open(&old.staged.path)?, &mut copy)?;
         }
+        self.pending.write(name, &kept, false)?;
+        Ok(Pending { kept, path })
+    }
+
+    /// The attempt succeeded: what is pending is the last good version, with `state`.
+    pub(crate) fn promote(&self, name: &str, pending: Pending, state: Option<&Capsule>) -> io::Result<()> {
+        let Pending { kept, path } = pending;
         self.keep_state(name, state)?;
         self.records.write(name, &kept, false)?;
-        if let Some(before) = before.filter(|before| before.path != path) {
+        self.pending.remove(name);
+        if let Some(before) = self.of(name).filter(|before| before.path != path) {
             remove(&before.path);
         }
         if let Some(candidate) = self.candidate_of(name, kept) {
             self.lock().insert(name.to_owned(), candidate);
         }
         Ok(())
+    }
+
+    /// The attempt failed: what is pending serves on.
+    pub(crate) fn drop_pending(&self, name: &str, pending: &Pending) {
+        self.pending.remove(name);
+        if self.of(name).is_none_or(|good| good.path != pending.path) {
+            remove(&pending.path);
+        }
+    }
+
+    /// The host died while a version was being replaced: it is the one to go back to, with the state that is on disk. The
+    /// next one did not come to write any.
+    fn recover(&self, name: &str, kept: Kept) {
+        let Some(candidate) = self.candidate_of(name, kept.clone()) else { return self.pending.remove(name) };
+        let path = self.states.path(name);
+        remove(&path);
+        let snapshot = self.state_of_services.join(path.file_name().unwrap_or_default());
+        // Also where there is none: what has no state needs none.
+        let _ = fs::hard_link(&snapshot, &path).or_else(|_| fs::copy(&snapshot, &path).map(drop));
+        match self.records.write(name, &kept, false) {
+            Ok(()) => self.pending.remove(name),
+            // It stays pending, for the next run as well.
+            Err(error) => {
+                tracing::error!(plugin = name, %error, "failed to note which version is the last good one")
+            }
+        }
+        self.lock().insert(name.to_owned(), candidate);
     }
 
     fn keep_state(&self, service: &str, state: Option<&Capsule>) -> io::Result<()> {
@@ -134,6 +189,7 @@ impl Good {
     /// The service was removed.
     pub(crate) fn forget(&self, service: &str) {
         self.records.remove(service);
+        self.pending.remove(service);
         self.forget_state(service);
         if let Some(candidate) = self.lock().remove(service) {
             remove(&candidate.path);

@@ -1,19 +1,19 @@
 //! Operations: what takes time. Each runs on a thread of its own, one at a time per service, and reports to the loop.
 
+mod keep;
 mod rollback;
 mod start;
 mod stop;
 mod swap;
 
+pub(crate) use keep::keep;
 pub(crate) use rollback::{Cause, roll_back};
 pub(crate) use start::start;
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
 use std::sync::Arc;
-use std::{fs, io};
 
-use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
 use super::service::{Failure, FailureKind, Task};
@@ -55,6 +55,8 @@ pub(crate) enum Outcome {
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.
     Snapshotted(Result<(), String>),
+    /// The version that serves was to be kept.
+    Kept(Result<(), String>),
     /// The operation itself broke down: a defect of the host.
     Broken(String),
 }
@@ -176,27 +178,18 @@ fn remains(unloaded: Unloaded) -> Vec<Remains> {
 }
 
 /// Makes an earlier state the service's own again. What is there now is kept aside, and at no moment is there none.
-fn put_back_state(shared: &Shared, name: &str, state: &Capsule) {
-    let newer = shared.config.home.join("state").join(format!("{name}.state"));
-    let aside = newer.with_extension(format!("state.aside-{}", clock::unix_ms()));
-    let kept = match fs::hard_link(&newer, &aside).or_else(|_| fs::copy(&newer, &aside).map(drop)) {
-        Ok(()) => Ok(format!("; the newer one is kept as {}", aside.display())),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(error) => Err(error.to_string()),
-    };
-    match kept.and_then(|kept| shared.snapshots.save_capsule(name, state).map(|()| kept)) {
-        Ok(kept) => {
-            let text = format!("back to snapshot {}{kept}", sequence(state));
-            shared.journal.note("snapshot", Some(name), None, text);
-        }
-        Err(error) => {
-            tracing::error!(
-                plugin = name,
-                error,
-                "failed to put the state of the last good version back on disk"
-            );
-        }
-    }
+fn put_back_state(shared: &Shared, name: &str, state: &Capsule) -> Result<(), String> {
+    let put_back = guarded("put_back", || shared.snapshots.put_back(name, state));
+    let aside = put_back.inspect_err(|error| {
+        tracing::error!(
+            plugin = name,
+            error,
+            "failed to put the state of the last good version back on disk"
+        );
+    })?;
+    let kept = aside.map(|path| format!("; the newer one is kept as {}", path.display())).unwrap_or_default();
+    shared.journal.note("snapshot", Some(name), None, format!("back to snapshot {}{kept}", sequence(state)));
+    Ok(())
 }
 
 /// The number of a sealed snapshot.

@@ -48,11 +48,18 @@ impl Probation {
         Self { look_at: now + LOOK, until: now + settings.window, before }
     }
 
-    /// Judges by the calls of the new version so far.
-    pub(crate) fn judge(&self, counts: Counts, settings: &config::Probation, now: Instant) -> Verdict {
+    /// Judges by the calls of the new version so far; not against it where there is no way back.
+    pub(crate) fn judge(
+        &self,
+        counts: Counts,
+        has_way_back: bool,
+        settings: &config::Probation,
+        now: Instant,
+    ) -> Verdict {
         let (answered, failed) = (counts.answered, counts.faults());
         let rate = counts.fault_rate();
-        if answered >= settings.min_calls && rate > settings.max_error_rate && rate > self.before {
+        let is_worse = rate > settings.max_error_rate && rate > self.before;
+        if has_way_back && answered >= settings.min_calls && is_worse {
             return Verdict::Failed(format!(
                 "{failed} of {answered} calls failed while it was on probation; of the version before, {:.0} in 100 did",
                 100.0 * self.before
@@ -164,7 +171,7 @@ mod tests {
         let probation = Probation::new(&settings, before);
         let now = Instant::now() + if late { settings.window } else { Duration::ZERO };
         let counts = Counts { entered: answered, answered, failed, mistaken, ..Counts::default() };
-        probation.judge(counts, &settings, now)
+        probation.judge(counts, true, &settings, now)
     }
 
     #[test]

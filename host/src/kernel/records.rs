@@ -27,6 +27,10 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         let mut all = Vec::new();
         for entry in fs::read_dir(&folder)? {
             let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == "tmp") {
+                // A durable write was interrupted; nobody else writes here.
+                remove(&path);
+            }
             let Some(name) = service_of(&path) else { continue };
             match fs::read(&path).and_then(|bytes| Ok(serde_json::from_slice(&bytes)?)) {
                 Ok(record) => all.push((name, record)),
@@ -45,15 +49,15 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
 
     /// Writes a record in one step. With `durable` it outlives the power as well, not only this process.
     pub(crate) fn write(&self, name: &str, record: &T, durable: bool) -> io::Result<()> {
-        let path = self.path(name);
+        let (path, json) = (self.path(name), serde_json::to_vec(record)?);
+        if durable {
+            return hotbay_state::write_durably(&path, &json).map_err(|error| error.source);
+        }
         let fresh = path.with_extension("json.new");
         // What an interrupted write left; nobody else writes here.
         let _ = fs::remove_file(&fresh);
         let mut file = os::private_file().open(&fresh)?;
-        file.write_all(&serde_json::to_vec(record)?)?;
-        if durable {
-            file.sync_all()?;
-        }
+        file.write_all(&json)?;
         drop(file);
         fs::rename(&fresh, path)
     }
@@ -97,9 +101,11 @@ mod tests {
         }
         fs::write(records.folder().join("b.json"), "[1, 2").unwrap();
         fs::write(records.folder().join("B C.json"), "[1]").unwrap();
+        fs::write(records.folder().join(".a.json.1-0.tmp"), "[1").unwrap();
         records.remove("c");
         records.remove("c");
         let (_, all) = Records::<Vec<u32>>::open(folder.path().join("r")).unwrap();
         assert_eq!(all, [("a".to_owned(), vec![1, 2])]);
+        assert!(!records.folder().join(".a.json.1-0.tmp").exists());
     }
 }

@@ -29,13 +29,14 @@ impl RolledBackDigests {
         self.all.get(service).map_or(&[], Vec::as_slice)
     }
 
-    /// Remembers one. A disk that does not take it is told: the digest is held back in this run all the same.
-    pub(crate) fn add(&mut self, service: &str, rolled_back: RolledBack) {
+    /// Remembers one; whether it is on disk. A disk that does not take it is told: the digest is held back in this run all
+    /// the same.
+    pub(crate) fn add(&mut self, service: &str, rolled_back: RolledBack) -> bool {
         let those = self.all.entry(service.to_owned()).or_default();
         those.retain(|other| other.digest != rolled_back.digest);
         those.push(rolled_back);
         those.drain(..those.len().saturating_sub(KEPT));
-        self.write(service);
+        self.write(service)
     }
 
     /// Forgets those of a service that `which` names.
@@ -50,15 +51,17 @@ impl RolledBackDigests {
             self.all.remove(service);
             self.records.remove(service);
         } else {
-            self.write(service);
+            let _ = self.write(service);
         }
     }
 
-    fn write(&self, service: &str) {
-        let Some(those) = self.all.get(service) else { return };
-        if let Err(error) = self.records.write(service, those, true) {
+    fn write(&self, service: &str) -> bool {
+        let Some(those) = self.all.get(service) else { return true };
+        let written = self.records.write(service, those, true);
+        if let Err(error) = &written {
             tracing::error!(plugin = service, %error, "failed to remember on disk which version was rolled back");
         }
+        written.is_ok()
     }
 }
 

@@ -50,6 +50,8 @@ pub(crate) struct Service {
     pub(crate) back: bool,
     /// The version to go back to.
     pub(crate) good: Option<Candidate>,
+    /// Not before this is it tried to keep the version that serves.
+    pub(crate) keep_due: Instant,
     /// The watch over the version that serves.
     pub(crate) probation: Option<Probation>,
     /// Begin the next start with empty state.
@@ -89,6 +91,15 @@ pub(crate) enum Task {
     RollBack,
     Stop,
     Snapshot,
+    /// The bytes of the version that serves are kept.
+    Keep,
+}
+
+impl Task {
+    /// Whether who serves may be another afterwards.
+    pub(crate) fn is_change(self) -> bool {
+        !matches!(self, Task::Snapshot | Task::Keep)
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -152,6 +163,7 @@ impl Service {
             reload: false,
             back: false,
             good: None,
+            keep_due: Instant::now(),
             probation: None,
             fresh: false,
             rest: None,
@@ -200,7 +212,7 @@ impl Service {
 
     /// Whether an operation is on its way that changes who serves.
     pub(crate) fn is_changing(&self) -> bool {
-        self.busy.is_some_and(|busy| busy.task != Task::Snapshot)
+        self.busy.is_some_and(|busy| busy.task.is_change())
     }
 
     /// The number of the generation that serves, or would serve next without a swap.

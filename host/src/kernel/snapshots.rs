@@ -1,6 +1,7 @@
 //! Durable state of all services: the key, the store, and what was written last.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotbay_state::{Key, OpenError, Opened, Store, StoreError};
@@ -25,6 +26,8 @@ struct Last {
     // Digest and schema of what is on disk: the same is not written again.
     written: Option<(blake3::Hash, u32)>,
     shown: Option<Snapshot>,
+    // What is on disk is newer than what is to be written: it is kept under another name before.
+    aside_first: bool,
 }
 
 impl Snapshots {
@@ -44,17 +47,40 @@ impl Snapshots {
                 created_unix_ms: header.created_unix_ms,
             };
             let written = Some((blake3::hash(&opened.plain), header.schema));
-            self.lock()
-                .insert(service.to_owned(), Last { sequence: header.sequence, written, shown: Some(shown) });
+            let mut all = self.lock();
+            let last = all.entry(service.to_owned()).or_default();
+            (last.sequence, last.written, last.shown) = (header.sequence, written, Some(shown));
         }
         Ok(opened)
     }
 
     /// Keeps the service's file under another name, so that the service begins with empty state.
-    pub(crate) fn set_aside(&self, service: &str) -> Result<Option<std::path::PathBuf>, StoreError> {
+    pub(crate) fn set_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
         let aside = self.store.set_aside(service)?;
         if let Some(last) = self.lock().get_mut(service) {
             (last.written, last.shown) = (None, None);
+        }
+        Ok(aside)
+    }
+
+    /// Writes an earlier state in place of a newer one, which is kept aside; answers where. Until that is done nothing else is
+    /// written for the service either: what goes on from the earlier state would replace the newer one.
+    pub(crate) fn put_back(&self, service: &str, earlier: &Capsule) -> Result<Option<PathBuf>, String> {
+        self.lock().entry(service.to_owned()).or_default().aside_first = true;
+        let aside = self.keep_aside(service)?;
+        self.save_capsule(service, earlier)?;
+        Ok(aside)
+    }
+
+    fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, String> {
+        if !self.lock().get(service).is_some_and(|last| last.aside_first) {
+            return Ok(None);
+        }
+        let kept = crate::fault::point("aside", service).map_err(|e| e.to_string());
+        let kept = kept.and_then(|()| self.store.keep_aside(service).map_err(|e| chain(&e)));
+        let aside = kept.map_err(|e| format!("failed to keep the newer state of `{service}` aside: {e}"))?;
+        if let Some(last) = self.lock().get_mut(service) {
+            last.aside_first = false;
         }
         Ok(aside)
     }
@@ -90,6 +116,9 @@ impl Snapshots {
 
     /// Writes a capsule that a swap carried.
     pub(crate) fn save_capsule(&self, service: &str, capsule: &Capsule) -> Result<(), String> {
+        if let Some(aside) = self.keep_aside(service)? {
+            tracing::info!(plugin = service, "the newer state is kept as {}", aside.display());
+        }
         crate::fault::point("disk", service).map_err(|e| format!("failed to write the snapshot: {e}"))?;
         self.store.save_sealed(service, &capsule.sealed).map_err(|e| chain(&e))?;
         let header = hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?;

@@ -52,6 +52,10 @@ impl Kernel {
                 let Some(generation) = service.generation.clone() else { return };
                 (Task::Snapshot, self.spawn(name, move |shared| op::snapshot(shared, generation)))
             }
+            Step::Keep => {
+                let Some(generation) = service.generation.clone() else { return };
+                (Task::Keep, self.spawn(name, move |shared| op::keep(shared, generation)))
+            }
         };
         let Some(service) = self.services.get_mut(name) else { return };
         match spawned {
@@ -68,10 +72,11 @@ impl Kernel {
     fn stay(&mut self, name: &str, phase: Phase, reason: Option<String>) {
         let Some(service) = self.services.get_mut(name) else { return };
         let wakes = service.resting().map(|rest| rest.until);
+        let keeps = Some(service.keep_due).filter(|due| *due > Instant::now());
         // What a service waits for in `starting` may only be time.
         let waits =
             (phase == Phase::Starting && service.busy.is_none()).then(|| Instant::now() + PRIORITY_PATIENCE);
-        self.decide_at = self.decide_at.into_iter().chain(wakes).chain(waits).min();
+        self.decide_at = self.decide_at.into_iter().chain(wakes).chain(keeps).chain(waits).min();
         let entered = service.enter(phase, reason.clone());
         if let Some(reason) = reason.as_ref().filter(|_| entered && service.serving.is_some()) {
             tracing::warn!(plugin = name, reason, "it serves on as it is");

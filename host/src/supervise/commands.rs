@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use super::Kernel;
+use crate::kernel::files::Candidate;
 use crate::kernel::service::{Service, Task};
 use crate::kernel::view::Phase;
 use crate::kernel::wish::{Goal, Reply, Sight, Wish};
@@ -66,9 +67,9 @@ impl Kernel {
             Some(Task::RollBack) => Some("a rollback"),
             Some(Task::Start) => Some("a start"),
             Some(Task::Stop) => Some("a stop"),
-            Some(Task::Snapshot) | None if service.back => Some("a rollback"),
-            Some(Task::Snapshot) | None if service.reload => Some("a reload"),
-            Some(Task::Snapshot) | None => None,
+            Some(Task::Snapshot | Task::Keep) | None if service.back => Some("a rollback"),
+            Some(Task::Snapshot | Task::Keep) | None if service.reload => Some("a reload"),
+            Some(Task::Snapshot | Task::Keep) | None => None,
         };
         if let Some(with) = with {
             return send(&reply, Err(ControlError::Busy { command: "roll back", name, with }));
@@ -133,7 +134,14 @@ impl Kernel {
             self.candidates_of(&name).iter().map(|candidate| candidate.path.clone()).collect();
         let service = self.services.get(&name);
         let serving = service.and_then(|service| service.serving.as_ref());
-        paths.extend(serving.map(|serving| serving.source.clone()));
+        if let Some(serving) = serving {
+            paths.insert(serving.source.clone());
+            // What lies where it came from may be no plugin any more: it would hold the name.
+            let of_another = |c: &Candidate| c.path == serving.home && c.manifest.name != name;
+            if !self.files.candidates().any(of_another) {
+                paths.insert(serving.home.clone());
+            }
+        }
         let row = self.row(&name).or_else(|| {
             let row = self.files.rows().find(|row| row.name == name)?;
             paths.extend(row.source.clone());

@@ -23,6 +23,8 @@ pub(super) enum Step {
     /// Neither what serves is any good, nor what served before.
     GiveUp,
     Snapshot,
+    /// Its bytes are nowhere else any more.
+    Keep,
     /// Nothing holds the name any more.
     Forget,
 }
@@ -44,7 +46,6 @@ impl Kernel {
             }
         }
         self.follow_renames();
-        self.keep_the_homeless();
         let graph = self.graph();
         for name in start_order(&graph) {
             let step = self.step(&name, &graph);
@@ -127,7 +128,7 @@ impl Kernel {
             let phase = match busy.task {
                 Task::Start => Phase::Starting,
                 Task::Swap | Task::RollBack => Phase::Swapping,
-                Task::Stop | Task::Snapshot => service.phase,
+                Task::Stop | Task::Snapshot | Task::Keep => service.phase,
             };
             return Step::Stay(phase, if phase == service.phase { service.reason.clone() } else { None });
         }
@@ -155,6 +156,11 @@ impl Kernel {
             }
             (Some(rest), Step::Swap(_) | Step::RollBack(..) | Step::Stop) => {
                 Step::Stay(Phase::Running, (!rest.brief).then(|| rest.why.clone()))
+            }
+            (None, Step::Stay(Phase::Running, _) | Step::Snapshot)
+                if service.keep_due <= Instant::now() && self.is_homeless(name, service) =>
+            {
+                Step::Keep
             }
             _ => step,
         }

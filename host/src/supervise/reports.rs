@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{Kernel, RETRY};
 use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
-use crate::kernel::service::{Ended, Failure, FailureKind, Task};
+use crate::kernel::service::{Ended, Failure, FailureKind};
 use crate::kernel::view::Phase;
 /// The longest pause between attempts that go on failing.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -18,7 +18,7 @@ impl Kernel {
         let Some(service) = self.services.get_mut(&*name) else { return };
         service.busy = None;
         service.remains.extend(remains);
-        if task != Task::Snapshot {
+        if task.is_change() {
             service.ended += 1;
             service.rest = None;
             service.snapshots_failed = 0;
@@ -40,9 +40,14 @@ impl Kernel {
             Outcome::Swapped { generation, version, receipt } => {
                 let before = service.serving.as_ref().map_or(0.0, |old| old.tally.counts().fault_rate());
                 let probation = service.probation.take();
+                let home = service.serving.as_ref().map(|old| old.home.clone());
                 service.retire_counts();
                 service.committed += 1;
                 service.serve(generation, version);
+                if let (Some(serving), Some(home), true) = (&mut service.serving, home, receipt.rollback) {
+                    // Also where what lies there is no plugin by now.
+                    serving.home = home;
+                }
                 service.enter(Phase::Running, None);
                 service.good = self.shared.good.of(&name);
                 service.last_swap = Some((*receipt).clone());
@@ -120,6 +125,11 @@ impl Kernel {
                 if let Err(reason) = written {
                     tracing::error!(plugin = %name, reason, "the snapshot was not written; the last one holds");
                 }
+            }
+            Outcome::Kept(Ok(())) => service.good = self.shared.good.of(&name),
+            Outcome::Kept(Err(error)) => {
+                service.keep_due = Instant::now() + RETRY;
+                tracing::error!(plugin = %name, error, "failed to keep the version that serves; trying again");
             }
             Outcome::Broken(reason) => {
                 tracing::error!(plugin = %name, reason, "broken");

@@ -20,28 +20,27 @@ impl Kernel {
         }
     }
 
-    /// Versions under which the host died once too often.
+    /// Versions under which the host died once too often. Also one that there is no way back from is not started again by
+    /// itself: it would bring the host down for ever.
     pub(super) fn condemn_deadly(&mut self, deadly: Vec<(String, Mark)>) {
         for (name, mark) in deadly {
-            let good = self.shared.good.of(&name);
             let is_on = self.shared.config.probation.is_on();
-            if is_on && good.is_some_and(|good| good.digest.as_str() != mark.digest) {
+            let is_on_record = !is_on || {
                 let reason = format!("the host died {} times while it was on probation", mark.deaths);
                 let side = Side { version: mark.version, generation: 0, digest: mark.digest };
-                self.shared.journal.note(
-                    "rolled_back",
-                    Some(&name),
-                    None,
-                    format!("version {}: {reason}", side.version),
-                );
-                self.remember(&name, &side, reason);
+                let text = format!("version {}: {reason}", side.version);
+                self.shared.journal.note("rolled_back", Some(&name), None, text);
+                self.remember(&name, &side, reason)
+            };
+            // Else the next run finds it, and tries to remember again.
+            if is_on_record {
+                self.shared.marks.drop_record(&name);
             }
-            self.shared.marks.drop_record(&name);
         }
     }
 
-    /// Remembers that a version was rolled back.
-    pub(super) fn remember(&mut self, name: &str, side: &Side, reason: String) {
+    /// Remembers that a version was rolled back; whether the next run of the host will know.
+    pub(super) fn remember(&mut self, name: &str, side: &Side, reason: String) -> bool {
         let rolled_back = RolledBack {
             digest: side.digest.clone(),
             version: side.version.clone(),
@@ -51,7 +50,7 @@ impl Kernel {
         if let (Some(service), Some(digest)) = (self.services.get_mut(name), Digest::parse(&side.digest)) {
             service.failed.insert(digest, failure(&rolled_back));
         }
-        self.rolled_back.add(name, rolled_back);
+        self.rolled_back.add(name, rolled_back)
     }
 
     /// Somebody wants what lies in the folder tried again, also what failed or was rolled back.
@@ -88,41 +87,26 @@ impl Kernel {
         }
     }
 
-    /// A version that was rolled back before was put over the file of the one that serves, which is then nowhere else: it is
-    /// kept, so that the next run of the host finds it.
-    pub(super) fn keep_the_homeless(&mut self) {
-        for (name, service) in &mut self.services {
-            let (Some(serving), Some(generation)) = (&service.serving, &service.generation) else { continue };
-            let is_kept = service.good.as_ref().is_some_and(|good| good.digest == serving.digest);
-            if is_kept
-                || service.busy.is_some()
-                || service.probation.is_some()
-                || service.condemned().is_some()
-            {
-                continue;
-            }
-            let mut there = self.files.candidates().filter(|c| c.manifest.name == *name);
-            let mut at_home = self.files.candidates().filter(|c| c.path == serving.home);
-            let displaced = at_home.any(|c| service.is_rolled_back(&c.digest));
-            if !displaced || there.any(|c| c.digest == serving.digest) {
-                continue;
-            }
-            match self.shared.good.keep(generation, None) {
-                Ok(()) => service.good = self.shared.good.of(name),
-                Err(error) => {
-                    tracing::error!(plugin = name, %error, "failed to keep the version that serves")
-                }
-            }
+    /// Whether a version that was rolled back before was put over the file of the one that serves, which is then nowhere
+    /// else: it is to be kept, so that the next run of the host finds it.
+    pub(super) fn is_homeless(&self, name: &str, service: &Service) -> bool {
+        let Some(serving) = &service.serving else { return false };
+        let is_kept = service.good.as_ref().is_some_and(|good| good.digest == serving.digest);
+        if is_kept || service.probation.is_some() || service.condemned().is_some() {
+            return false;
         }
+        let mut there = self.files.candidates().filter(|c| c.manifest.name == name);
+        let mut at_home = self.files.candidates().filter(|c| c.path == serving.home);
+        let displaced = at_home.any(|c| service.is_rolled_back(&c.digest));
+        displaced && !there.any(|c| c.digest == serving.digest)
     }
 
-    /// Begins to watch the version that serves, if there is another to go back to.
+    /// Begins to watch the version that serves. Where there is no other to go back to, only for deaths of the host.
     pub(super) fn watch_over(&mut self, name: &str, before: f64) {
         let settings = &self.shared.config.probation;
         let Some(service) = self.services.get_mut(name) else { return };
-        let watch = settings.is_on() && service.way_back().is_some();
-        service.probation = watch.then(|| Probation::new(settings, before));
-        if !watch {
+        service.probation = settings.is_on().then(|| Probation::new(settings, before));
+        if !settings.is_on() {
             self.end_watch(name);
         }
     }
@@ -142,6 +126,7 @@ impl Kernel {
         let settings = &self.shared.config.probation;
         let mut verdicts = Vec::new();
         for (name, service) in &mut self.services {
+            let has_way_back = service.way_back().is_some();
             let (Some(probation), Some(serving)) = (&mut service.probation, &service.serving) else {
                 continue;
             };
@@ -150,7 +135,7 @@ impl Kernel {
                 continue;
             }
             probation.look_at = now + LOOK;
-            let verdict = probation.judge(serving.tally.counts(), settings, now);
+            let verdict = probation.judge(serving.tally.counts(), has_way_back, settings, now);
             if verdict != Verdict::Pending {
                 verdicts.push((name.clone(), serving.side.clone(), verdict));
             }

@@ -12,6 +12,8 @@ pub(crate) struct Stages {
     pub(crate) micros: BTreeMap<String, u64>,
     pub(crate) rehearsal: Option<String>,
     pub(crate) forced: Option<String>,
+    /// Why the newest state of the old generation is not kept.
+    pub(crate) lost: Option<String>,
 }
 
 impl Stages {

@@ -190,6 +190,23 @@ fn what_is_set_aside_keeps_its_bytes_and_no_name_is_taken_twice() {
 }
 
 #[test]
+fn what_is_kept_aside_stays_in_its_place_too_and_is_not_what_is_saved_later() {
+    let (_home, store) = store();
+    assert!(store.keep_aside("echo").unwrap().is_none());
+    let mut kept = Vec::new();
+    for sequence in 0..20 {
+        store.save(&key(), &Stamp { sequence, ..ONE }, b"state").unwrap();
+        let bytes = fs::read(store.path("echo")).unwrap();
+        kept.push((store.keep_aside("echo").unwrap().unwrap(), bytes));
+        assert_eq!(store.load(&key(), "echo").unwrap().unwrap().header.sequence, sequence);
+    }
+    for (path, bytes) in &kept {
+        assert_eq!(fs::read(path).unwrap(), *bytes);
+    }
+    assert_eq!(names(&store).len(), kept.len() + 1);
+}
+
+#[test]
 fn leftovers_of_interrupted_writes_are_removed_and_nothing_else() {
     let (_home, store) = store();
     store.save(&key(), &ONE, b"one").unwrap();

@@ -68,7 +68,7 @@ fn ways(
     if ways.is_empty() || desperate {
         let state = shared.good.state(&shared.snapshots.key, &old.name);
         if let Some(state) = state.filter(|state| reads.accepts(state.schema)).map(Arc::new) {
-            ways.push((Handover::Given, Some(Arc::clone(&state))));
+            ways.push((Handover::Given { lossless: !desperate }, Some(Arc::clone(&state))));
             ways.extend(desperate.then_some((Handover::Beside, Some(state))));
         }
     }

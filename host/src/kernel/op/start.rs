@@ -20,10 +20,14 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: 
     let started = prepared
         .and_then(|loaded| {
             let kept = Arc::clone(&loaded.generation);
-            if shared.good.holds(&candidate.path) {
-                bring_back_state(shared, &kept);
-            }
-            feed_and_start(shared, loaded, fresh).map_err(|failure| (failure, retire(shared, kept)))
+            let there = if shared.good.holds(&candidate.path) && !fresh {
+                bring_back_state(shared, &kept)
+            } else {
+                Ok(())
+            };
+            let passing = |reason| Failure { kind: FailureKind::Passing, reason };
+            let started = there.map_err(passing).and_then(|()| feed_and_start(shared, loaded, fresh));
+            started.map_err(|failure| (failure, retire(shared, kept)))
         })
         .map_err(|(failure, unloaded)| {
             left = remains(unloaded);
@@ -44,19 +48,20 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: 
 
 /// A version that was gone back to may find state that the version after it wrote, in a schema that it does not read. That
 /// file is kept aside, and the state goes on that it had when it was replaced.
-fn bring_back_state(shared: &Shared, good: &Generation) {
-    let Some(reads) = good.manifest().state.as_ref() else { return };
+fn bring_back_state(shared: &Shared, good: &Generation) -> Result<(), String> {
+    let Some(reads) = good.manifest().state.as_ref() else { return Ok(()) };
     let readable = match shared.snapshots.load(&good.name) {
         Ok(opened) => opened.is_some_and(|opened| reads.accepts(opened.header.schema)),
         // Whatever is wrong with it is told when it is loaded.
-        Err(_) => return,
+        Err(_) => return Ok(()),
     };
     if let Some(state) = shared.good.state(&shared.snapshots.key, &good.name)
         && !readable
         && reads.accepts(state.schema)
     {
-        put_back_state(shared, &good.name, &state);
+        put_back_state(shared, &good.name, &state)?;
     }
+    Ok(())
 }
 
 fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Generation>, Failure> {

@@ -2,12 +2,14 @@
 
 use std::sync::{Arc, mpsc};
 
+use super::keep::{keep_good, keep_pending};
 use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence};
 use crate::drain::drain;
 use crate::error::chain;
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
+use crate::kernel::good::Pending;
 use crate::kernel::probation::Mark;
 use crate::kernel::receipt::Window;
 use crate::kernel::service::{Failure, FailureKind, Task};
@@ -79,6 +81,7 @@ pub(super) fn attempt(
         window: Window { old_before: old.tally.counts(), ..Window::default() },
         stages: Stages::default(),
         state_bytes: 0,
+        pending: if back.is_none() { keep_pending(shared, &old, &candidate) } else { None },
         back,
         carried: false,
     };
@@ -118,14 +121,19 @@ pub(super) fn attempt(
             draft.window.old_after = old.tally.counts();
             draft.window.new = committed.new.tally.counts();
             draft.carried = committed.capsule.is_some();
+            if let Some(error) = &draft.stages.lost {
+                tracing::error!(plugin = %name, error, "the last snapshot holds");
+            }
             draft.state_bytes = committed.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
             if let Some(capsule) = committed.capsule.as_ref().filter(|_| committed.new.plugin.is_stateful()) {
                 write_down(shared, &name, &draft.to, capsule);
             }
             match &given {
-                Some(state) => put_back_state(shared, &name, state),
+                // It serves from memory. Where that failed, its next snapshot keeps the newer state aside first.
+                Some(state) => drop(put_back_state(shared, &name, state)),
                 None if draft.back.is_none() => {
-                    keep_good(shared, &old, &candidate, committed.capsule.as_ref())
+                    let pending = draft.pending.take();
+                    keep_good(shared, &old, &candidate, pending, committed.capsule.as_ref());
                 }
                 None => {}
             }
@@ -171,22 +179,9 @@ struct Draft {
     window: Window,
     stages: Stages,
     state_bytes: u64,
+    pending: Option<Pending>,
     back: Option<Back>,
     carried: bool,
-}
-
-/// Keeps the version that was replaced, to go back to.
-fn keep_good(shared: &Shared, old: &Generation, candidate: &Candidate, state: Option<&Capsule>) {
-    if candidate.digest == *old.digest() {
-        // To go back to the same bytes would help nobody: what was kept before stays.
-        return;
-    }
-    let state = state.filter(|_| shared.config.probation.is_on());
-    if let Err(error) = shared.good.keep(old, state) {
-        let version = &old.manifest().version;
-        tracing::error!(plugin = %old.name, %error, "failed to keep version {version}: there is no way back to it");
-        shared.good.forget(&old.name);
-    }
 }
 
 /// State that is at hand, for a candidate that has not been started.
@@ -301,6 +296,9 @@ fn rolled_back(
     unloaded: Unloaded,
 ) -> Report {
     let name: Arc<str> = candidate.manifest.name.as_str().into();
+    if let Some(pending) = &draft.pending {
+        shared.good.drop_pending(&name, pending);
+    }
     let mut failure = failure;
     if draft.back.is_some() {
         failure.reason = format!("failed to go back to version {}: {}", draft.to.version, failure.reason);
@@ -330,6 +328,10 @@ fn receipt(
 ) -> Box<Receipt> {
     let retired_reason = unloaded.reason();
     let given = draft.back.as_ref().and_then(|back| back.given.as_ref());
+    let state_from = given.map(|state| {
+        let lost = draft.stages.lost.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
+        format!("snapshot of the swap, sequence {}{lost}", sequence(state))
+    });
     let receipt = Receipt {
         outcome,
         reason,
@@ -345,7 +347,7 @@ fn receipt(
         retired: if retired_reason.is_none() { Retired::Unloaded } else { Retired::Pinned },
         retired_reason,
         rollback: draft.back.is_some(),
-        state_from: given.map(|state| format!("snapshot of the swap, sequence {}", sequence(state))),
+        state_from,
     };
     Box::new(receipt)
 }

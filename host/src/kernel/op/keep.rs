@@ -1,0 +1,61 @@
+//! Keep the version that serves. One that is to be replaced is kept to go back to: before anything of the next one runs, until
+//! it is known how that ended. One whose file was overwritten is kept for the next run of the host.
+
+use std::sync::Arc;
+
+use super::{Outcome, Report};
+use crate::fault;
+use crate::kernel::files::Candidate;
+use crate::kernel::generation::Generation;
+use crate::kernel::good::Pending;
+use crate::kernel::service::Task;
+use crate::kernel::shared::Shared;
+use crate::swap::{Capsule, guarded};
+
+/// Keeps the version that serves, beside the one that is kept already. `None` where the candidate is the same bytes: to go
+/// back to those would help nobody, and what was kept before stays.
+pub(super) fn keep_pending(shared: &Shared, old: &Generation, candidate: &Candidate) -> Option<Pending> {
+    if candidate.digest == *old.digest() {
+        return None;
+    }
+    let kept = shared.good.keep_pending(old);
+    kept.inspect_err(|error| {
+        let version = &old.manifest().version;
+        tracing::error!(plugin = %old.name, %error, "failed to keep version {version}: if the next one brings the host down, there is no way back to it");
+    })
+    .ok()
+}
+
+/// The next one serves.
+pub(super) fn keep_good(
+    shared: &Shared,
+    old: &Generation,
+    candidate: &Candidate,
+    pending: Option<Pending>,
+    state: Option<&Capsule>,
+) {
+    if candidate.digest == *old.digest() {
+        return;
+    }
+    let state = state.filter(|_| shared.config.probation.is_on());
+    let kept = match pending {
+        Some(pending) => shared.good.promote(&old.name, pending, state),
+        None => shared.good.keep(old, state),
+    };
+    if let Err(error) = kept {
+        let version = &old.manifest().version;
+        tracing::error!(plugin = %old.name, %error, "failed to keep version {version}: there is no way back to it");
+        shared.good.forget(&old.name);
+    }
+}
+
+/// Keeps the version that serves in place of the one before it.
+pub(crate) fn keep(shared: &Shared, generation: Arc<Generation>) -> Report {
+    let name = Arc::clone(&generation.name);
+    let kept = guarded("keep", || {
+        let kept = fault::point("keep", &name).and_then(|()| shared.good.keep(&generation, None));
+        kept.map_err(|error| error.to_string())
+    });
+    drop(generation);
+    Report { name, task: Task::Keep, outcome: Outcome::Kept(kept), remains: Vec::new() }
+}
