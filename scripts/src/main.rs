@@ -10,6 +10,7 @@ mod client;
 mod demo;
 mod up;
 mod soak;
+mod bench;
 
 use std::process::ExitCode;
 
@@ -28,6 +29,7 @@ enum Command {
     /// Build host and examples, drop these into the plugins folder, and run the host
     Up(up::Options),
     Soak(soak::Options),
+    Bench(bench::Options),
 }
 
 fn main() -> ExitCode {
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Bench(options) => bench::run(&options),
     };
     if let Err(error) = done {
         // Not by `Debug`: a backtrace of these commands helps nobody.

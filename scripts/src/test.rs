@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
-use crate::cargo::{cargo, has};
+use crate::cargo::{cargo, has, root};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -22,6 +22,8 @@ enum Step {
     Doc,
     /// Licences, banned crates and sources; skipped, and said so, where cargo-deny is not installed
     Deny,
+    /// Lints of the bench, a workspace of its own: nothing of it is built or run here
+    Bench,
     /// Everything that the tests need
     Build,
     /// All tests, those in the documentation too
@@ -78,6 +80,16 @@ fn command(step: Step, prebuilt: bool) -> Option<Command> {
         Step::Doc => cargo(&["doc", "--workspace", "--no-deps"]),
         Step::Deny if has("deny") => cargo(&["deny", "check", "licenses", "bans", "sources"]),
         Step::Deny => return None,
+        // A release build, with link-time optimisation, takes minutes: the lints know that it compiles.
+        Step::Bench => {
+            let bench = ["--manifest-path", "tests/bench/Cargo.toml", "--all-targets", "--locked"];
+            let mut command = cargo(&[&["clippy"], bench.as_slice(), &["--", "--deny", "warnings"]].concat());
+            // What both workspaces depend on is checked once.
+            if std::env::var_os("CARGO_TARGET_DIR").is_none() {
+                command.env("CARGO_TARGET_DIR", root().join("target"));
+            }
+            command
+        }
         // Not ourselves: Windows does not let a program that runs be replaced.
         Step::Build => cargo(&["build", "--workspace", "--all-targets", "--exclude", "xtask"]),
         // All of them: who mends one wants to know of the others.
@@ -115,6 +127,7 @@ impl Step {
             Step::Clippy => "clippy",
             Step::Doc => "doc",
             Step::Deny => "deny",
+            Step::Bench => "bench",
             Step::Build => "build",
             Step::Test => "test",
         }

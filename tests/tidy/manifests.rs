@@ -4,10 +4,16 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use toml::{Table, Value};
 
-use crate::sources::{is_foreign, none, root, texts};
+use crate::sources::{APART, is_foreign, none, root, texts};
 
-/// Each package's manifest, by its folder.
+/// Each package's manifest, by its folder; without those of workspaces apart.
 fn packages() -> BTreeMap<String, Table> {
+    let mut all = all_packages();
+    all.retain(|folder, _| !APART.contains(&folder.as_str()));
+    all
+}
+
+fn all_packages() -> BTreeMap<String, Table> {
     let manifests = texts().into_iter().filter_map(|source| {
         let folder = source.path.strip_suffix("/Cargo.toml")?.to_owned();
         Some((folder, source.text.parse().expect("a manifest is TOML")))
@@ -139,6 +145,29 @@ fn every_dependency_has_a_version_from_the_registry() {
         !is_ours(name) && (version.contains('*') || value.contains_key("git") || value.contains_key("path"))
     });
     none("a dependency is a version of a registry", wrong.map(|(name, _)| name).collect());
+}
+
+#[test]
+fn workspaces_apart_are_locked_unpublished_and_from_the_registry() {
+    let packages = all_packages();
+    for folder in APART {
+        let package = packages.get(*folder).unwrap_or_else(|| panic!("{folder} has no manifest"));
+        assert!(package.contains_key("workspace"), "{folder} is to be a workspace of its own");
+        assert!(root().join(folder).join("Cargo.lock").is_file(), "{folder}: its lock file is missing");
+        assert_eq!(package["package"]["publish"], Value::Boolean(false), "{folder} is for nobody but us");
+        let shared = workspace();
+        for (name, value) in dependencies(package) {
+            let (value, shared) = (long(&value), shared["dependencies"].get(&name).map(long));
+            let (version, of_registry) = (value.get("version"), !value.contains_key("git"));
+            assert!(
+                is_ours(&name) || (of_registry && version.is_some()),
+                "{folder}: `{name}` has no version"
+            );
+            // One version of a crate is enough to know.
+            let same = shared.is_none_or(|shared| is_ours(&name) || shared.get("version") == version);
+            assert!(same, "{folder} and the workspace differ in the version of `{name}`");
+        }
+    }
 }
 
 #[test]

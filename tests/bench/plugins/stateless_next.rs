@@ -1,0 +1,13 @@
+//! Version 2 of a service without state.
+
+#![forbid(unsafe_code)]
+
+#[path = "shared/version.rs"]
+mod version;
+
+use hotbay_plugin_api::prelude::*;
+use version::Versioned;
+
+const VERSION: &[u8] = b"2";
+
+export_plugin!(Versioned { name: "stateless", version: "2.0.0", methods: &["version"] });

@@ -1,0 +1,85 @@
+//! Measures calls, requests and swaps against their limits, interleaved in one process.
+//!
+//! A library beside its program, so that a program that brings other hosts of plugins can print the same table with more rows.
+
+mod options;
+mod report;
+mod rounds;
+mod pin;
+mod bay;
+mod limits;
+mod ours;
+mod pairs;
+mod actor;
+mod swap;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use anyhow::{Context as _, Result};
+use clap::Parser as _;
+
+pub use limits::{REPLY, REQUEST};
+use options::{Group, Options};
+use report::Line;
+pub use rounds::{Goal, Row, timed};
+
+/// The program: `peers` gives the rows of what is compared with, from the folder with the libraries.
+pub fn main(peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> ExitCode {
+    // A candidate is mapped by this program first, in a process of its own.
+    hotbay::probe::entry();
+    let options = Options::parse();
+    match run(&options, peers) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Result<()> {
+    if options.large_state {
+        return swap::large::print_once(&options.libraries);
+    }
+    if !pin::works() {
+        eprintln!("threads are not pinned: this system has no way to do so, and the figures scatter more");
+    }
+    let mut lines: Vec<Line> = Vec::new();
+    // First: what comes later has a process to itself that is warm.
+    if options.wants(Group::Swap) {
+        lines.extend(swap::measure(&options.libraries, options.rounds)?);
+    }
+    let rows = rows(options, peers)?;
+    if !rows.is_empty() {
+        // What is called goes above what is swapped.
+        lines.splice(0..0, rounds::measure(rows, options.rounds.unwrap_or(CALL_ROUNDS))?);
+    }
+    if options.json() { report::json(&lines) } else { report::table(&lines) }
+}
+
+/// Each takes some milliseconds for each row.
+const CALL_ROUNDS: u32 = 101;
+
+fn rows(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    if ![Group::Call, Group::Request, Group::Scale].iter().any(|group| options.wants(*group)) {
+        return Ok(rows);
+    }
+    // Alive until the process ends, with its folders: the rows' threads call into it.
+    let bay = Box::leak(Box::new(bay::Bay::open(&options.libraries, &["target"], |_| {})?));
+    let target = || bay.host.handle("target").context("failed to find the plugin that is to be called");
+    if options.wants(Group::Call) {
+        rows.extend(limits::rows());
+        rows.extend(ours::rows(&bay.host, &target()?));
+        rows.extend(peers(&options.libraries)?);
+    }
+    if options.wants(Group::Scale) {
+        rows.extend(pairs::rows(&target()?));
+    }
+    if options.wants(Group::Request) {
+        rows.push(actor::row()?);
+        rows.push(ours::request(&target()?));
+    }
+    Ok(rows)
+}
