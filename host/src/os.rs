@@ -122,8 +122,10 @@ pub(crate) fn end_now(code: u8) -> ! {
 #[cfg(all(windows, feature = "cli"))]
 pub(crate) fn end_now(code: u8) -> ! {
     use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};
-    // SAFETY: O6: the handle stands for this process, which ends.
-    unsafe { TerminateProcess(GetCurrentProcess(), code.into()) };
+    // SAFETY: O6: the call takes nothing; what it answers stands for this process.
+    let this = unsafe { GetCurrentProcess() };
+    // SAFETY: O6: the handle is this process's, which ends.
+    unsafe { TerminateProcess(this, code.into()) };
     // Should the system refuse.
     std::process::exit(code.into())
 }
