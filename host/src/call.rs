@@ -61,13 +61,15 @@ pub(crate) fn request(
     }
     match exchange.wait(until) {
         Ended::Done(outcome) => {
-            exchange.copy_reply(reply);
-            exchange.keep();
-            match outcome {
+            let outcome = match outcome {
                 Some(Ok(outcome)) => outcome,
                 Some(Err(refused)) => Err(no_entry(slot, *refused, deadline)),
                 None => Err(turned_away(slot, &LaneError::Closed)),
-            }
+            };
+            // Nothing of a reply that broke off comes through.
+            let outcome = outcome.map(|()| exchange.copy_reply(reply));
+            exchange.keep();
+            outcome
         }
         Ended::GivenUp { seat } => {
             match seat {
