@@ -9,35 +9,81 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use exchange::{Ended, Exchange};
-use hotbay_plugin_api::abi::{Lent, Out, Status};
+use hotbay_plugin_api::abi::{Out, Status};
 
 use crate::CallError;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Job, LaneError};
-use crate::kernel::lease::{HOP_LIMIT, Thread};
+use crate::kernel::lease::HOP_LIMIT;
 use crate::kernel::slot::{Entry, NoEntry, Slot};
+use crate::kernel::tally::Entered;
 
 /// As good as for ever.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
-/// A call's outcome on its way: one word, so that handing it on costs nothing.
-pub(crate) type Outcome = Result<(), Box<CallError>>;
+/// A call's end, on its way: one word, so that handing it on costs nothing.
+pub(crate) type Called = Result<(), Box<CallError>>;
 
-/// Calls on this thread, appending to a buffer that the caller lends.
-#[inline]
-pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
-    match slot.enter_now(|generation, entry| answer(generation, entry, method, request, reply)) {
-        Some(outcome) => outcome,
-        None => inline_later(slot, method, request, reply),
+/// The plugin's answer is in the reply's buffer; or why not.
+type Asked = Result<(), Box<Failure>>;
+
+/// Why there is no answer.
+enum Failure {
+    /// The plugin has none. Its words are in the reply's buffer.
+    Plugin(Status),
+    /// It was not asked.
+    Host(CallError),
+}
+
+impl Failure {
+    #[cold]
+    fn of_plugin(status: Status) -> Box<Self> {
+        Box::new(Self::Plugin(status))
     }
 }
 
-/// The same where nobody serves right now. Apart, so that the way of most calls is one piece of code.
+/// Calls on this thread, appending to a buffer that the caller lends.
+#[inline]
+pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Called {
+    let before = reply.len();
+    match ask(slot, method, request, reply.again()) {
+        Ok(()) => Ok(()),
+        Err(failure) => Err(error(slot, method, *failure, reply, before)),
+    }
+}
+
+/// A function of its own with no more arguments than registers; it keeps nothing for the other ways, nor for failures, which
+/// look for what they need when there is one.
+#[inline(never)]
+fn ask(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
+    let at_once =
+        slot.enter_at_once(|generation, entered| answer(generation, entered, method, request, reply.again()));
+    match at_once {
+        Some(status) => answered(status),
+        None => ask_now(slot, method, request, reply),
+    }
+}
+
+#[inline]
+fn answered(status: Status) -> Asked {
+    if status == Status::OK { Ok(()) } else { Err(Failure::of_plugin(status)) }
+}
+
+/// The same for a call that comes out of another, or is this thread's first one there.
+#[inline(never)]
+fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
+    match slot.enter_now(|generation, entry| enter(generation, entry, method, request, reply.again())) {
+        Some(status) => answered(status),
+        None => ask_later(slot, method, request, reply),
+    }
+}
+
+/// The same where nobody serves right now.
 #[cold]
-fn inline_later(slot: &Slot, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
-    match slot.enter(&mut |generation, entry| answer(generation, entry, method, request, reply)) {
-        Ok(outcome) => outcome,
-        Err(refused) => Err(no_entry(slot, *refused, Duration::ZERO)),
+fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
+    match slot.enter(&mut |generation, entry| enter(generation, entry, method, request, reply.again())) {
+        Ok(status) => answered(status),
+        Err(refused) => Err(Box::new(Failure::Host(*no_entry(slot, *refused, Duration::ZERO)))),
     }
 }
 
@@ -48,7 +94,7 @@ pub(crate) fn request(
     request: &[u8],
     reply: &mut Vec<u8>,
     deadline: Duration,
-) -> Outcome {
+) -> Called {
     // A deadline that no clock can hold is none.
     let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
@@ -62,12 +108,11 @@ pub(crate) fn request(
     match exchange.wait(until) {
         Ended::Done(outcome) => {
             let outcome = match outcome {
-                Some(Ok(outcome)) => outcome,
+                Some(Ok(Status::OK)) => Ok(exchange.copy_reply(reply)),
+                Some(Ok(status)) => Err(exchange.error(slot, method, status)),
                 Some(Err(refused)) => Err(no_entry(slot, *refused, deadline)),
                 None => Err(turned_away(slot, &LaneError::Closed)),
             };
-            // Nothing of a reply that broke off comes through.
-            let outcome = outcome.map(|()| exchange.copy_reply(reply));
             exchange.keep();
             outcome
         }
@@ -95,41 +140,41 @@ fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
     Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
 }
 
+fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], reply: Out<'_>) -> Status {
+    answer(generation, generation.tally.enter(entry.thread, entry.waited), method, request, reply)
+}
+
 #[inline(always)]
 fn answer(
     generation: &Generation,
-    entry: Entry,
+    entered: Entered<'_>,
     method: &str,
     request: &[u8],
-    reply: &mut Out<'_>,
-) -> Outcome {
-    let entered = generation.tally.enter(entry.thread, entry.waited);
-    // Allocates nothing unless there is an error to tell.
-    let mut text = Vec::new();
-    let status = generation.plugin.call(method, request, reply.again(), Lent::new(&mut text).out());
-    entered.answer(status != Status::OK);
-    if status == Status::OK { Ok(()) } else { Err(failure(generation, entry.thread, method, status, &text)) }
+    reply: Out<'_>,
+) -> Status {
+    let status = generation.plugin.call(method, request, reply);
+    if status == Status::OK {
+        entered.answer();
+    } else {
+        entered.fail(status == Status::NO_SUCH_METHOD);
+    }
+    status
 }
 
+/// The error of a call that was not answered. The plugin's words stand in `reply` after its first `before` bytes, and are
+/// taken out.
 #[cold]
-fn failure(
-    generation: &Generation,
-    thread: Thread,
-    method: &str,
-    status: Status,
-    text: &[u8],
-) -> Box<CallError> {
-    let service = generation.name.to_string();
-    let text = String::from_utf8_lossy(text).into_owned();
+fn error(slot: &Slot, method: &str, failure: Failure, mut reply: Out<'_>, before: usize) -> Box<CallError> {
+    let status = match failure {
+        Failure::Plugin(status) => status,
+        Failure::Host(error) => return Box::new(error),
+    };
+    let text = reply.take_words(before);
+    let service = slot.name().to_string();
     Box::new(match status {
         Status::PANICKED => CallError::Panicked { service, text },
         Status::NO_SUCH_METHOD => {
-            generation.tally.mistake(thread);
-            CallError::NoSuchMethod {
-                service,
-                method: method.to_owned(),
-                known: generation.manifest().methods.clone(),
-            }
+            CallError::NoSuchMethod { service, method: method.to_owned(), known: slot.methods() }
         }
         _ => CallError::Failed { service, text },
     })

@@ -18,7 +18,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::ProbeMode;
 use crate::discover::discover;
-use crate::ffi::Services as _;
 use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
@@ -173,7 +172,7 @@ impl Host {
         reply: &mut Vec<u8>,
     ) -> Result<(), CallError> {
         let mut lent = Lent::new(reply);
-        self.inner.shared.registry.call(service, method, request, &mut lent.out()).map_err(|error| *error)
+        self.inner.shared.registry.call(service, method, request, lent.out()).map_err(|error| *error)
     }
 
     /// Calls a service through its lane and waits for the reply, `deadline` at most.

@@ -72,17 +72,11 @@ impl Context {
     /// As [`call`](Context::call); `reply` is then as it was.
     pub fn call_into(&self, service: &str, method: &str, request: &[u8], reply: &mut Vec<u8>) -> Result<()> {
         let before = reply.len();
-        let mut text = Vec::new();
-        let status = {
-            let mut reply = Lent::new(reply);
-            let mut error = Lent::new(&mut text);
-            self.link.call(service, method, request, reply.out(), error.out())
-        };
-        if status == Status::OK {
-            return Ok(());
+        let mut reply = Lent::new(reply);
+        match self.link.call(service, method, request, reply.out()) {
+            Status::OK => Ok(()),
+            status => Err(Error::with_status(status, reply.out().take_words(before))),
         }
-        reply.truncate(before);
-        Err(Error::with_status(status, String::from_utf8_lossy(&text)))
     }
 }
 

@@ -12,6 +12,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 /// Any `std::error::Error` becomes one through `?`, its sources joined by `: `. This type is deliberately not a
 /// `std::error::Error` itself, for that very conversion to exist (as with `anyhow`).
 pub struct Error {
+    // Elsewhere, so that the result of a call is one word: an answer then travels in a register.
+    content: Box<Content>,
+}
+
+struct Content {
     status: Status,
     message: String,
 }
@@ -24,19 +29,19 @@ impl Error {
 
     /// The same error, told apart from the plugin's own failures by its status.
     pub(crate) fn with_status(status: Status, message: impl fmt::Display) -> Self {
-        Self { status, message: message.to_string() }
+        Self { content: Box::new(Content { status, message: message.to_string() }) }
     }
 
     /// How the error crosses to the host.
     #[must_use]
     pub fn status(&self) -> Status {
-        self.status
+        self.content.status
     }
 
     /// The text that the caller sees.
     #[must_use]
     pub fn message(&self) -> &str {
-        &self.message
+        &self.content.message
     }
 }
 
@@ -49,18 +54,18 @@ impl<E: std::error::Error> From<E> for Error {
             message.push_str(&cause.to_string());
             source = cause.source();
         }
-        Self { status: Status::FAILED, message }
+        Self::msg(message)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(self.message())
     }
 }
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?}: {}", self.status, self.message)
+        write!(f, "{:?}: {}", self.status(), self.message())
     }
 }

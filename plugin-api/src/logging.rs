@@ -41,6 +41,11 @@ pub(crate) fn panicked(note: &str) {
     }
 }
 
+/// Whether this thread is inside a call, and so somebody hears of its panic.
+pub(crate) fn is_inside() -> bool {
+    host().is_some_and(HostLink::is_inside)
+}
+
 struct Forwarder;
 
 impl Subscriber for Forwarder {

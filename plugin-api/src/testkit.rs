@@ -17,6 +17,7 @@
 
 #![allow(unsafe_code, reason = "plays the host's side of the ABI layer, in-process")]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::sync::{Mutex, PoisonError};
@@ -124,14 +125,19 @@ impl<P: Export> Running<P> {
     /// # Errors
     /// The plugin's error, or its panic.
     pub fn call(&self, method: &str, request: &[u8]) -> Result<Vec<u8>> {
-        let mut reply = Vec::new();
-        {
-            let mut reply = Lent::new(&mut reply);
-            // SAFETY: A2; it stays where it is.
-            let reply = unsafe { reply.out().into_raw() };
-            answer(|error| (self.module.call())(self.instance, method.into(), request.into(), reply, error))?;
+        let mut answer = Vec::new();
+        let mut lent = Lent::new(&mut answer);
+        // SAFETY: A2; it stays where it is.
+        let reply = unsafe { lent.out().into_raw() };
+        let calls = CALLS.get();
+        CALLS.set(calls + 1);
+        let status = (self.module.call())(self.instance, method.into(), request.into(), reply);
+        CALLS.set(calls);
+        if status != Status::OK {
+            return Err(Error::with_status(status, lent.out().take_words(0)));
         }
-        Ok(reply)
+        drop(lent);
+        Ok(answer)
     }
 
     /// The plugin's state, as the next version would get it.
@@ -196,11 +202,22 @@ fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Result<()> {
     Err(Error::with_status(status, String::from_utf8_lossy(&text)))
 }
 
+thread_local! {
+    // Calls that are on this thread's stack.
+    static CALLS: Cell<u32> = const { Cell::new(0) };
+}
+
 struct Functions;
 
 impl Functions {
     abi_stable::staticref!(
-        const TABLE: WithMetadata<HostTable> = WithMetadata::new(HostTable { log_enabled, log, config, call })
+        const TABLE: WithMetadata<HostTable> = WithMetadata::new(HostTable {
+            log_enabled,
+            log,
+            config,
+            call,
+            is_inside,
+        })
     );
 }
 
@@ -233,18 +250,21 @@ extern "C" fn call(
     method: RStr<'_>,
     request: RSlice<'_, u8>,
     reply: &mut RawBuffer,
-    error: &mut RawBuffer,
 ) -> Status {
     let Some(answer) = host(handle).services.get(service.as_str()) else {
-        let _ = error.write(format!("find service `{service}`: give it to the test host").as_bytes());
+        let _ = reply.write(format!("find service `{service}`: give it to the test host").as_bytes());
         return Status::NO_SUCH_SERVICE;
     };
     match answer(method.as_str(), request.as_slice()) {
         Ok(bytes) if reply.write(&bytes) => Status::OK,
         Ok(_) => Status::FAILED,
         Err(failure) => {
-            let _ = error.write(failure.message().as_bytes());
+            let _ = reply.write(failure.message().as_bytes());
             failure.status()
         }
     }
+}
+
+extern "C" fn is_inside(_: HostHandle) -> bool {
+    CALLS.get() > 0
 }

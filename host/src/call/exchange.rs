@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use hotbay_plugin_api::abi::Lent;
+use hotbay_plugin_api::abi::{Lent, Status};
 
-use super::{Outcome, answer};
+use super::{Failure, enter, error};
+use crate::CallError;
 use crate::kernel::lane::{GivenUp, Job, Life};
-use crate::kernel::slot::{Lease, NoEntry};
+use crate::kernel::slot::{Lease, NoEntry, Slot};
 
 /// Buffers that are larger are given back: one huge reply must not be held for ever.
 const KEPT: usize = 64 * 1024;
@@ -29,7 +30,7 @@ struct Content {
     method: String,
     request: Vec<u8>,
     reply: Vec<u8>,
-    outcome: Option<Result<Outcome, Box<NoEntry>>>,
+    outcome: Option<Result<Status, Box<NoEntry>>>,
 }
 
 thread_local! {
@@ -39,7 +40,7 @@ thread_local! {
 /// How an exchange ended for the one who waited.
 pub(super) enum Ended {
     /// The lane did it. `None` when it broke down on the way.
-    Done(Option<Result<Outcome, Box<NoEntry>>>),
+    Done(Option<Result<Status, Box<NoEntry>>>),
     /// The deadline passed; a thread of the lane is still in it when there is a seat.
     GivenUp { seat: Option<usize> },
 }
@@ -85,6 +86,12 @@ impl Exchange {
         reply.extend_from_slice(&self.content().reply);
     }
 
+    /// The error of a request that was not answered.
+    pub(super) fn error(&self, slot: &Slot, method: &str, status: Status) -> Box<CallError> {
+        let words = &mut self.content().reply;
+        error(slot, method, Failure::Plugin(status), Lent::new(words).out(), 0)
+    }
+
     /// Lets go of what was asked. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.
     pub(super) fn abandon(self: Arc<Self>) {
         if Arc::strong_count(&self) == 1 {
@@ -121,8 +128,9 @@ impl Job for Exchange {
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
-        *outcome =
-            Some(lease.enter(&mut |generation, entry| answer(generation, entry, method, request, &mut out)));
+        *outcome = Some(
+            lease.enter(&mut |generation, entry| enter(generation, entry, method, request, out.again())),
+        );
     }
 
     fn deliver(&self) {

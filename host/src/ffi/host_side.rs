@@ -1,19 +1,23 @@
 //! The host as a plugin sees it: the functions behind its link.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
 use crate::CallError;
-use crate::call::Outcome;
+use crate::call::{self, Called};
+use crate::kernel::slot::Slot;
 
 /// What a plugin can reach through its host: the kernel, as little of it as that takes.
 pub(crate) trait Services: Send + Sync {
-    /// Calls `service` inline, writing into buffers that the calling plugin lends.
-    fn call(&self, service: &str, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome;
+    /// The slot of a service.
+    fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>>;
+
+    /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
+    fn is_inside(&self, handle: HostHandle) -> bool;
 }
 
 /// The host's side of one generation. Its address is the handle of the plugin's link.
@@ -23,8 +27,13 @@ pub(crate) struct HostSide {
     // The plugin's table of the configuration, as JSON.
     config: String,
     services: Arc<dyn Services>,
+    // What the plugin has called: a slot follows its service through all that happens to it, so it is looked for once.
+    found: [OnceLock<Arc<Slot>>; FOUND],
     accepting: AtomicBool,
 }
+
+/// A plugin that calls more services than these looks for the others each time.
+const FOUND: usize = 8;
 
 impl HostSide {
     pub(crate) fn new(
@@ -39,6 +48,7 @@ impl HostSide {
             generation,
             config,
             services,
+            found: Default::default(),
             accepting: AtomicBool::new(false),
         })
     }
@@ -50,6 +60,7 @@ impl HostSide {
             generation: self.generation,
             config: self.config.clone(),
             services: Arc::clone(&self.services),
+            found: Default::default(),
             accepting: AtomicBool::new(false),
         })
     }
@@ -63,6 +74,37 @@ impl HostSide {
         HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(self).cast()) }
     }
 
+    /// Calls a service on this thread.
+    fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Called {
+        for slot in self.found.iter().map_while(OnceLock::get) {
+            if **slot.name() == *service {
+                return call::inline(slot, method, request, reply);
+            }
+        }
+        call::inline(&*self.find(service)?, method, request, reply)
+    }
+
+    #[cold]
+    fn find(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
+        let slot = self.services.slot(service)?;
+        // When another thread was quicker it may be there twice, which does no harm.
+        let _ = self.found.iter().try_for_each(|place| match place.set(Arc::clone(&slot)) {
+            Ok(()) => Err(()),
+            Err(_) => Ok(()),
+        });
+        Ok(slot)
+    }
+
+    #[cold]
+    fn failed(&self, mut failure: CallError, service: &str, reply: &mut RawBuffer) -> Status {
+        if let CallError::NotRunning { .. } = failure {
+            // It may have been removed since it was found: then it is told what there is.
+            failure = self.services.slot(service).err().map_or(failure, |gone| *gone);
+        }
+        let _ = reply.write(failure.to_string().as_bytes());
+        status(&failure)
+    }
+
     /// Whether the plugin may call other services now.
     pub(super) fn accept_calls(&self, accept: bool) {
         self.accepting.store(accept, Ordering::Release);
@@ -73,7 +115,13 @@ struct Functions;
 
 impl Functions {
     abi_stable::staticref!(
-        const TABLE: WithMetadata<HostTable> = WithMetadata::new(HostTable { log_enabled, log, config, call })
+        const TABLE: WithMetadata<HostTable> = WithMetadata::new(HostTable {
+            log_enabled,
+            log,
+            config,
+            call,
+            is_inside,
+        })
     );
 }
 
@@ -131,22 +179,27 @@ extern "C" fn call(
     method: RStr<'_>,
     request: RSlice<'_, u8>,
     reply: &mut RawBuffer,
-    error: &mut RawBuffer,
 ) -> Status {
     guarded(Status::FAILED, || {
         let side = side(handle);
         if !side.accepting.load(Ordering::Acquire) {
-            let _ = error.write(format!("call service `{service}` outside of start … stop").as_bytes());
-            return Status::REFUSED;
+            return outside(service.as_str(), reply);
         }
-        match side.services.call(service.as_str(), method.as_str(), request.as_slice(), &mut Out::of(reply)) {
+        match side.call(service.as_str(), method.as_str(), request.as_slice(), Out::of(&mut *reply)) {
             Ok(()) => Status::OK,
-            Err(failure) => {
-                let _ = error.write(failure.to_string().as_bytes());
-                status(&failure)
-            }
+            Err(failure) => side.failed(*failure, service.as_str(), reply),
         }
     })
+}
+
+extern "C" fn is_inside(handle: HostHandle) -> bool {
+    guarded(false, || side(handle).services.is_inside(handle))
+}
+
+#[cold]
+fn outside(service: &str, reply: &mut RawBuffer) -> Status {
+    let _ = reply.write(format!("call service `{service}` outside of start … stop").as_bytes());
+    Status::REFUSED
 }
 
 fn status(failure: &CallError) -> Status {

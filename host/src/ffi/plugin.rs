@@ -4,8 +4,8 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION, StateExtension,
-    Status,
+    HostHandle, HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION,
+    StateExtension, Status,
 };
 
 use super::library::Closed;
@@ -113,14 +113,17 @@ impl Plugin {
         answer(|error| (self.module.resume())(self.instance, error))
     }
 
-    /// Calls a method, writing into buffers that the caller lends.
+    /// Calls a method; the answer, or the words of an error, go into the buffer that the caller lends.
     #[inline]
-    pub(crate) fn call(&self, method: &str, request: &[u8], reply: Out<'_>, error: Out<'_>) -> Status {
+    pub(crate) fn call(&self, method: &str, request: &[u8], reply: Out<'_>) -> Status {
         // SAFETY: A2 of the contract; it stays where it is.
         let reply = unsafe { reply.into_raw() };
-        // SAFETY: A2 of the contract; it stays where it is.
-        let error = unsafe { error.into_raw() };
-        (self.module.call())(self.instance, method.into(), request.into(), reply, error)
+        (self.module.call())(self.instance, method.into(), request.into(), reply)
+    }
+
+    /// Whether this is what the plugin reaches its host by.
+    pub(crate) fn is_reached_by(&self, handle: HostHandle) -> bool {
+        [&self.host, &self.deaf].into_iter().any(|side| side.link().handle.0 == handle.0)
     }
 
     /// Whether the plugin has state to hand on.

@@ -35,7 +35,7 @@ impl Handle {
     /// As [`Host::call`](crate::Host::call). `reply` is then as it was.
     #[inline]
     pub fn call(&self, method: &str, request: &[u8], reply: &mut Vec<u8>) -> Result<(), CallError> {
-        call::inline(&self.slot, method, request, &mut Lent::new(reply).out()).map_err(|error| *error)
+        call::inline(&self.slot, method, request, Lent::new(reply).out()).map_err(|error| *error)
     }
 
     /// Calls through the service's lane, waits for the reply, `deadline` at most, and appends it to `reply`. Allocates nothing

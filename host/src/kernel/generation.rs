@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hotbay_plugin_api::manifest::Manifest;
 
 use super::lane::{self, Lane};
-use super::lease::Replaced;
+use super::lease::{Replaced, Thread};
 use super::tally::Tally;
 use super::view::Side;
 use crate::ffi::{Holds, Plugin};
@@ -44,8 +44,9 @@ impl Generation {
     /// This thread goes in. What the plugin keeps per thread may then live as long as the thread does: it is noted who has to
     /// end, or be renewed, before the library can go.
     #[inline]
-    pub(crate) fn note_entry(&self) {
-        if lane::enters_anew(self.load) {
+    pub(crate) fn note_entry(&self, thread: Thread) {
+        if !thread.was_in(self.load) {
+            thread.goes_into(self.load);
             lane::note_entry(self.load);
         }
     }

@@ -7,7 +7,7 @@
 mod job;
 mod join;
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -312,16 +312,6 @@ impl std::fmt::Debug for Shared {
 thread_local! {
     // The lane that this thread belongs to.
     static MINE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
-    // Loads that this thread went into last, each at its own place: who calls the same few services notes them once.
-    static NOTED: [Cell<u64>; NOTES] = const { [const { Cell::new(0) }; NOTES] };
-}
-
-const NOTES: usize = 8;
-
-/// Whether this thread goes into a load that it was not in lately; the next time it was.
-#[inline]
-pub(crate) fn enters_anew(load: u64) -> bool {
-    NOTED.with(|noted| noted[(load % NOTES as u64) as usize].replace(load) != load)
 }
 
 /// Notes that this thread goes into a generation that is not its own. When it is a lane's, the lane is renewed before that

@@ -18,7 +18,8 @@
 //!   the barrier this is the store-load litmus test, which `SeqCst` fences on both sides forbid. So no reader is inside a
 //!   value that a writer took for drained.
 //! * **L2 A name ends after its use.** Leaving clears the name with `Release`, the writer's look is `Acquire`: what was done
-//!   inside happened before the value is freed.
+//!   inside happened before the value is freed. The next name is a `Release` as well: the writer may see that one instead of
+//!   the clearing before it, and a plain store does not carry on what was released.
 //! * **L3 An address may come back.** A freed value's address can be published again; a reader that named it before then
 //!   looks again (P) and finds it published *now*: what it is inside of is what is published, not what was freed.
 //! * **L4 A record has one thread.** It is taken by compare-and-exchange and given back when the thread ends. Records are
@@ -83,6 +84,26 @@ impl Door {
         }
         // SAFETY: L1, L3; `name` is cleared when it is dropped, after `body` (L2).
         Ok(body(unsafe { &*value }, name.thread()))
+    }
+
+    /// Goes in where nothing is in the way, which is so for most calls: `None` when this thread is new here, or inside of
+    /// something already. In one piece and without a loop, for each instruction counts.
+    #[inline(always)]
+    pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&SlotState, Thread) -> R) -> Option<R> {
+        let record = MINE.get()?;
+        let place = &record.names[0];
+        if !is_free(place) || !UNFENCED.load(Ordering::Relaxed) {
+            return None;
+        }
+        let name = Name { record, place, here: PhantomData };
+        let value = self.published.load(Ordering::Acquire);
+        name.set(value.cast());
+        compiler_fence(Ordering::SeqCst);
+        if !ptr::eq(value, self.published.load(Ordering::Acquire)) {
+            return None;
+        }
+        // SAFETY: L1, L3; `name` is cleared when it is dropped, after `body` (L2).
+        Some(body(unsafe { &*value }, name.thread()))
     }
 
     /// A counted reference to what is published, to carry elsewhere. Draining waits for it as for a reader.
@@ -176,12 +197,7 @@ pub(crate) fn reenter<R>(
     wanted: impl Fn(&SlotState) -> bool,
     body: impl FnOnce(&SlotState, Thread) -> R,
 ) -> Option<Result<R, TooDeep>> {
-    let record = Record::mine();
-    let state = (0..record.depth.get()).rev().find_map(|at| {
-        let named = record.names[at].load(Ordering::Relaxed).cast::<SlotState>();
-        // SAFETY: L5: this very thread names it below; every door publishes slot states.
-        unsafe { named.as_ref() }.filter(|state| wanted(state))
-    })?;
+    let state = innermost(wanted)?;
     let entered = Name::take().map(|name| {
         name.set(ptr::from_ref(state).cast_mut().cast());
         body(state, name.thread())
@@ -189,35 +205,80 @@ pub(crate) fn reenter<R>(
     Some(entered)
 }
 
-/// A thread inside, by its number: no two threads that are alive have the same.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Thread(usize);
+/// Whether this thread is inside of a state that `wanted` wants.
+pub(crate) fn is_inside(wanted: impl Fn(&SlotState) -> bool) -> bool {
+    innermost(wanted).is_some()
+}
+
+/// The innermost state that `wanted` wants of those that this thread is inside of: to be used before it comes out of it.
+fn innermost<'a>(wanted: impl Fn(&SlotState) -> bool) -> Option<&'a SlotState> {
+    Record::mine().names.iter().rev().find_map(|name| {
+        let named = name.load(Ordering::Relaxed).cast::<SlotState>();
+        // SAFETY: L5: this very thread names it below; every door publishes slot states.
+        unsafe { named.as_ref() }.filter(|state| wanted(state))
+    })
+}
+
+/// A thread inside.
+#[derive(Clone, Copy)]
+pub(crate) struct Thread {
+    record: &'static Record,
+    // Not `Send`: its record is the running thread's.
+    here: PhantomData<*const ()>,
+}
+
+impl std::fmt::Debug for Thread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Thread").field(&self.number()).finish()
+    }
+}
 
 impl Thread {
+    /// Its number: no two threads that are alive have the same.
     #[inline]
     pub(crate) fn number(self) -> usize {
-        self.0
+        self.record.number
+    }
+
+    /// Whether it went into a load lately.
+    #[inline]
+    pub(crate) fn was_in(self, load: u64) -> bool {
+        self.lately(load).get() == load
+    }
+
+    /// Remembers that it goes into a load.
+    pub(crate) fn goes_into(self, load: u64) {
+        self.lately(load).set(load);
+    }
+
+    #[inline]
+    fn lately(self, load: u64) -> &'static Cell<u64> {
+        &self.record.lately[(load % LATELY as u64) as usize]
     }
 
     /// The running thread.
     #[cfg(test)]
     pub(crate) fn this() -> Self {
-        Self(Record::mine().number)
+        Self { record: Record::mine(), here: PhantomData }
     }
 }
 
 /// One thread's names. As large as the largest unit that two processors pass to and fro.
 #[repr(align(128))]
 struct Record {
+    // What the thread is inside of, from the outermost on; null from there on.
     names: [AtomicPtr<()>; HOP_LIMIT],
-    // Only the record's thread looks at it (L4).
-    depth: Cell<usize>,
+    // Loads that it went into last, each at its own place: who calls the same few services notes them once. Only the record's
+    // thread looks at it (L4).
+    lately: [Cell<u64>; LATELY],
     taken: AtomicBool,
     number: usize,
     next: AtomicPtr<Record>,
 }
 
-// SAFETY: `depth` is touched by the one thread that has taken the record (L4); the rest is atomic, or never changes.
+const LATELY: usize = 8;
+
+// SAFETY: `lately` is touched by the one thread that has taken the record (L4); the rest is atomic, or never changes.
 unsafe impl Sync for Record {}
 
 static RECORDS: AtomicPtr<Record> = AtomicPtr::new(ptr::null_mut());
@@ -235,6 +296,7 @@ struct Return;
 impl Drop for Return {
     fn drop(&mut self) {
         if let Some(record) = MINE.take() {
+            record.lately.iter().for_each(|load| load.set(0));
             record.taken.store(false, Ordering::Release);
         }
     }
@@ -264,7 +326,7 @@ impl Record {
     fn add() -> &'static Self {
         let record: &'static Self = Box::leak(Box::new(Self {
             names: [const { AtomicPtr::new(ptr::null_mut()) }; HOP_LIMIT],
-            depth: Cell::new(0),
+            lately: [const { Cell::new(0) }; LATELY],
             taken: AtomicBool::new(true),
             number: COUNT.fetch_add(1, Ordering::Relaxed),
             next: AtomicPtr::new(ptr::null_mut()),
@@ -288,6 +350,11 @@ impl Record {
         })
     }
 
+    /// Where the next name goes, in a call that came out of another.
+    fn top(&'static self) -> Result<&'static AtomicPtr<()>, TooDeep> {
+        self.names.iter().find(|name| is_free(name)).ok_or(TooDeep)
+    }
+
     fn names(&self, address: *const ()) -> bool {
         self.names.iter().any(|name| ptr::eq(name.load(Ordering::Acquire), address))
     }
@@ -296,7 +363,7 @@ impl Record {
 /// The top of this thread's names, cleared when it is dropped.
 struct Name {
     record: &'static Record,
-    at: usize,
+    place: &'static AtomicPtr<()>,
     // Not `Send`: it is cleared on the thread that took it (L4).
     here: PhantomData<*const ()>,
 }
@@ -305,31 +372,34 @@ impl Name {
     #[inline]
     fn take() -> Result<Self, TooDeep> {
         let record = Record::mine();
-        let at = record.depth.get();
-        if at >= HOP_LIMIT {
-            return Err(TooDeep);
-        }
-        record.depth.set(at + 1);
-        Ok(Self { record, at, here: PhantomData })
+        let outermost = &record.names[0];
+        let place = if is_free(outermost) { outermost } else { record.top()? };
+        Ok(Self { record, place, here: PhantomData })
     }
 
     #[inline]
     fn set(&self, address: *mut ()) {
-        self.record.names[self.at].store(address, Ordering::Relaxed);
+        // `Release`, for a writer that sees this name and no more the one before (L2).
+        self.place.store(address, Ordering::Release);
     }
 
     #[inline]
     fn thread(&self) -> Thread {
-        Thread(self.record.number)
+        Thread { record: self.record, here: PhantomData }
     }
 }
 
 impl Drop for Name {
     #[inline]
     fn drop(&mut self) {
-        self.record.names[self.at].store(ptr::null_mut(), Ordering::Release);
-        self.record.depth.set(self.at);
+        self.place.store(ptr::null_mut(), Ordering::Release);
     }
+}
+
+/// Only the thread itself writes its names (L4).
+#[inline]
+fn is_free(name: &AtomicPtr<()>) -> bool {
+    name.load(Ordering::Relaxed).is_null()
 }
 
 /// Whether readers may do without a fence. Turned on once the system has promised the barrier, off when it breaks that.

@@ -7,11 +7,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 use hashbrown::HashMap;
-use hotbay_plugin_api::abi::Out;
+use hotbay_plugin_api::abi::{HostHandle, Out};
 
-use super::slot::Slot;
+use super::slot::{self, Slot};
 use crate::CallError;
-use crate::call::{self, Outcome};
+use crate::call::{self, Called};
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
@@ -74,6 +74,16 @@ impl Registry {
         names.forgotten.insert(Arc::clone(slot.name()), Arc::downgrade(&slot));
     }
 
+    /// Calls a registered service on this thread.
+    #[inline]
+    pub(crate) fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Called {
+        let slots = self.slots();
+        match slots.get(service) {
+            Some(slot) => call::inline(slot, method, request, reply),
+            None => Err(Box::new(self.unknown(service))),
+        }
+    }
+
     /// The slot of a registered name.
     pub(crate) fn slot(&self, service: &str) -> Result<Arc<Slot>, CallError> {
         self.slots().get(service).cloned().ok_or_else(|| self.unknown(service))
@@ -122,12 +132,11 @@ impl Registry {
 }
 
 impl Services for Registry {
-    #[inline]
-    fn call(&self, service: &str, method: &str, request: &[u8], reply: &mut Out<'_>) -> Outcome {
-        let slots = self.slots();
-        match slots.get(service) {
-            Some(slot) => call::inline(slot, method, request, reply),
-            None => Err(Box::new(self.unknown(service))),
-        }
+    fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
+        Ok(Registry::slot(self, service)?)
+    }
+
+    fn is_inside(&self, handle: HostHandle) -> bool {
+        slot::is_inside(|generation| generation.plugin.is_reached_by(handle))
     }
 }

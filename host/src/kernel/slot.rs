@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
 use super::lease::{self, Door, Replaced, Thread, TooDeep};
+use super::tally::Entered;
 use super::view::Phase;
 
 /// The place that a name owns.
@@ -18,8 +19,8 @@ pub(crate) struct Slot {
 /// What a slot tells its callers.
 #[derive(Debug)]
 pub(crate) enum SlotState {
-    /// Go in.
-    Running(Arc<Generation>),
+    /// Go in. Its load is here as well: on the way of most calls it is asked for first.
+    Running { load: u64, generation: Arc<Generation> },
     /// Wait.
     Swapping(Arc<Gate>),
     /// Nobody is there.
@@ -36,15 +37,20 @@ pub(crate) struct Entry {
 
 impl SlotState {
     fn serves(&self, name: &Arc<str>) -> bool {
-        matches!(self, Self::Running(generation) if Arc::ptr_eq(&generation.name, name))
+        matches!(self, Self::Running { generation, .. } if Arc::ptr_eq(&generation.name, name))
     }
 
     /// Runs `body` in the generation of a state that was seen to have one.
     fn run<R>(&self, entry: Entry, body: &mut dyn FnMut(&Generation, Entry) -> R) -> R {
-        let Self::Running(generation) = self else { unreachable!("it was seen to serve") };
-        generation.note_entry();
+        let Self::Running { generation, .. } = self else { unreachable!("it was seen to serve") };
+        generation.note_entry(entry.thread);
         body(generation, entry)
     }
+}
+
+/// Whether this thread is inside of a generation that `wanted` wants.
+pub(crate) fn is_inside(wanted: impl Fn(&Generation) -> bool) -> bool {
+    lease::is_inside(|state| matches!(state, SlotState::Running { generation, .. } if wanted(generation)))
 }
 
 /// Why a caller did not get in.
@@ -83,12 +89,31 @@ impl Slot {
         &self.name
     }
 
+    /// Goes in on this thread in the way of most calls: somebody serves right now, the thread was there lately, is inside of
+    /// nothing else, and counts alone. Else [`Slot::enter_now`].
+    #[inline(always)]
+    pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&Generation, Entered<'_>) -> R) -> Option<R> {
+        let entered = self.door.enter_at_once(|state, thread| match state {
+            SlotState::Running { load, generation } if thread.was_in(*load) => {
+                let entered = generation.tally.enter_alone(thread)?;
+                Some(body(generation, entered))
+            }
+            _ => None,
+        });
+        entered.flatten()
+    }
+
+    /// The methods that whoever serves right now has.
+    pub(crate) fn methods(&self) -> Vec<String> {
+        self.enter_now(|generation, _| generation.manifest().methods.clone()).unwrap_or_default()
+    }
+
     /// Goes in on this thread, when somebody serves right now; else, [`Slot::enter`] tells why not, or waits.
     #[inline]
     pub(crate) fn enter_now<R>(&self, body: impl FnOnce(&Generation, Entry) -> R) -> Option<R> {
         let entered = self.door.enter(|state, thread| match state {
-            SlotState::Running(generation) => {
-                generation.note_entry();
+            SlotState::Running { generation, .. } => {
+                generation.note_entry(thread);
                 Some(body(generation, Entry { thread, waited: false }))
             }
             SlotState::Swapping(_) | SlotState::Down { .. } => None,
@@ -121,7 +146,7 @@ impl Slot {
     fn carry(&self) -> Result<Result<Lease, Arc<Gate>>, NoEntry> {
         let state = self.door.carry()?;
         match &*state {
-            SlotState::Running(_) => Ok(Ok(Lease { state, waited: false })),
+            SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false })),
             SlotState::Swapping(gate) => Ok(Err(Arc::clone(gate))),
             SlotState::Down { phase, reason } => Err(NoEntry::Down { phase: *phase, reason: reason.clone() }),
         }
@@ -143,7 +168,7 @@ impl Slot {
 
     /// Publishes a generation.
     pub(crate) fn publish(&self, generation: Arc<Generation>) -> Replaced {
-        self.door.replace(SlotState::Running(generation))
+        self.door.replace(SlotState::Running { load: generation.load, generation })
     }
 
     /// Closes the gate: new calls wait until it opens.
@@ -166,7 +191,7 @@ impl Lease {
 
     pub(crate) fn generation(&self) -> &Arc<Generation> {
         match &*self.state {
-            SlotState::Running(generation) => generation,
+            SlotState::Running { generation, .. } => generation,
             _ => unreachable!("a lease is made of a running state only"),
         }
     }

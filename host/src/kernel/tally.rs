@@ -74,11 +74,13 @@ impl<const N: usize> Tally<N> {
         entered
     }
 
-    /// The call that just came out on this thread with an error was its caller's mistake.
-    #[cold]
-    pub(crate) fn mistake(&self, thread: Thread) {
-        let (shard, alone) = self.shard(thread);
-        add(&shard.mistaken, alone);
+    /// The same at once, for a thread that nobody shares a shard with.
+    #[inline]
+    pub(crate) fn enter_alone(&self, thread: Thread) -> Option<Entered<'_>> {
+        let shard = self.shards[..N - 1].get(thread.number())?;
+        let entered = Entered { shard, alone: true, waited: false };
+        add(&shard.entered_at_once, true);
+        Some(entered)
     }
 
     /// The thread's shard, and whether nobody else writes there.
@@ -117,13 +119,21 @@ pub(crate) struct Entered<'a> {
 }
 
 impl Entered<'_> {
+    /// It comes out with an error, on the same thread; by a mistake of its caller's, or not.
+    #[inline]
+    pub(crate) fn fail(self, mistaken: bool) {
+        // In this order: never more mistakes than failures, never more failures than answers.
+        add(&self.shard.failed, self.alone);
+        if mistaken {
+            add(&self.shard.mistaken, self.alone);
+        }
+        self.answer();
+    }
+
     /// It comes out with its answer, on the same thread.
     #[inline]
-    pub(crate) fn answer(self, failed: bool) {
+    pub(crate) fn answer(self) {
         let Self { shard, alone, waited } = self;
-        if failed {
-            add(&shard.failed, alone);
-        }
         add(if waited { &shard.answered_after_wait } else { &shard.answered_at_once }, alone);
     }
 }

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hotbay_plugin_api::abi::Out;
+use hotbay_plugin_api::abi::HostHandle;
 use serde::{Deserialize, Serialize};
 
 use super::MARKER;
 use crate::CallError;
-use crate::call::Outcome;
 use crate::ffi::{HostSide, Plugin, Services};
+use crate::kernel::slot::Slot;
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
@@ -77,9 +77,14 @@ fn run(nonce: &str) -> i32 {
 struct NoServices;
 
 impl Services for NoServices {
-    fn call(&self, service: &str, _: &str, _: &[u8], _: &mut Out<'_>) -> Outcome {
+    fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
         let text = "there is none in a probe".to_owned();
         Err(Box::new(CallError::Refused { service: service.to_owned(), text }))
+    }
+
+    // A probe calls nothing.
+    fn is_inside(&self, _: HostHandle) -> bool {
+        false
     }
 }
 

@@ -182,7 +182,7 @@ impl World {
     fn answer(&self, by: usize, caller: usize, waited: bool) -> Outcome {
         let entered = self.tallies[by].enter(lease::Thread(caller), waited);
         self.states[by].fetch_add(1, Ordering::Relaxed);
-        entered.answer(false);
+        entered.answer();
         Outcome::Answered { by, waited }
     }
 

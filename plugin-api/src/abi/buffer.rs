@@ -36,6 +36,7 @@ impl RawBuffer {
     }
 
     /// How many bytes the buffer holds, with those that it held when it was lent.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.len
@@ -48,8 +49,21 @@ impl RawBuffer {
     }
 
     /// Drops what was written after `len`; longer values change nothing.
-    pub fn truncate(&mut self, len: usize) {
+    pub(super) fn truncate(&mut self, len: usize) {
         self.len = self.len.min(len);
+    }
+
+    /// Takes out what was written after `len`: the words of an error that stand where an answer would.
+    #[cold]
+    fn take_words(&mut self, len: usize) -> String {
+        let len = self.len.min(len);
+        // SAFETY: A2; the first `self.len` bytes are written, and `len` is no more than that.
+        let start = unsafe { self.data.add(len) };
+        // SAFETY: A2 as above; nobody else writes there while this borrows the buffer.
+        let bytes = unsafe { std::slice::from_raw_parts(start, self.len - len) };
+        let words = String::from_utf8_lossy(bytes).into_owned();
+        self.len = len;
+        words
     }
 }
 
@@ -74,6 +88,7 @@ impl<'a> Out<'a> {
     }
 
     /// The same buffer, lent on.
+    #[inline]
     #[must_use]
     pub fn again(&mut self) -> Out<'_> {
         Out(self.0)
@@ -90,9 +105,16 @@ impl<'a> Out<'a> {
     }
 
     /// How many bytes the buffer holds.
+    #[inline]
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// Takes out what was written after the first `len` bytes: the words of an error that stand where an answer would.
+    #[must_use]
+    pub fn take_words(&mut self, len: usize) -> String {
+        self.0.take_words(len)
     }
 
     /// Whether the buffer holds nothing.
@@ -111,6 +133,7 @@ pub struct Lent<'a> {
 
 impl<'a> Lent<'a> {
     /// Lends `vector`; what is written is appended.
+    #[inline]
     #[must_use]
     pub fn new(vector: &'a mut Vec<u8>) -> Self {
         let owner: *mut Vec<u8> = vector;
@@ -125,12 +148,14 @@ impl<'a> Lent<'a> {
     }
 
     /// The buffer, to pass on.
+    #[inline]
     pub fn out(&mut self) -> Out<'_> {
         Out(&mut self.raw)
     }
 }
 
 impl Drop for Lent<'_> {
+    #[inline]
     fn drop(&mut self) {
         // SAFETY: A2; `owner` is the vector that this value borrows.
         let vector = unsafe { &mut *self.raw.owner.cast::<Vec<u8>>() };

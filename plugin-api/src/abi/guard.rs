@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::Once;
+use std::thread;
 
 use super::{RawBuffer, Status};
 use crate::{Result, logging};
@@ -12,7 +13,7 @@ use crate::{Result, logging};
 const NOTE: usize = 1024;
 
 thread_local! {
-    // Whether a function of the table is on this thread's stack: only then does somebody ask for the note.
+    // Whether a function of the table other than `call` is on this thread's stack: then somebody asks for the note.
     static INSIDE: Cell<u32> = const { Cell::new(0) };
     static LAST: Cell<(usize, [u8; NOTE])> = const { Cell::new((0, [0; NOTE])) };
 }
@@ -29,7 +30,9 @@ pub(super) fn install_hook() {
                 Some(place) => std::fmt::write(&mut note, format_args!("{message}, at {place}")),
                 None => std::fmt::write(&mut note, format_args!("{message}")),
             };
-            if INSIDE.try_with(Cell::get).unwrap_or(0) > 0 {
+            // `call` counts nothing: in a library that is opened at run time a look at a thread-local is a function call,
+            // which would be a third of the cheapest call. Its host knows who is inside.
+            if INSIDE.try_with(Cell::get).unwrap_or(0) > 0 || logging::is_inside() {
                 let _ = LAST.try_with(|last| last.set((note.len, note.bytes)));
             } else {
                 // A thread of the plugin's own ends by this: nobody else would tell.
@@ -40,15 +43,32 @@ pub(super) fn install_hook() {
 }
 
 /// Runs `body` and turns its error or panic into a status and a text in `error`.
-#[inline]
 pub(super) fn guard(error: &mut RawBuffer, body: impl FnOnce() -> Result<()>) -> Status {
-    // Looked up once: in a library that is opened at run time each look is a call.
-    let outcome = INSIDE.with(|inside| {
-        inside.set(inside.get() + 1);
-        let outcome = panic::catch_unwind(AssertUnwindSafe(body));
-        inside.set(inside.get() - 1);
-        outcome
-    });
+    INSIDE.with(|inside| inside.set(inside.get() + 1));
+    let outcome = panic::catch_unwind(AssertUnwindSafe(body));
+    INSIDE.with(|inside| inside.set(inside.get() - 1));
+    match outcome {
+        Ok(Ok(())) => Status::OK,
+        other => told(error, other),
+    }
+}
+
+/// The same for a call: its error or panic takes the place of what it has written into `reply`.
+#[inline]
+pub(super) fn guard_call(reply: &mut RawBuffer, body: impl FnOnce(&mut RawBuffer) -> Result<()>) -> Status {
+    let before = reply.len();
+    match panic::catch_unwind(AssertUnwindSafe(|| body(&mut *reply))) {
+        Ok(Ok(())) => Status::OK,
+        other => {
+            reply.truncate(before);
+            told(reply, other)
+        }
+    }
+}
+
+/// Writes the words of what went wrong.
+#[cold]
+fn told(error: &mut RawBuffer, outcome: thread::Result<Result<()>>) -> Status {
     match outcome {
         Ok(Ok(())) => Status::OK,
         Ok(Err(failure)) => {

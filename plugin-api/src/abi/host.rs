@@ -29,16 +29,18 @@ pub struct HostTable {
     pub log: extern "C" fn(HostHandle, level: u32, target: RStr<'_>, text: RStr<'_>, fields: RStr<'_>),
     /// The plugin's configuration as a JSON object.
     pub config: extern "C" fn(HostHandle, out: &mut RawBuffer, error: &mut RawBuffer) -> Status,
-    /// Calls a method of a service on this thread. Refused before `start` and after `stop`.
-    #[sabi(last_prefix_field)]
+    /// Calls a method of a service on this thread, and appends the answer to `reply`, or the error's words in its place.
+    /// Refused before `start` and after `stop`.
     pub call: extern "C" fn(
         HostHandle,
         service: RStr<'_>,
         method: RStr<'_>,
         request: RSlice<'_, u8>,
         reply: &mut RawBuffer,
-        error: &mut RawBuffer,
     ) -> Status,
+    /// Whether this thread is inside a `call` of the plugin that this handle was given to: somebody then hears of a panic.
+    #[sabi(last_prefix_field)]
+    pub is_inside: extern "C" fn(HostHandle) -> bool,
 }
 
 /// The host as it is handed to a plugin.
@@ -73,19 +75,15 @@ impl HostLink {
         if status == Status::OK { Ok(()) } else { Err((status, String::from_utf8_lossy(&text).into_owned())) }
     }
 
-    pub(crate) fn call(
-        self,
-        service: &str,
-        method: &str,
-        request: &[u8],
-        reply: Out<'_>,
-        error: Out<'_>,
-    ) -> Status {
+    #[inline]
+    pub(crate) fn call(self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Status {
         // SAFETY: A2; it stays where it is.
         let reply = unsafe { reply.into_raw() };
-        // SAFETY: A2; it stays where it is.
-        let error = unsafe { error.into_raw() };
-        (self.table.call())(self.handle, service.into(), method.into(), request.into(), reply, error)
+        (self.table.call())(self.handle, service.into(), method.into(), request.into(), reply)
+    }
+
+    pub(crate) fn is_inside(self) -> bool {
+        (self.table.is_inside())(self.handle)
     }
 }
 

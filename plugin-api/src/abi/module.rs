@@ -93,14 +93,11 @@ pub struct PluginModule {
     pub pause: extern "C" fn(Instance, error: &mut RawBuffer) -> Status,
     /// Lets them go on. Paused. May not call back.
     pub resume: extern "C" fn(Instance, error: &mut RawBuffer) -> Status,
-    /// Answers a request. Started; on a lane or on any thread of the host's, several at once.
-    pub call: extern "C" fn(
-        Instance,
-        method: RStr<'_>,
-        request: RSlice<'_, u8>,
-        reply: &mut RawBuffer,
-        error: &mut RawBuffer,
-    ) -> Status,
+    /// Answers a request, by appending to `reply`: the answer, or the error's words in its place. One buffer for both, so
+    /// that all arguments travel in registers and no caller prepares for an error that hardly ever comes. Started; on a lane
+    /// or on any thread of the host's, several at once.
+    pub call:
+        extern "C" fn(Instance, method: RStr<'_>, request: RSlice<'_, u8>, reply: &mut RawBuffer) -> Status,
     /// The table of an extension by id and revision, or null. Any time, any thread; does not call back; never panics.
     #[sabi(last_prefix_field)]
     pub extension: extern "C" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,

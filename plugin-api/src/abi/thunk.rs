@@ -6,7 +6,7 @@ use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
 use abi_stable::std_types::{RResult, RSlice, RStr};
 
-use super::guard::{guard, install_hook};
+use super::guard::{guard, guard_call, install_hook};
 use super::{ExtensionPtr, HostLink, Instance, PluginModule, PluginModuleRef, RawBuffer, STATE_EXTENSION};
 use super::{StateExtension, Status};
 use crate::{Context, Export, Plugin, Reply, Request, Stateful, logging, state};
@@ -87,17 +87,11 @@ extern "C" fn call<P: Plugin>(
     method: RStr<'_>,
     request: RSlice<'_, u8>,
     reply: &mut RawBuffer,
-    error: &mut RawBuffer,
 ) -> Status {
-    let before = reply.len();
-    let status = guard(error, || {
-        plugin::<P>(&instance)
-            .call(Request::new(method.as_str(), request.as_slice()), &mut Reply::new(&mut *reply))
-    });
-    if status != Status::OK {
-        reply.truncate(before);
-    }
-    status
+    guard_call(reply, |reply| {
+        let request = Request::new(method.as_str(), request.as_slice());
+        plugin::<P>(&instance).call(request, &mut Reply::new(reply))
+    })
 }
 
 extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr {

@@ -11,6 +11,19 @@ struct Target {
     count: AtomicU64,
 }
 
+impl Target {
+    /// Calls itself through the host, as often as the request's first byte says.
+    #[inline(never)]
+    fn hop(&self, request: &[u8], reply: &mut Reply<'_>) -> Result<()> {
+        let (times, mut answer) = (request[0], Vec::with_capacity(8));
+        for _ in 0..times {
+            answer.clear();
+            self.context.call_into("target", "add", request, &mut answer)?;
+        }
+        reply.write(&answer)
+    }
+}
+
 impl Plugin for Target {
     fn create(context: Context) -> Result<Self> {
         Ok(Self { context, count: AtomicU64::new(0) })
@@ -22,15 +35,7 @@ impl Plugin for Target {
             "add" => reply.write(&self.count.fetch_add(1, Ordering::Relaxed).to_le_bytes()),
             // None.
             "first" => reply.write(&request.bytes()[..8]),
-            // Calls itself through the host, as often as the request's first byte says.
-            "hop" => {
-                let (times, mut answer) = (request.bytes()[0], Vec::with_capacity(8));
-                for _ in 0..times {
-                    answer.clear();
-                    self.context.call_into("target", "add", request.bytes(), &mut answer)?;
-                }
-                reply.write(&answer)
-            }
+            "hop" => self.hop(request.bytes(), reply),
             _ => Err(request.unknown_method()),
         }
     }

@@ -28,7 +28,7 @@ impl Model {
     fn enter(&self, reader: usize, fenced: bool) {
         let mut value = self.published.load(Ordering::Acquire);
         loop {
-            self.names[reader].store(value, Ordering::Relaxed);
+            self.names[reader].store(value, Ordering::Release);
             if fenced {
                 fence(Ordering::SeqCst);
             }

@@ -34,7 +34,7 @@ export_plugin!(Relay<1> { name: "b" });
 
 fn relay(slot: &super::Slot, path: &str) -> Result<String, Box<CallError>> {
     let mut reply = Vec::new();
-    call::inline(slot, "relay", path.as_bytes(), &mut Lent::new(&mut reply).out())?;
+    call::inline(slot, "relay", path.as_bytes(), Lent::new(&mut reply).out())?;
     Ok(String::from_utf8(reply).unwrap())
 }
 

@@ -224,7 +224,7 @@ fn gone(generation: Arc<Generation>) {
 pub(super) fn ask(slot: &Slot, way: Way, method: &str) -> Became {
     let mut reply = Vec::new();
     let outcome = match way {
-        Way::Inline => call::inline(slot, method, b"", &mut Lent::new(&mut reply).out()),
+        Way::Inline => call::inline(slot, method, b"", Lent::new(&mut reply).out()),
         Way::Request => call::request(slot, method, b"", &mut reply, LONG),
     };
     match outcome.map_err(|error| *error) {
