@@ -25,7 +25,7 @@
 //! [state]
 //! interval_ms = 2000          # state that changed is written this often
 //! max_bytes = 268435456       # a plugin that exports more is stopped there: 256 MiB
-//! key_file = "state.key"      # or key_env = "NAME"; without both, a key is made in the home folder
+//! key_file = "state.key"      # or key_credential = "NAME", or key_env = "NAME"; else a key is made in the home folder
 //!
 //! [probe]
 //! mode = "cached"             # or "always", "off"
@@ -178,6 +178,9 @@ pub enum KeySource {
     Home,
     /// `key_file = "PATH"`: must exist.
     File(PathBuf),
+    /// `key_credential = "NAME"`: the file of that name in the folder that `CREDENTIALS_DIRECTORY` names, where systemd lays
+    /// a service's credentials.
+    Credential(String),
     /// `key_env = "NAME"`: hex or base64 of 16, 24 or 32 bytes.
     Environment(String),
 }

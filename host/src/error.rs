@@ -39,6 +39,15 @@ pub enum HostError {
         /// The variable.
         name: String,
     },
+    /// There is no folder of credentials to read the key from.
+    #[error(
+        "failed to load the key that seals state: there is no folder of credentials, which systemd makes for a service with \
+         `LoadCredential={name}:…`; start it as such a service, or change `state.key_credential`"
+    )]
+    NoCredentials {
+        /// The credential.
+        name: String,
+    },
     /// The state folder cannot be opened.
     #[error("failed to open the state store")]
     Store(#[from] hotbay_state::StoreError),

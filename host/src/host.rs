@@ -114,7 +114,12 @@ impl Host {
     /// A row per service and per file that was not taken, by name. Empty once the host is stopped.
     #[must_use]
     pub fn list(&self) -> Vec<Row> {
-        self.ask(|kernel| kernel.rows()).unwrap_or_default()
+        self.rows().unwrap_or_default()
+    }
+
+    /// The same, and whether the kernel's loop answered.
+    pub(crate) fn rows(&self) -> Result<Vec<Row>, ControlError> {
+        self.ask(|kernel| kernel.rows())
     }
 
     /// Everything about one service.

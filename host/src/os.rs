@@ -27,23 +27,7 @@ pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
     }))
 }
 
-/// Whether a library that was opened from `path` is mapped into this process: dyld's list of images.
-#[cfg(target_vendor = "apple")]
-pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
-    use std::os::unix::ffi::OsStrExt;
-    let path = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-    unsafe extern "C" {
-        safe fn _dyld_image_count() -> u32;
-        safe fn _dyld_get_image_name(index: u32) -> *const std::ffi::c_char;
-    }
-    Ok((0.._dyld_image_count()).map(_dyld_get_image_name).filter(|name| !name.is_null()).any(|name| {
-        // SAFETY: O1: dyld answers null or a C string that lives while the image is loaded; the one caller,
-        // `ffi::is_mapped`, holds the lock under which this program closes libraries.
-        unsafe { std::ffi::CStr::from_ptr(name) }.to_bytes() == path.as_os_str().as_bytes()
-    }))
-}
-
-/// Elsewhere nobody can be asked: say so, and the generation is filed as pinned.
+/// Elsewhere nobody can be asked: say so, and the generation is filed as pinned. (On macOS dyld can, see `ffi`.)
 #[cfg(all(unix, not(any(target_os = "linux", target_os = "android", target_vendor = "apple"))))]
 pub(crate) fn is_mapped(_: &Path) -> io::Result<bool> {
     Err(io::Error::from(io::ErrorKind::Unsupported))
@@ -134,17 +118,10 @@ pub(crate) fn end_now(code: u8) -> ! {
 pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     #[cfg(unix)]
     if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&status) {
-        let name = match signal {
-            4 => "SIGILL",
-            6 => "SIGABRT",
-            7 => "SIGBUS",
-            8 => "SIGFPE",
-            9 => "SIGKILL",
-            10 => "SIGBUS",
-            11 => "SIGSEGV",
-            _ => return format!("it was ended by signal {signal}"),
+        return match signal_name(signal) {
+            Some(name) => format!("it was ended by signal {signal} ({name})"),
+            None => format!("it was ended by signal {signal}"),
         };
-        return format!("it was ended by signal {signal} ({name})");
     }
     match status.code() {
         #[cfg(windows)]
@@ -152,6 +129,31 @@ pub(crate) fn describe(status: std::process::ExitStatus) -> String {
         Some(code) => format!("it ended the process with exit code {code}"),
         None => "it ended".to_owned(),
     }
+}
+
+/// The names of signals that end a process which runs wrong; some have other numbers elsewhere.
+#[cfg(unix)]
+fn signal_name(signal: i32) -> Option<&'static str> {
+    use rustix::process::Signal;
+    let named = [
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        // The kernel of macOS ends who runs a page that its signature does not cover, as after `strip`.
+        (
+            Signal::KILL,
+            if cfg!(target_vendor = "apple") {
+                "SIGKILL; is its code signature broken? `codesign --force --sign -` makes a new one"
+            } else {
+                "SIGKILL"
+            },
+        ),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::SYS, "SIGSYS"),
+    ];
+    named.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
 /// Settings for a new file that only its owner can read.

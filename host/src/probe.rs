@@ -98,6 +98,10 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     command.arg(MARKER).arg(&nonce).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
     // The library must load as it is: what this variable asks for costs a mapping per panic.
     command.env_remove("RUST_BACKTRACE");
+    // What a service manager gave to this process is not for one that may crash or lie.
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY"] {
+        command.env_remove(name);
+    }
     os::own_group(&mut command);
     let mut child = command.spawn().map_err(failed)?;
 
@@ -155,7 +159,7 @@ fn this_program() -> PathBuf {
     if cfg!(target_os = "linux") {
         return "/proc/self/exe".into();
     }
-    // Windows and macOS: the path that the system remembers.
+    // Windows and macOS: the path that the system remembers. After an upgrade on disk it is the new program that probes.
     std::env::current_exe().unwrap_or_else(|_| "hotbay".into())
 }
 

@@ -2,6 +2,12 @@
 //!
 //! A loader returns the old library for a path that is already open, a mapped file that is truncated kills, and
 //! Windows locks it. So each load has a copy of its own, named by digest and count, which nobody else writes.
+//!
+//! On macOS the copy keeps the signature, which lies in the bytes: the linker puts an ad-hoc one into each library for aarch64,
+//! where the kernel runs nothing without. It is checked once per file, not per path, and remembered with the file: so a copy
+//! is always a new file, never an old one written anew, which would be ended for a signature that no longer fits. The mark of
+//! a download (`com.apple.quarantine`) is no part of the bytes, and is not on the copy. A host that is itself signed with the
+//! hardened runtime needs the entitlement `com.apple.security.cs.disable-library-validation`. None of it was run yet.
 
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};

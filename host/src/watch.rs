@@ -2,6 +2,10 @@
 //!
 //! Events only wake: they are lost, doubled and late, and on network mounts they do not come at all. What they add to a
 //! look is one thing that the folder does not show: that a file was moved there, so that it is whole at once.
+//!
+//! macOS (FSEvents, not run yet) tells less and more: a rename comes without its direction, so that what was moved there is
+//! taken when it stood still, as if it had been written; and changes of attributes, of folders below, and some from just before
+//! the watch began come as well. All of it only makes the kernel look, which compares what it finds.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

@@ -22,8 +22,8 @@ use clap::Parser;
 enum Command {
     /// Check and test everything, as CI does
     Test(test::Options),
-    /// Type-check the workspace for Windows
-    CheckTargets,
+    /// Type-check the workspace for Windows, macOS, and Linux on aarch64
+    CheckTargets(check_targets::Options),
     /// Show the main job: load, call, replace under load, restart; with the state carried on
     Demo,
     /// Build host and examples, drop these into the plugins folder, and run the host
@@ -35,7 +35,7 @@ enum Command {
 fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Test(options) => test::run(&options),
-        Command::CheckTargets => check_targets::run(),
+        Command::CheckTargets(options) => check_targets::run(&options),
         Command::Demo => demo::run(),
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),

@@ -77,7 +77,7 @@ pub(crate) fn write(path: &Path, onto: Onto, bytes: &[u8]) -> Result<(), WriteEr
     let folder = step(Step::OpenFolder, || os::Folder::open(folder_of(path)))?;
     let mut temporary = step(Step::Create, || Temporary::create(path))?;
     step(Step::Write, || temporary.file.write_all(bytes))?;
-    step(Step::Sync, || temporary.file.sync_all())?;
+    step(Step::Sync, || os::sync(&temporary.file))?;
     step(Step::Rename, || temporary.rename(path, onto))?;
     step(Step::SyncFolder, || folder.sync())
 }

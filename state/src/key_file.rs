@@ -1,5 +1,6 @@
 //! Keys in files.
 
+use std::fs::Metadata;
 use std::io::{self, Read as _};
 use std::path::Path;
 
@@ -29,14 +30,18 @@ impl Key {
     /// [`KeyError`] says what to do about it; a missing file is [`KeyError::Read`] with
     /// [`io::ErrorKind::NotFound`].
     pub fn load(path: &Path) -> Result<Key, KeyError> {
-        let read = |source| KeyError::Read { path: path.to_owned(), source };
-        // One open file is examined and read, so that it cannot be exchanged between the two.
-        let file = os::open_file(path).map_err(read)?;
-        os::check_private(&file.metadata().map_err(read)?, path)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
-        file.take(MAX_FILE).read_to_end(&mut bytes).map_err(read)?;
-        from_file(&bytes)
-            .map_err(|source| KeyError::Content { path: path.to_owned(), source: Box::new(source) })
+        load(path, os::check_private)
+    }
+
+    /// Reads a key that a service manager laid into a folder of its own for this program, as systemd does with a credential.
+    ///
+    /// As [`Key::load`], but the group may be able to read it, as far as its mode goes: systemd lets the service's user read a
+    /// file of root's by an access list, and a mode shows the most that such a list allows as the group's.
+    ///
+    /// # Errors
+    /// As [`Key::load`].
+    pub fn load_credential(path: &Path) -> Result<Key, KeyError> {
+        load(path, os::check_credential)
     }
 
     /// Reads a key from a file, or makes a new one there if the file is missing: for the first run.
@@ -64,6 +69,16 @@ impl Key {
             Err(source) => Err(KeyError::Create { path: path.to_owned(), source }),
         }
     }
+}
+
+fn load(path: &Path, check: impl FnOnce(&Metadata, &Path) -> Result<(), KeyError>) -> Result<Key, KeyError> {
+    let read = |source| KeyError::Read { path: path.to_owned(), source };
+    // One open file is examined and read, so that it cannot be exchanged between the two.
+    let file = os::open_file(path).map_err(read)?;
+    check(&file.metadata().map_err(read)?, path)?;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
+    file.take(MAX_FILE).read_to_end(&mut bytes).map_err(read)?;
+    from_file(&bytes).map_err(|source| KeyError::Content { path: path.to_owned(), source: Box::new(source) })
 }
 
 fn from_file(bytes: &[u8]) -> Result<Key, KeyError> {

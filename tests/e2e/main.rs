@@ -24,4 +24,5 @@ mod rollback;
 mod shutdown;
 mod soak;
 mod state;
+mod systemd;
 mod unload;

@@ -6,6 +6,7 @@
 
 mod transcript;
 mod settings;
+mod unit;
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};

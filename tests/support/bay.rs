@@ -104,6 +104,8 @@ impl Bay {
     pub fn command(&self) -> Command {
         let mut command = Command::new(hotbay_binary());
         command.current_dir(self.folder.path()).env("HOTBAY_HOME", self.home()).env_remove("RUST_LOG");
+        // The tests may run under a service manager, which is not the host's.
+        command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("CREDENTIALS_DIRECTORY");
         command
     }
 

@@ -16,6 +16,7 @@ mod run;
 mod signals;
 mod state;
 mod status;
+mod systemd;
 mod when;
 mod why;
 

@@ -9,6 +9,7 @@ use tokio::task::spawn_blocking;
 use super::args;
 use super::output::narrate;
 use super::signals::Signals;
+use super::systemd::Systemd;
 use crate::control::exit::Exit;
 use crate::control::server::{Conversations, Server};
 use crate::{Config, Host};
@@ -56,12 +57,14 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     let host = started.context("failed to start the host: it panicked")??;
+    let systemd = Systemd::find();
     if asked {
+        systemd.stopping();
         return stop(host, None, &mut signals).await;
     }
     match Server::bind(&host.config().home) {
         Ok(server) => {
-            let conversations = server.serve(host.clone(), end(&host, &mut signals)).await;
+            let conversations = server.serve(host.clone(), end(&host, &systemd, &mut signals)).await;
             stop(host, Some(conversations), &mut signals).await
         }
         Err(error) => {
@@ -72,15 +75,17 @@ async fn serve(config: Config) -> anyhow::Result<()> {
 }
 
 /// Waits for the signal; meanwhile says when the plugins that were found are there.
-async fn end(host: &Host, signals: &mut Signals) {
+async fn end(host: &Host, systemd: &Systemd, signals: &mut Signals) {
     let starting = host.clone();
     tokio::select! {
         all = spawn_blocking(move || starting.ready(READY)) => {
             announce(host.config(), all.unwrap_or(false));
+            systemd.ready(host);
             signals.next().await;
         }
         () = signals.next() => {}
     }
+    systemd.stopping();
     narrate("stopping all services in order; once more ends at once");
 }
 

@@ -83,7 +83,8 @@ struct Probation {
 struct State {
     interval_ms: Millis,
     max_bytes: Option<Spanned<u64>>,
-    key_file: Option<PathBuf>,
+    key_file: Option<Spanned<PathBuf>>,
+    key_credential: Option<Spanned<String>>,
     key_env: Option<Spanned<String>>,
 }
 
@@ -195,15 +196,25 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         }
         config.state.max_bytes = max.into_inner();
     }
-    config.state.key = match (file.state.key_file, file.state.key_env) {
-        (None, None) => KeySource::Home,
-        (Some(named), None) => KeySource::File(beside(named)),
-        (None, Some(name)) => KeySource::Environment(name.into_inner()),
-        (Some(_), Some(name)) => {
-            let problem = "there is a `key_file` already; keep one of the two".to_owned();
+    let mut sources = Vec::new();
+    if let Some(named) = file.state.key_file {
+        sources.push(("key_file", named.span().start, KeySource::File(beside(named.into_inner()))));
+    }
+    if let Some(name) = file.state.key_credential {
+        if name.get_ref().contains(['/', '\\']) || matches!(name.get_ref().as_str(), "" | "." | "..") {
+            let problem =
+                format!("no credential can be called `{}`: it is the name of a file", name.get_ref());
             return Err(at(name.span().start, problem));
         }
-    };
+        sources.push(("key_credential", name.span().start, KeySource::Credential(name.into_inner())));
+    }
+    if let Some(name) = file.state.key_env {
+        sources.push(("key_env", name.span().start, KeySource::Environment(name.into_inner())));
+    }
+    if let [(first, ..), (_, start, _), ..] = sources.as_slice() {
+        return Err(at(*start, format!("there is a `{first}` already; keep one of the two")));
+    }
+    config.state.key = sources.pop().map_or(KeySource::Home, |(.., source)| source);
 
     config.probe.mode = file.probe.mode.unwrap_or(config.probe.mode);
     take(&mut config.probe.deadline, file.probe.deadline_ms, PERIOD)?;

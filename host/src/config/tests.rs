@@ -162,6 +162,18 @@ fn a_time_that_cannot_be_meant_is_refused() {
 fn one_key_at_most() {
     let problem = refused("[state]\nkey_file = \"k\"\nkey_env = \"K\"");
     assert!(problem.contains(":3:11: there is a `key_file` already"), "{problem}");
+    let problem = refused("[state]\nkey_env = \"K\"\nkey_credential = \"c\"");
+    assert!(problem.contains("there is a `key_credential` already"), "{problem}");
+}
+
+#[test]
+fn a_credential_is_named_and_not_a_path() {
+    let config = parse("[state]\nkey_credential = \"hotbay-key\"").unwrap();
+    assert_eq!(config.state.key, KeySource::Credential("hotbay-key".into()));
+    for name in ["../key", "a/b", "..", ""] {
+        let problem = refused(&format!("[state]\nkey_credential = \"{name}\""));
+        assert!(problem.contains(":2:18: no credential can be called"), "{problem}");
+    }
 }
 
 #[test]

@@ -85,7 +85,8 @@ impl Server {
         let mut told = false;
         loop {
             match self.listener.accept().await {
-                Ok(stream) => return (stream, place),
+                Ok(stream) if Endpoint::is_owners(&stream) => return (stream, place),
+                Ok(_) => tracing::warn!("a client of another user was turned away"),
                 Err(error) => {
                     // Out of descriptors, as a rule: it passes, and trying without a pause would not help.
                     if !std::mem::replace(&mut told, true) {

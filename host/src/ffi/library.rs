@@ -1,8 +1,9 @@
 //! A plugin's library: opened by our own handle, checked, and closed for real.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, TryLockError, mpsc};
+use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use abi_stable::StableAbi;
@@ -12,8 +13,15 @@ use hotbay_plugin_api::abi::PluginModuleRef;
 
 use crate::os;
 
-/// Addresses of the headers of all libraries that are open (F2).
-static OPEN: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+/// By the address of its header, each library that is open, and each that was closed and seen to stay (F2).
+static MAPPED: Mutex<BTreeMap<usize, Mapped>> = Mutex::new(BTreeMap::new());
+
+#[derive(Debug)]
+enum Mapped {
+    Open,
+    /// It may have gone since.
+    Closed(PathBuf),
+}
 
 /// Held while a library is closed. A plugin's destructor runs then, and one that hangs keeps it for ever: whoever takes it
 /// is a thread that nobody waits for without a deadline.
@@ -72,7 +80,7 @@ impl Library {
         let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
         let header: AbiHeaderRef = *header.map_err(LoadError::NoHeader)?;
         let address = std::ptr::from_ref(&*header).addr();
-        if !OPEN.lock().unwrap_or_else(PoisonError::into_inner).insert(address) {
+        if !is_new(address) {
             return Err(LoadError::Stale);
         }
         // From here on the address is given back by `close`.
@@ -93,7 +101,15 @@ impl Library {
     pub(crate) fn close(mut self) -> Closed {
         let _one = self.close_handle();
         match &self {
-            Self::File { path, .. } => seen(os::is_mapped(path)),
+            Self::File { path, header, .. } => {
+                let closed = seen(is_mapped(path));
+                if matches!(closed, Closed::Mapped) {
+                    let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
+                    // Unless another library was mapped there meanwhile.
+                    mapped.entry(*header).or_insert_with(|| Mapped::Closed(path.clone()));
+                }
+                closed
+            }
             #[cfg(test)]
             Self::Linked => Closed::Unmapped,
         }
@@ -110,7 +126,7 @@ impl Library {
             Self::File { header, handle, .. } => {
                 let handle = handle.take()?;
                 // Before it is closed: another library may be mapped at this address right after.
-                OPEN.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
+                MAPPED.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
                 let one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
                 drop(handle);
                 Some(one)
@@ -145,16 +161,41 @@ fn seen(mapped: std::io::Result<bool>) -> Closed {
     }
 }
 
-/// Whether a library that was opened from `path` is mapped. dyld's list of libraries must not change under the one who reads
-/// it: nobody looks while one is closed. Elsewhere the system sees to that, and nobody waits for a destructor that hangs.
-pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
-    let _one = match CLOSING.try_lock() {
-        Err(TryLockError::WouldBlock) if cfg!(target_vendor = "apple") => {
-            return Err(std::io::ErrorKind::WouldBlock.into());
+/// Notes the header of a library that was just opened; false where it is one that is mapped already: the loader gave out an
+/// older library, by its path or by the number of a file that is gone, which some file systems use again.
+fn is_new(address: usize) -> bool {
+    match MAPPED.lock().unwrap_or_else(PoisonError::into_inner).entry(address) {
+        Entry::Vacant(free) => {
+            free.insert(Mapped::Open);
+            true
         }
-        held => held.ok(),
-    };
+        Entry::Occupied(mut known) => {
+            let gone = matches!(known.get(), Mapped::Closed(path) if matches!(is_mapped(path), Ok(false)));
+            if gone {
+                known.insert(Mapped::Open);
+            }
+            gone
+        }
+    }
+}
+
+/// Whether a library that was opened from `path` is mapped.
+#[cfg(not(target_vendor = "apple"))]
+pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
     os::is_mapped(path)
+}
+
+/// Whether a library that was opened from `path` is mapped: dyld is asked for it without loading it, which `dlopen(3)` names
+/// as the way to find out. It compares paths before it looks at files, so that one that was removed is found.
+///
+/// Not by its list of images, whose names are gone as soon as any thread of the program closes a library. Not run on macOS
+/// yet; read in dyld's source.
+#[cfg(target_vendor = "apple")]
+pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
+    use libloading::os::unix::{RTLD_LAZY, RTLD_LOCAL};
+    const NOLOAD: std::ffi::c_int = 0x10;
+    // SAFETY: F7.
+    Ok(unsafe { Handle::open(Some(path), RTLD_LAZY | RTLD_LOCAL | NOLOAD) }.is_ok())
 }
 
 /// [`release`], then a look, on a thread of its own.
@@ -181,7 +222,7 @@ pub(crate) fn release(path: &Path) {
     drop(unsafe { Handle::open(Some(path), RTLD_LAZY | NOLOAD) });
 }
 
-/// Windows, macOS and other C libraries have no such rest; on MIPS the flag is another.
+/// Windows and other C libraries have no such rest; on macOS each look by `is_mapped` does the same; on MIPS the flag is another.
 #[cfg(not(all(
     target_os = "linux",
     target_env = "gnu",
@@ -246,5 +287,21 @@ fn one_line(text: &str) -> String {
     match line.char_indices().nth(300) {
         Some((end, _)) => format!("{}…", &line[..end]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_where_a_closed_library_still_is_belongs_to_no_new_one() {
+        let (there, gone) = (std::env::current_exe().unwrap(), PathBuf::from("/no/such/library"));
+        let (mine, its) = (std::ptr::from_ref(&there).addr(), std::ptr::from_ref(&gone).addr());
+        MAPPED.lock().unwrap().extend([(mine, Mapped::Closed(there)), (its, Mapped::Closed(gone))]);
+        assert!(!is_new(mine));
+        assert!(is_new(its));
+        assert!(!is_new(its), "it is open now");
+        MAPPED.lock().unwrap().retain(|address, _| *address != mine && *address != its);
     }
 }

@@ -8,7 +8,8 @@
 //!   whose bytes parsed whole, were hashed, and were mapped once by the probe (unless the operator switched it off).
 //!   What its initialisers do is the plugin's trust, which no check can give (`ABI.md`, trust model).
 //! * **F2 One mapping per generation.** Each staged copy has a fresh name and is opened once; [`Library::open`] refuses
-//!   a header at an address that another live library has, so a loader that hands out an older mapping is noticed.
+//!   a header at an address that another mapped library has, open or pinned, so a loader that hands out an older mapping is
+//!   noticed.
 //! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
 //!   globals that are dropped at once: its process-wide globals would keep references into unloaded libraries.
 //! * **F4 The library outlives what came from it.** `module`, `instance` and `state` are private to [`Plugin`], are

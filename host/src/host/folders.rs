@@ -31,6 +31,11 @@ pub(super) fn key(config: &Config) -> Result<Key, HostError> {
     match &config.state.key {
         KeySource::Home => Ok(Key::load_or_create(&config.home.join("state.key"))?.0),
         KeySource::File(path) => Ok(Key::load(path)?),
+        KeySource::Credential(name) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+            let folder = folder.ok_or_else(|| HostError::NoCredentials { name: name.clone() })?;
+            Ok(Key::load_credential(&Path::new(&folder).join(name))?)
+        }
         KeySource::Environment(name) => {
             let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
             Ok(Key::parse(&text)?)

@@ -1,7 +1,7 @@
 //! Whether a thread runs the code of a library: then an address of that code, to which a call will return, lies on its stack.
 //!
 //! Linux shows where the stack of a thread that waits has its top. Windows and macOS would have to suspend the thread, in a
-//! process that may hold its locks: not there.
+//! process that may hold its locks: not there. (On macOS no thread is ever what holds a library: see `verify::Mark`.)
 
 use std::path::Path;
 

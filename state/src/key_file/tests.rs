@@ -88,6 +88,22 @@ fn a_key_that_others_can_use_is_refused_and_the_error_says_chmod_600() {
 
 #[cfg(unix)]
 #[test]
+fn a_credential_may_be_read_through_an_access_list_and_by_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = key_file(&folder, &[7; 32]);
+    // What systemd makes: 0400, and a list for the service's user, whose mask shows as the group's.
+    for mode in [0o400, 0o440, 0o600] {
+        chmod(&path, mode);
+        assert_eq!(Key::load_credential(&path).unwrap().id(), Key::new(&[7; 32]).unwrap().id());
+    }
+    for mode in [0o444, 0o460, 0o404, 0o402] {
+        chmod(&path, mode);
+        assert!(matches!(Key::load_credential(&path), Err(KeyError::Exposed { .. })), "{mode:o}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
 fn a_key_of_another_user_is_refused() {
     let us = rustix::process::geteuid().as_raw();
     if us != 0 {

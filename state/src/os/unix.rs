@@ -36,6 +36,11 @@ pub(crate) fn check_private(metadata: &Metadata, path: &Path) -> Result<(), KeyE
     judge(metadata.uid(), metadata.mode() & 0o777, rustix::process::geteuid().as_raw(), path)
 }
 
+/// The same for a file that a service manager laid down, where the group's right to read is an access list's.
+pub(crate) fn check_credential(metadata: &Metadata, path: &Path) -> Result<(), KeyError> {
+    judge(metadata.uid(), metadata.mode() & 0o737, rustix::process::geteuid().as_raw(), path)
+}
+
 fn judge(owner: u32, mode: u32, user: u32, path: &Path) -> Result<(), KeyError> {
     if owner != user && owner != 0 {
         return Err(KeyError::Owner { path: path.to_owned(), owner, user });
@@ -70,6 +75,26 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
+/// Forces a file to the disk.
+///
+/// On macOS that is `F_FULLFSYNC`, which makes the disk itself write what it holds. The manual names the file systems that
+/// know it; on others, such as those of networks, `fsync` is all there is, and no snapshot at all would be worse. Not run on
+/// macOS yet.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    match file.sync_all() {
+        Err(error)
+            if cfg!(target_vendor = "apple")
+                && matches!(
+                    Errno::from_io_error(&error),
+                    Some(Errno::INVAL | Errno::NOTSUP | Errno::NOTTY)
+                ) =>
+        {
+            Ok(rustix::fs::fsync(file)?)
+        }
+        done => done,
+    }
+}
+
 /// A folder, open so that the names in it can be forced to the disk.
 pub(crate) struct Folder(File);
 
@@ -79,7 +104,7 @@ impl Folder {
     }
 
     pub(crate) fn sync(&self) -> io::Result<()> {
-        match self.0.sync_all() {
+        match sync(&self.0) {
             // Some file systems (of networks and of virtual machines) do not let a folder be synced and say so
             // with these two. There is no better to be had there, and no snapshot at all would be worse.
             Err(error) if matches!(Errno::from_io_error(&error), Some(Errno::INVAL | Errno::NOTSUP)) => {

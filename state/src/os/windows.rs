@@ -41,6 +41,11 @@ pub(crate) fn check_private(_: &Metadata, _: &Path) -> Result<(), KeyError> {
     Ok(())
 }
 
+/// Windows: service managers there lay no such files.
+pub(crate) fn check_credential(metadata: &Metadata, path: &Path) -> Result<(), KeyError> {
+    check_private(metadata, path)
+}
+
 /// A lock is law here: who opened the file under its new name before we closed it could not read it.
 pub(crate) fn ready_to_rename(file: &File) {
     // It fails where there was no lock to be had, and then there is none to give back.
@@ -55,6 +60,11 @@ pub(crate) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
 /// Gives the file `from` the name `to`, in one step, if that is free; returns when that is on the disk.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     move_file(from, to, MOVEFILE_WRITE_THROUGH)
+}
+
+/// Forces a file to the disk.
+pub(crate) fn sync(file: &File) -> io::Result<()> {
+    file.sync_all()
 }
 
 /// A folder. Windows has no sync for one: the renames above write through.

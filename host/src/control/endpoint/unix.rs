@@ -78,6 +78,14 @@ impl Endpoint {
         Stream::connect(self.name()?).await
     }
 
+    /// Whether a client runs as the host's user, or as root.
+    ///
+    /// The mode of the socket keeps others out; this does where a mode came late (macOS) or counts for nothing.
+    pub(in crate::control) fn is_owners(client: &Stream) -> bool {
+        let user = client.peer_creds().ok().and_then(|credentials| credentials.euid());
+        may_command(user, rustix::process::geteuid().as_raw())
+    }
+
     fn name(&self) -> io::Result<Name<'_>> {
         self.socket.as_path().to_fs_name::<GenericFilePath>()
     }
@@ -90,6 +98,11 @@ impl Drop for Endpoint {
             let _ = fs::remove_file(link);
         }
     }
+}
+
+/// A system that does not tell who connects has the mode alone.
+fn may_command(client: Option<u32>, host: u32) -> bool {
+    client.is_none_or(|client| client == host || client == 0)
 }
 
 fn fits(path: &Path) -> bool {
@@ -185,6 +198,18 @@ mod tests {
         let error = Endpoint::make(home.path()).unwrap_err();
         assert!(error.to_string().contains("is in the way"), "{error}");
         assert_eq!(fs::read(&path).unwrap(), b"mine");
+    }
+
+    #[tokio::test]
+    async fn a_client_is_let_in_by_its_user() {
+        let home = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::make(home.path()).unwrap();
+        let listener = endpoint.listen().unwrap();
+        let (client, accepted) = tokio::join!(endpoint.connect(), listener.accept());
+        assert_eq!(accepted.unwrap().peer_creds().unwrap().euid(), Some(rustix::process::geteuid().as_raw()));
+        assert!(Endpoint::is_owners(&client.unwrap()));
+        assert!(may_command(Some(0), 1000) && may_command(None, 1000) && !may_command(Some(1001), 1000));
+        assert!(!may_command(Some(1000), 0));
     }
 
     #[test]
