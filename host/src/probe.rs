@@ -8,9 +8,9 @@ mod child;
 use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError, mpsc};
+use std::time::{Duration, Instant};
 
 pub use child::entry;
 pub(crate) use child::is_entered;
@@ -24,6 +24,9 @@ use crate::verify::Digest;
 
 /// The probe's marker, its first argument; the second is a nonce, which its verdict repeats.
 const MARKER: &str = "--hotbay-probe-of-a-plugin";
+
+/// How often a child is looked for whose output does not end.
+const LOOK: Duration = Duration::from_millis(5);
 
 /// A staged copy that was mapped, created and dropped once, elsewhere.
 #[derive(Debug)]
@@ -109,29 +112,30 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     let request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
     // A plugin may end the process before it has read; its verdict tells, not this error.
     drop(child.stdin.take().map(|mut stdin| stdin.write_all(&request)));
+    let (send, output) = mpsc::channel();
     let reading = child.stdout.take().map(|mut stdout| {
         os::spawn("probe", move || {
             let mut text = Vec::new();
             // A plugin that prints without end must not fill the host's memory.
             let _ = stdout.by_ref().take(1 << 20).read_to_end(&mut text);
             let _ = std::io::copy(&mut stdout, &mut std::io::sink());
-            text
+            drop(send.send(text));
         })
     });
-    let output = reading.transpose().map_err(|error| {
+    reading.transpose().map_err(|error| {
         os::kill_group(&mut child);
         let _ = child.wait();
         failed(error)
     })?;
 
-    let status = wait(&mut child, settings.deadline);
+    let (status, text) = wait(&mut child, &output, settings.deadline);
     // Also after an orderly end: what the plugin started must not outlive its probe, nor hold the pipe open.
     os::kill_group(&mut child);
     let ended = match status {
         Some(status) => Some(status),
         None => child.wait().ok().and(None),
     };
-    let text = output.and_then(|thread| thread.join().ok()).unwrap_or_default();
+    let text = text.or_else(|| output.recv().ok()).unwrap_or_default();
     let said = child::Said::parse(&text, &nonce);
     match (said.verdict, ended) {
         (Some(Ok(())), Some(status)) if status.success() => Ok(()),
@@ -142,16 +146,35 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     }
 }
 
-/// Waits for the child. Looking in growing steps costs less than the child's start, and needs no handler of signals,
-/// which belong to the embedding program.
-fn wait(child: &mut std::process::Child, deadline: Duration) -> Option<std::process::ExitStatus> {
-    let (first, longest) = (Duration::from_micros(200), Duration::from_millis(5));
-    let ended = look_until(deadline, first, longest, || match child.try_wait() {
-        Ok(Some(status)) => Some(Some(status)),
-        Ok(None) => None,
-        Err(_) => Some(None),
-    });
-    ended.flatten()
+/// Waits for the child, and for what it said, if that came first. Its output ends when it does, unless a process that the
+/// plugin started holds it open: so the child itself is looked for as well. That needs no handler of signals, which belong to
+/// the embedding program.
+fn wait(
+    child: &mut Child,
+    output: &mpsc::Receiver<Vec<u8>>,
+    deadline: Duration,
+) -> (Option<ExitStatus>, Option<Vec<u8>>) {
+    let until = Instant::now() + deadline;
+    let (ended, text) = loop {
+        let left = until.saturating_duration_since(Instant::now());
+        let text = match output.recv_timeout(LOOK.min(left)) {
+            Err(mpsc::RecvTimeoutError::Timeout) => None,
+            read => Some(read.unwrap_or_default()),
+        };
+        let ended = child.try_wait();
+        if text.is_some() || left.is_zero() || !matches!(ended, Ok(None)) {
+            break (ended, text);
+        }
+    };
+    let ended = match ended {
+        // It closed its output, as it does when it ends.
+        Ok(None) => {
+            let left = until.saturating_duration_since(Instant::now());
+            look_until(left, Duration::from_micros(10), LOOK, || child.try_wait().transpose())
+        }
+        ended => ended.transpose(),
+    };
+    (ended.and_then(Result::ok), text)
 }
 
 /// This program, also after its file was replaced by an upgrade.

@@ -26,6 +26,7 @@ use crate::kernel::shared::Shared;
 use crate::kernel::tally::Counts;
 use crate::kernel::wish::Wish;
 use crate::unload::Remains;
+use crate::verify::Verified;
 use crate::watch::Watch;
 use crate::{Config, os};
 
@@ -74,6 +75,8 @@ pub(crate) struct Kernel {
     inbox: mpsc::Receiver<Message>,
     sender: mpsc::Sender<Message>,
     moved: BTreeSet<PathBuf>,
+    // What the look of this turn read. Only until it is decided what to load: a folder must not live in memory.
+    read: Vec<Verified>,
     // When to look at the folder next, whatever is heard.
     look_at: Instant,
     rescan_at: Instant,
@@ -116,6 +119,7 @@ impl Kernel {
             inbox,
             sender,
             moved: BTreeSet::new(),
+            read: Vec::new(),
             look_at: now,
             rescan_at: now,
             decide_at: None,
@@ -132,6 +136,7 @@ impl Kernel {
         loop {
             self.look();
             self.decide();
+            self.read.clear();
             self.answer_wishes();
             if let Some(ended) = self.wait() {
                 self.end();
@@ -191,6 +196,7 @@ impl Kernel {
             }
         };
         self.folder_is_lost = false;
+        self.read = look.read;
         if let Some(again) = look.again {
             self.look_at = self.look_at.min(again);
         }

@@ -141,6 +141,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
             return Err(Box::new(GivenUp { reason, candidate, passage, capsule: None, old_is_down: None }));
         }
     };
+    swap.old.lane.warm_up(swap.callback);
     let one_gate = swap.one_gate.lock().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::default());
     // However this ends, nobody is left waiting.
@@ -148,23 +149,25 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
     swap.old.left(swap.slot.close(&gate));
     let drained = stages.guarded("drain", || drain(swap.old, swap.drain).map_err(words));
     let is_drained = drained.is_ok();
-    let carried = match drained {
+    let mut carried = match drained {
         Err(reason) if !swap.force => Err(Undone { reason, capsule: None, old_is_down: None }),
         drained => behind_the_gate(swap, candidate, ready, drained, stages),
     };
     // What is replaced here is the gate, or a state that says down: nobody has a lease of those.
-    match &carried {
-        Ok(_) => {}
-        Err(Undone { old_is_down: None, .. }) => drop(swap.slot.publish(Arc::clone(swap.old))),
+    let replaced = match &mut carried {
+        Ok(carried) => carried.replaced.take(),
+        Err(Undone { old_is_down: None, .. }) => Some(swap.slot.publish(Arc::clone(swap.old))),
         Err(Undone { old_is_down: Some(why), .. }) => {
-            drop(swap.slot.take_down(Phase::Faulted, Some(why.clone())));
+            Some(swap.slot.take_down(Phase::Faulted, Some(why.clone())))
         }
-    }
+    };
     drop(opening);
+    // Not before: to free it, every processor has to pass a barrier.
+    drop(replaced);
     drop(one_gate);
     let passage = gate.passage();
     match carried {
-        Ok(Carried { new, capsule, plain }) => {
+        Ok(Carried { new, capsule, plain, .. }) => {
             // Not before the gate opened.
             let digest = plain.map(|plain: Plain| blake3::hash(&plain));
             let capsule = capsule.map(|capsule| Capsule { digest: digest.or(capsule.digest), ..capsule });
@@ -181,6 +184,8 @@ struct Carried {
     capsule: Option<Capsule>,
     /// What is in the capsule.
     plain: Option<Plain>,
+    /// The gate, as it was published.
+    replaced: Option<Replaced>,
 }
 
 struct Undone {
@@ -218,12 +223,13 @@ fn behind_the_gate(
     let hangs = if empty { stop_old(swap, stages) } else { None };
     let started = stages.time("start", || start(candidate, swap.callback));
     let published = match started {
-        // What is replaced is the gate: nobody has a lease of it.
-        Ok(started) => publish(swap, &started.generation, stages).map(|_| started.generation),
+        Ok(started) => {
+            publish(swap, &started.generation, stages).map(|replaced| (started.generation, replaced))
+        }
         Err((_, error)) => Err(error.to_string()),
     };
     match published {
-        Ok(new) => Ok(Carried { new, capsule, plain }),
+        Ok((new, replaced)) => Ok(Carried { new, capsule, plain, replaced: Some(replaced) }),
         Err(reason) => {
             let old_is_down = if empty { go_back(swap, hangs) } else { None };
             Err(Undone { reason, capsule, old_is_down })

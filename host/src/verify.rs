@@ -8,7 +8,7 @@ use std::path::PathBuf;
 
 use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
-use memmap2::MmapMut;
+use memmap2::{MmapMut, MmapOptions};
 
 pub(crate) use mark::Mark;
 
@@ -170,7 +170,8 @@ fn read_still(file: &mut std::fs::File, fingerprint: Fingerprint) -> Result<Mmap
         return Err(VerifyError::Empty);
     }
     let size = usize::try_from(len).ok().filter(|_| len <= MAX_BYTES).ok_or(VerifyError::TooLarge(len))?;
-    let mut bytes = MmapMut::map_anon(size)?;
+    // With its pages: one by one, at their first touch, they would cost as much as the bytes.
+    let mut bytes = MmapOptions::new().len(size).populate().map_anon()?;
     let complete = file.read_exact(&mut bytes);
     // What was read is one content only if nothing moved meanwhile.
     if Fingerprint::of(&file.metadata()?) != fingerprint {

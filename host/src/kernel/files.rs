@@ -11,18 +11,55 @@ use hotbay_plugin_api::manifest::Manifest;
 use super::view::{Phase, Row};
 use crate::config::Watch;
 use crate::discover::{self, Fingerprint, discover};
-use crate::verify::{Digest, verify};
+use crate::verify::{Digest, Verified, verify};
 
 /// A file that does not parse whole gets this long, standing still, before it is refused: its writer may have paused.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// A verified file. Its bytes are read again, and compared by digest, when it is loaded.
+/// So many bytes of files that were just read are handed on to whoever loads them at once. What is more is read again.
+const HANDED_ON: usize = 64 << 20;
+
+/// A verified file. Its bytes are read again, and compared by digest, when it is loaded later than it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
     pub(crate) path: PathBuf,
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
     pub(crate) version: semver::Version,
+}
+
+/// A candidate that is to be loaded.
+#[derive(Debug)]
+pub(crate) struct Wanted {
+    pub(crate) candidate: Candidate,
+    /// The file itself, where it was read a moment ago.
+    pub(crate) read: Option<Box<Verified>>,
+}
+
+impl Candidate {
+    fn of(verified: &Verified) -> Self {
+        Self {
+            path: verified.path.clone(),
+            digest: verified.digest.clone(),
+            manifest: verified.manifest.clone(),
+            version: verified.version.clone(),
+        }
+    }
+}
+
+impl Wanted {
+    /// With its bytes, if they are among those that were read.
+    pub(crate) fn among(read: &mut Vec<Verified>, candidate: Candidate) -> Self {
+        let same = |read: &mut Verified| read.path == candidate.path && read.digest == candidate.digest;
+        let read = read.extract_if(.., same).next().map(Box::new);
+        Self { candidate, read }
+    }
+}
+
+impl From<Candidate> for Wanted {
+    fn from(candidate: Candidate) -> Self {
+        Self { candidate, read: None }
+    }
 }
 
 /// A file that is no plugin.
@@ -63,6 +100,8 @@ pub(crate) struct Look {
     pub(crate) refused: Vec<(PathBuf, NoPlugin)>,
     /// Files that are gone for good.
     pub(crate) gone: Vec<PathBuf>,
+    /// Verified files with their bytes.
+    pub(crate) read: Vec<Verified>,
 }
 
 /// The files of the folder.
@@ -242,16 +281,12 @@ impl Known {
                     // It may have changed since the look began: then the next look sees another fingerprint.
                     self.fingerprint = Some(verified.fingerprint);
                     let same = matches!(&self.content, Content::Plugin(old) if old.digest == verified.digest);
-                    let candidate = Candidate {
-                        path: verified.path,
-                        digest: verified.digest,
-                        manifest: verified.manifest,
-                        version: verified.version,
-                    };
                     if !same {
+                        let candidate = Candidate::of(&verified);
                         look.verified.push(candidate.clone());
                         self.content = Content::Plugin(Box::new(candidate));
                     }
+                    look.hand_on(verified);
                     return;
                 }
                 Err(refused) if refused.may_be_unfinished() && still < PATIENCE => {
@@ -280,7 +315,18 @@ impl Known {
 }
 
 impl Look {
+    /// Keeps what was read for whoever loads it at once, as long as there is not too much of it.
+    fn hand_on(&mut self, verified: Verified) {
+        let kept: usize = self.read.iter().map(|other| other.bytes.len()).sum();
+        if kept.saturating_add(verified.bytes.len()) <= HANDED_ON {
+            self.read.push(verified);
+        }
+    }
+
     fn look_again(&mut self, at: Instant) {
         self.again = Some(self.again.map_or(at, |again| again.min(at)));
     }
 }
+
+#[cfg(test)]
+mod tests;

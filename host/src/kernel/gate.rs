@@ -3,14 +3,37 @@
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::sync::{Condvar, Mutex, MutexGuard};
+use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use super::sync::{Condvar, Mutex, MutexGuard, spare_processors};
 use super::view::Pause;
 
+/// For so long somebody who waits looks for the opening before going to sleep. A small state is carried over in this time; to
+/// be woken would take as long again.
+const LOOK: Duration = Duration::from_micros(250);
+
 /// One closing of a slot. Opened once; whoever arrives later passes.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Gate {
     inside: Mutex<Queue>,
     moved: Condvar,
+    // For those who look and do not sleep.
+    is_open: AtomicBool,
+    looking: AtomicUsize,
+    // So many may.
+    spare: usize,
+}
+
+impl Default for Gate {
+    /// A closed gate. Made by whoever opens it: a caller may be bound to one processor, and see no other.
+    fn default() -> Self {
+        Self {
+            inside: Mutex::default(),
+            moved: Condvar::default(),
+            is_open: AtomicBool::default(),
+            looking: AtomicUsize::default(),
+            spare: spare_processors(),
+        }
+    }
 }
 
 #[derive(Debug, Default)]
@@ -60,6 +83,9 @@ impl Gate {
             return Pass::AtOnce;
         }
         queue.waiting += 1;
+        drop(queue);
+        self.look(arrived, deadline);
+        let mut queue = self.lock();
         while !queue.open {
             queue = match deadline {
                 None => self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner),
@@ -85,9 +111,25 @@ impl Gate {
         if opened { Pass::Waited } else { Pass::Expired }
     }
 
+    /// Waits for a moment without sleeping, unless as many do so as there are processors to spare: whoever is to open the
+    /// gate needs one.
+    fn look(&self, arrived: Instant, deadline: Option<Instant>) {
+        if self.spare == 0 {
+            return;
+        }
+        if self.looking.fetch_add(1, Ordering::Relaxed) < self.spare {
+            let end = deadline.map_or(arrived + LOOK, |deadline| deadline.min(arrived + LOOK));
+            while !self.is_open.load(Ordering::Relaxed) && Instant::now() < end {
+                std::hint::spin_loop();
+            }
+        }
+        self.looking.fetch_sub(1, Ordering::Relaxed);
+    }
+
     /// Lets everybody pass.
     pub(crate) fn open(&self) {
         self.lock().open = true;
+        self.is_open.store(true, Ordering::Relaxed);
         self.moved.notify_all();
     }
 

@@ -149,6 +149,18 @@ impl Lane {
         })
     }
 
+    /// Lets a thread that has nothing to do run for a moment, so that the next job finds it awake.
+    pub(crate) fn warm_up(&self, deadline: Duration) {
+        let (wait, job) = awaited(|| (), drop);
+        let queue = self.shared.lock();
+        if queue.closed || queue.idle == 0 || !queue.jobs.is_empty() {
+            return;
+        }
+        self.shared.add(queue, job);
+        // Should a request keep it, that one is waited for where it must be.
+        let _ = wait.done(deadline, |seat| self.take_over(seat));
+    }
+
     /// Gives a caller's request its turn, unless too many wait already. Its life tells what becomes of it; who gives it up
     /// when it has begun says so by [`Lane::take_over`].
     pub(crate) fn request(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {

@@ -11,7 +11,8 @@
 //! # Safety argument
 //!
 //! * **L1 A named value is alive.** A reader stores the name (N), then loads the published pointer again (P). A writer
-//!   exchanges the published pointer (X), then passes the barrier on all processors, then loads the names (S). Between N
+//!   exchanges the published pointer (X), then passes the barrier on all processors, then loads the names (S): what was taken
+//!   out is neither looked for nor freed before its barrier, which whoever took it out may put off. Between N
 //!   and P there is at least a compiler fence, so on the reader's processor N precedes P in program order. If the barrier
 //!   fell on that processor before N, then P comes after X is visible there: the reader sees another pointer and does not
 //!   go in. If it fell after N, then N is visible to the writer before S: it sees the name and waits. With fences instead of
@@ -57,6 +58,8 @@ pub(crate) struct Door {
 pub(crate) struct Replaced {
     // `None` once it is given up.
     value: Option<Arc<SlotState>>,
+    // Whether every processor has passed the barrier since.
+    is_behind_barrier: Cell<bool>,
 }
 
 /// The chain of calls on this thread is too long.
@@ -120,10 +123,9 @@ impl Door {
     pub(crate) fn replace(&self, value: SlotState) -> Replaced {
         let fresh = Arc::into_raw(Arc::new(value)).cast_mut();
         let old = self.published.swap(fresh, Ordering::SeqCst);
-        heavy_barrier();
         bury_and_sweep(None);
         // SAFETY: it was put there by `Arc::into_raw`, and this exchange took it out.
-        Replaced { value: Some(unsafe { Arc::from_raw(old) }) }
+        Replaced { value: Some(unsafe { Arc::from_raw(old) }), is_behind_barrier: Cell::new(false) }
     }
 }
 
@@ -138,11 +140,19 @@ impl Drop for Door {
 impl Replaced {
     /// Whether nobody is inside any more, and nothing of it is carried elsewhere.
     pub(crate) fn is_drained(&self) -> bool {
+        self.pass_barrier();
         let drained =
             self.value.as_ref().is_none_or(|value| !is_named(value) && Arc::strong_count(value) == 1);
         // What those who gave their count back did happened before whatever comes now: the count is a relaxed read.
         fence(Ordering::Acquire);
         drained
+    }
+
+    /// The barrier of L1. Not within the exchange: who waits at a gate need not wait for it.
+    fn pass_barrier(&self) {
+        if !self.is_behind_barrier.replace(true) {
+            heavy_barrier();
+        }
     }
 
     /// Waits until it is drained; false when `deadline` passed first. Looking in growing steps costs callers nothing; a
@@ -156,6 +166,9 @@ impl Replaced {
 impl Drop for Replaced {
     /// Readers may still be inside: it is freed when they have left.
     fn drop(&mut self) {
+        if self.value.is_some() {
+            self.pass_barrier();
+        }
         bury_and_sweep(self.value.take());
     }
 }

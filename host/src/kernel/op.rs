@@ -14,7 +14,7 @@ pub(crate) use swap::swap;
 
 use std::sync::Arc;
 
-use super::files::Candidate;
+use super::files::{Candidate, Wanted};
 use super::generation::Generation;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
@@ -67,10 +67,10 @@ fn prepare(
     shared: &Shared,
     name: &Arc<str>,
     number: u64,
-    candidate: &Candidate,
+    wanted: &mut Wanted,
     stages: &mut Stages,
 ) -> Result<Loaded, (Failure, Unloaded)> {
-    guarded("prepare", || Ok(steps(shared, name, number, candidate, stages)))
+    guarded("prepare", || Ok(steps(shared, name, number, wanted, stages)))
         .unwrap_or_else(|reason| Err((Failure { kind: FailureKind::Faulted, reason }, Unloaded::Gone)))
 }
 
@@ -79,9 +79,10 @@ fn steps(
     shared: &Shared,
     name: &Arc<str>,
     number: u64,
-    candidate: &Candidate,
+    wanted: &mut Wanted,
     stages: &mut Stages,
 ) -> Result<Loaded, (Failure, Unloaded)> {
+    let Wanted { candidate, read } = wanted;
     let failed = |kind, reason| (Failure { kind, reason }, Unloaded::Gone);
     let moved = || {
         if shared.good.holds(&candidate.path) {
@@ -96,6 +97,10 @@ fn steps(
 
     let verified = stages.time("verify", || {
         fault::point("verify", name).map_err(|e| passing(e, "failed to read the file again"))?;
+        // What the loop has read just now is what runs, whatever lies there by now: the next look sees that.
+        if let Some(read) = read.take() {
+            return Ok(*read);
+        }
         let discovered = discover(&candidate.path).map_err(|_| moved())?;
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;

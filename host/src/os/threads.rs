@@ -32,6 +32,7 @@ pub(crate) fn spawn<T: Send + 'static>(
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
     use std::collections::BTreeSet;
+    use std::io::Read as _;
     use std::path::Path;
     use std::sync::{Mutex, PoisonError};
 
@@ -45,9 +46,10 @@ mod linux {
 
     /// Notes that this thread is the host's own.
     pub(crate) fn claim() {
-        let Some(began) = std::fs::read("/proc/thread-self/stat").ok().and_then(|stat| began(&stat)) else {
-            return;
-        };
+        // Begun on the way of every swap, so in one read: a line of numbers is shorter than this.
+        let mut stat = [0; 1024];
+        let read = std::fs::File::open("/proc/thread-self/stat").and_then(|mut file| file.read(&mut stat));
+        let Some(began) = read.ok().and_then(|len| began(&stat[..len])) else { return };
         let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
         if ours.len() >= MANY {
             ours.retain(|(id, _)| Path::new(&format!("/proc/self/task/{id}")).exists());

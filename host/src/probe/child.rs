@@ -45,8 +45,10 @@ pub(crate) fn is_entered() -> bool {
 
 fn run(nonce: &str) -> i32 {
     let say = |line: &str| {
+        // In one piece: each write wakes whoever reads.
+        let line = format!("\n{nonce} {line}\n");
         let mut out = std::io::stdout().lock();
-        let _ = writeln!(out, "\n{nonce} {line}").and_then(|()| out.flush());
+        let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     };
     say("stage reading the request");
     let mut text = String::new();

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::decide::Step;
 use super::{Kernel, PRIORITY_PATIENCE, Past};
+use crate::kernel::files::Wanted;
 use crate::kernel::op;
 use crate::kernel::service::{Busy, Service, Task};
 use crate::kernel::view::Phase;
@@ -26,7 +27,8 @@ impl Kernel {
                     self.shared.good.forget_state(name);
                 }
                 self.shared.marks.set_open(name, &candidate.digest, true);
-                let start = move |shared: &Arc<_>| op::start(shared, &slot, *candidate, number, fresh);
+                let wanted = Wanted::among(&mut self.read, *candidate);
+                let start = move |shared: &Arc<_>| op::start(shared, &slot, wanted, number, fresh);
                 (Task::Start, self.spawn(name, start))
             }
             Step::Swap(candidate) => {
@@ -34,7 +36,8 @@ impl Kernel {
                 let Some(old) = service.generation.take() else { return };
                 service.enter(Phase::Swapping, None);
                 service.reload = false;
-                (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, *candidate, force)))
+                let wanted = Wanted::among(&mut self.read, *candidate);
+                (Task::Swap, self.spawn(name, move |shared| op::swap(shared, &slot, old, wanted, force)))
             }
             Step::RollBack(good, cause) => {
                 let Some(old) = service.generation.take() else { return };

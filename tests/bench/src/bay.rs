@@ -1,6 +1,7 @@
 //! A host on folders of its own.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -49,7 +50,10 @@ impl Bay {
     /// Writes a version beside the plugins folder, ready to be renamed to the place of `plugin`.
     pub(crate) fn prepare(&self, bytes: &[u8], plugin: &str) -> Result<Ready> {
         let beside = self.folder.path().join("beside");
-        fs::write(&beside, bytes).context("failed to write the next version")?;
+        let mut file = fs::File::create(&beside).context("failed to create the next version")?;
+        file.write_all(bytes).context("failed to write the next version")?;
+        // As whoever replaces a file in one step does. Else the file system writes it within the rename, which is measured.
+        file.sync_all().context("failed to write the next version to the disk")?;
         Ok(Ready { beside, place: library(&self.folder.path().join("plugins"), plugin) })
     }
 }

@@ -183,3 +183,28 @@ fn several_threads_of_a_lane_answer_at_once_and_more_than_the_mailbox_holds_is_t
     });
     assert_eq!(lane.close(LONG), 0);
 }
+
+#[test]
+fn a_lane_that_is_warmed_up_is_not_used_up_and_one_that_is_busy_is_left_alone() {
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let first = lane.run(LONG, || thread::current().id()).unwrap();
+    lane.warm_up(LONG);
+    assert_eq!(lane.run(LONG, || thread::current().id()).unwrap(), first);
+    let (go, wait) = mpsc::channel::<()>();
+    let (began, is_there) = mpsc::channel();
+    thread::scope(|scope| {
+        let busy = scope.spawn(|| {
+            lane.run(LONG, move || {
+                began.send(()).unwrap();
+                wait.recv()
+            })
+        });
+        is_there.recv().unwrap();
+        // It would wait for ever.
+        lane.warm_up(LONG);
+        go.send(()).unwrap();
+        busy.join().unwrap().unwrap().unwrap();
+    });
+    assert_eq!(lane.close(LONG), 0);
+    lane.warm_up(LONG);
+}

@@ -37,7 +37,7 @@ pub(crate) fn roll_back(
     loop {
         let (handover, given) = ways.next().unwrap_or((Handover::Carried, None));
         let back = Back { why: why.clone(), handover, given };
-        let mut report = attempt(shared, slot, old, good.clone(), false, Some(back));
+        let mut report = attempt(shared, slot, old, good.clone().into(), false, Some(back));
         left.append(&mut report.remains);
         match report.outcome {
             Outcome::RolledBack { old: Some(serves), .. } if ways.peek().is_some() => old = serves,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Outcome, Report, prepare, put_back_state, remains, retire};
-use crate::kernel::files::Candidate;
+use crate::kernel::files::Wanted;
 use crate::kernel::generation::Generation;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
@@ -13,10 +13,11 @@ use crate::swap::{Stages, give};
 use crate::{error::chain, load::Loaded};
 
 /// Starts a service that is down. `fresh` keeps its snapshot aside and begins with empty state.
-pub(crate) fn start(shared: &Shared, slot: &Slot, candidate: Candidate, number: u64, fresh: bool) -> Report {
+pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u64, fresh: bool) -> Report {
     let name = Arc::clone(slot.name());
     let mut left = Vec::new();
-    let prepared = prepare(shared, &name, number, &candidate, &mut Stages::default());
+    let prepared = prepare(shared, &name, number, &mut wanted, &mut Stages::default());
+    let candidate = wanted.candidate;
     let started = prepared
         .and_then(|loaded| {
             let kept = Arc::clone(&loaded.generation);

@@ -7,7 +7,7 @@ use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence}
 use crate::drain::drain;
 use crate::error::chain;
 use crate::kernel::clock;
-use crate::kernel::files::Candidate;
+use crate::kernel::files::{Candidate, Wanted};
 use crate::kernel::generation::Generation;
 use crate::kernel::good::Pending;
 use crate::kernel::probation::Mark;
@@ -36,12 +36,13 @@ pub(crate) fn swap(
     shared: &Arc<Shared>,
     slot: &Slot,
     old: Arc<Generation>,
-    candidate: Candidate,
+    wanted: Wanted,
     force: bool,
 ) -> Report {
     let name = Arc::clone(slot.name());
+    let candidate = &wanted.candidate;
     if !shared.config.probation.is_on() || candidate.digest == *old.digest() {
-        return attempt(shared, slot, old, candidate, force, None);
+        return attempt(shared, slot, old, wanted, force, None);
     }
     // Before anything of it runs here: one that brings the host down may do so at once.
     let before = shared.marks.of(&name);
@@ -53,7 +54,7 @@ pub(crate) fn swap(
         open: true,
     };
     shared.marks.set(&name, mark);
-    let report = attempt(shared, slot, old, candidate, force, None);
+    let report = attempt(shared, slot, old, wanted, force, None);
     if matches!(report.outcome, Outcome::RolledBack { .. }) {
         shared.marks.reset(&name, before);
     }
@@ -65,10 +66,11 @@ pub(super) fn attempt(
     shared: &Arc<Shared>,
     slot: &Slot,
     old: Arc<Generation>,
-    candidate: Candidate,
+    mut wanted: Wanted,
     force: bool,
     back: Option<Back>,
 ) -> Report {
+    let candidate = wanted.candidate.clone();
     let name = Arc::clone(slot.name());
     let number = old.number + 1;
     let mut draft = Draft {
@@ -88,7 +90,7 @@ pub(super) fn attempt(
     let back = draft.back.as_ref();
     let (handover, given) =
         back.map_or((Handover::Carried, None), |back| (back.handover, back.given.clone()));
-    let prepared = prepare(shared, &name, number, &candidate, &mut draft.stages);
+    let prepared = prepare(shared, &name, number, &mut wanted, &mut draft.stages);
     let prepared = prepared.and_then(|loaded| match &given {
         Some(state) => feed_with(shared, state, loaded),
         None => feed_from_disk(shared, &old, loaded),

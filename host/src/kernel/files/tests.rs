@@ -1,0 +1,49 @@
+//! What a look hands on to whoever loads it.
+
+use std::fs;
+
+use hotbay_plugin_api::manifest::Manifest;
+use memmap2::MmapMut;
+
+use super::*;
+
+fn verified(path: &str, bytes: usize) -> Verified {
+    let path = PathBuf::from(path);
+    let manifest = serde_json::json!({
+        "name": "a", "version": "1.0.0", "contract": "1.0", "requires": [], "priority": 0, "methods": [], "topics": [],
+        "capabilities": [], "toolchain": "", "target": "", "panic": "unwind",
+    });
+    let manifest: Manifest = serde_json::from_value(manifest).unwrap();
+    Verified {
+        fingerprint: Fingerprint::of(&fs::metadata(std::env::current_exe().unwrap()).unwrap()),
+        digest: Digest::of(path.as_os_str().as_encoded_bytes()),
+        version: semver::Version::new(1, 0, 0),
+        manifest,
+        mark: None,
+        bytes: MmapMut::map_anon(bytes).unwrap(),
+        path,
+    }
+}
+
+#[test]
+fn what_was_read_is_handed_on_to_one_who_wants_these_bytes_of_this_file() {
+    let mut read = vec![verified("a", 1), verified("b", 1)];
+    let mut other = Candidate::of(&read[0]);
+    other.digest = Digest::of(b"another content");
+    assert!(Wanted::among(&mut read, other).read.is_none());
+    let candidate = Candidate::of(&read[0]);
+    let wanted = Wanted::among(&mut read, candidate.clone());
+    assert_eq!(wanted.read.unwrap().path, candidate.path);
+    assert!(Wanted::among(&mut read, candidate).read.is_none());
+    assert_eq!(read.len(), 1);
+}
+
+#[test]
+fn of_a_folder_of_large_files_only_so_much_is_handed_on() {
+    let mut look = Look::default();
+    for path in ["a", "b", "c"] {
+        look.hand_on(verified(path, HANDED_ON / 2));
+    }
+    look.hand_on(verified("d", HANDED_ON + 1));
+    assert_eq!(look.read.len(), 2);
+}
