@@ -108,7 +108,10 @@ pub(crate) fn request(
     match exchange.wait(until) {
         Ended::Done(outcome) => {
             let outcome = match outcome {
-                Some(Ok(Status::OK)) => Ok(exchange.copy_reply(reply)),
+                Some(Ok(Status::OK)) => {
+                    exchange.copy_reply(reply);
+                    Ok(())
+                }
                 Some(Ok(status)) => Err(exchange.error(slot, method, status)),
                 Some(Err(refused)) => Err(no_entry(slot, *refused, deadline)),
                 None => Err(turned_away(slot, &LaneError::Closed)),
