@@ -99,9 +99,9 @@ pub(crate) fn request(
     let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
     let lane = Arc::clone(&lease.generation().lane);
-    let exchange = Exchange::ask(lease, method, request);
+    let exchange = Exchange::ask(method, request);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
-    if let Err(error) = lane.request(Arc::clone(&job)) {
+    if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
         exchange.keep();
         return Err(turned_away(slot, &error));
     }
@@ -125,6 +125,7 @@ pub(crate) fn request(
                 None => {
                     lane.withdraw(&job);
                     drop(job);
+                    exchange.expire();
                     exchange.abandon();
                 }
             }
@@ -132,6 +133,12 @@ pub(crate) fn request(
             Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
         }
     }
+}
+
+/// Has this thread make what it keeps for its requests.
+#[cfg(feature = "cli")]
+pub(crate) fn settle() {
+    Exchange::ask("", b"").keep();
 }
 
 #[cold]
@@ -192,3 +199,6 @@ fn no_entry(slot: &Slot, refused: NoEntry, deadline: Duration) -> Box<CallError>
         NoEntry::TooManyHops => CallError::TooManyHops { service, limit: HOP_LIMIT },
     })
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::ffi::{CreateError, HostSide, Plugin, Services};
+use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::os;
@@ -36,12 +36,19 @@ pub(crate) enum LoadFailed {
     /// Its constructor hangs.
     #[error("failed to create the plugin within {} ms: its constructor hangs; the thread that it holds is lost", .0.as_millis())]
     Hangs(Duration),
+    /// What it does when it is mapped hangs, or what another one does then or when it is unmapped.
+    #[error("{}", hangs_at_loader(.0, .1))]
+    Loader(ffi::Holder, std::path::PathBuf),
     /// The host failed on the way.
     #[error("failed to create the plugin: its lane broke down; this is a defect of the host")]
     Lost,
     /// No thread can be had.
     #[error("failed to start a lane: {0}")]
     Lane(std::io::Error),
+}
+
+fn hangs_at_loader(holder: &ffi::Holder, copy: &std::path::Path) -> String {
+    if holder.path == copy { holder.to_string() } else { format!("failed to map the library: {holder}") }
 }
 
 /// Maps and creates. On its own lane, never on a caller's thread.
@@ -55,6 +62,7 @@ pub(crate) fn load(
         .map_err(LoadFailed::Lane)?;
     let host = HostSide::new(place.name, place.number, place.config, services);
     let (path, began) = (staged.path.clone(), os::moment());
+    let copy = path.clone();
     match lane.run(place.deadline, move || Plugin::create(&path, host)) {
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
@@ -68,7 +76,10 @@ pub(crate) fn load(
             Err(refused.into())
         }
         // The plugin that comes out of it late is leaked with its library.
-        Err(LaneError::TimedOut) => Err(LoadFailed::Hangs(place.deadline)),
+        Err(LaneError::TimedOut) => Err(match ffi::held_up(place.deadline / 2) {
+            Some(holder) => LoadFailed::Loader(holder, copy),
+            None => LoadFailed::Hangs(place.deadline),
+        }),
         Err(LaneError::Full | LaneError::Closed) => Err(LoadFailed::Lost),
     }
 }

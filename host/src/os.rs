@@ -44,7 +44,7 @@ pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
 }
 
 /// Makes every processor that runs a thread of this process pass a full barrier; an error where there is no such call.
-#[cfg(any(target_os = "linux", target_os = "android"))]
+#[cfg(all(any(target_os = "linux", target_os = "android"), not(miri)))]
 pub(crate) fn barrier_everywhere() -> io::Result<()> {
     use rustix::thread::{MembarrierCommand, membarrier};
     match membarrier(MembarrierCommand::PrivateExpedited) {
@@ -65,8 +65,8 @@ pub(crate) fn barrier_everywhere() -> io::Result<()> {
     Ok(())
 }
 
-/// macOS and others have no such call.
-#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+/// macOS and others have no such call, nor does Miri.
+#[cfg(any(miri, not(any(target_os = "linux", target_os = "android", windows))))]
 pub(crate) fn barrier_everywhere() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
@@ -113,6 +113,22 @@ pub(crate) fn end_now(code: u8) -> ! {
     // Should the system refuse.
     std::process::exit(code.into())
 }
+
+/// Keeps the heap small where threads come and go. glibc gives each new thread an arena of its own, up to eight per processor,
+/// and each keeps what it once held; two per processor are enough for who allocates at once.
+#[cfg(all(target_os = "linux", target_env = "gnu", feature = "cli"))]
+pub(crate) fn limit_arenas() {
+    const M_ARENA_MAX: std::ffi::c_int = -8;
+    unsafe extern "C" {
+        safe fn mallopt(option: std::ffi::c_int, value: std::ffi::c_int) -> std::ffi::c_int;
+    }
+    let arenas = 2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let _ = mallopt(M_ARENA_MAX, arenas.try_into().unwrap_or(std::ffi::c_int::MAX));
+}
+
+/// Other heaps have no such arenas.
+#[cfg(all(not(all(target_os = "linux", target_env = "gnu")), feature = "cli"))]
+pub(crate) fn limit_arenas() {}
 
 /// How a process ended, in words: its signal or crash code, else its exit code.
 pub(crate) fn describe(status: std::process::ExitStatus) -> String {

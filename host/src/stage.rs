@@ -36,6 +36,13 @@ impl Drop for Staged {
     }
 }
 
+/// Whose plugin a staged copy holds.
+pub(crate) fn service_of(copy: &Path) -> String {
+    let name = copy.file_stem().unwrap_or_default().to_string_lossy();
+    // Digest and count come after it.
+    name.rsplitn(3, '-').last().unwrap_or_default().to_owned()
+}
+
 /// The folder of staged copies.
 #[derive(Debug)]
 pub(crate) struct Stage {
@@ -64,5 +71,18 @@ impl Stage {
         let staged = Staged { path, source, digest, manifest, mark, bytes: bytes.len() as u64 };
         os::private_file().open(&staged.path)?.write_all(&bytes)?;
         Ok(staged)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_staged_copy_tells_its_service() {
+        for name in ["echo", "a-b", "a_b-1-2"] {
+            let copy = format!("staged/{name}-0123456789abcdef-12{}", std::env::consts::DLL_SUFFIX);
+            assert_eq!(service_of(Path::new(&copy)), name);
+        }
     }
 }

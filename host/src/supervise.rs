@@ -3,6 +3,7 @@
 
 mod carry_out;
 mod commands;
+mod crew;
 mod decide;
 mod remains;
 mod reports;
@@ -15,6 +16,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
+use crew::Crew;
+
 use crate::kernel::files::Files;
 use crate::kernel::held::Held;
 use crate::kernel::op::{self, Outcome, Report};
@@ -22,13 +25,15 @@ use crate::kernel::plan;
 use crate::kernel::probation::Mark;
 use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::service::{Service, Task};
+use crate::kernel::settle::settle;
 use crate::kernel::shared::Shared;
 use crate::kernel::tally::Counts;
 use crate::kernel::wish::Wish;
+use crate::stage;
 use crate::unload::Remains;
 use crate::verify::Verified;
 use crate::watch::Watch;
-use crate::{Config, os};
+use crate::{Config, ffi};
 
 /// A service lets one of higher priority finish its start first, for so long at most: one that hangs holds nobody up.
 const PRIORITY_PATIENCE: Duration = Duration::from_secs(1);
@@ -87,6 +92,9 @@ pub(crate) struct Kernel {
     looking: Option<std::thread::JoinHandle<()>>,
     // Lets libraries go whose holders have ended.
     releasing: Option<std::thread::JoinHandle<()>>,
+    crew: Crew,
+    // Whether it was told that a plugin keeps the system's loader.
+    held_up: bool,
 }
 
 impl Kernel {
@@ -126,6 +134,8 @@ impl Kernel {
             folder_is_lost: false,
             looking: None,
             releasing: None,
+            crew: Crew::gather(),
+            held_up: false,
         };
         kernel.condemn_deadly(deadly);
         kernel
@@ -133,6 +143,7 @@ impl Kernel {
 
     /// Runs until the host ends.
     pub(crate) fn run(mut self) {
+        settle();
         loop {
             self.look();
             self.decide();
@@ -145,6 +156,7 @@ impl Kernel {
             }
             self.answer_ended();
             self.look_at_probations();
+            self.tell_held_up();
         }
     }
 
@@ -220,14 +232,14 @@ impl Kernel {
         }
     }
 
-    /// Runs `body` on a thread and takes its report in when it comes.
+    /// Runs `body` on a thread of the crew and takes its report in when it comes.
     fn spawn(
         &self,
         name: &str,
         body: impl FnOnce(&Arc<Shared>) -> Report + Send + 'static,
     ) -> std::io::Result<()> {
         let (shared, sender, name) = (Arc::clone(&self.shared), self.sender.clone(), name.to_owned());
-        os::spawn(&format!("op-{name}"), move || {
+        self.crew.run(Box::new(move || {
             let done = catch_unwind(AssertUnwindSafe(|| body(&shared)));
             let report = done.unwrap_or_else(|_| {
                 let reason = "an operation of the host broke down; this is a defect of the host".to_owned();
@@ -239,8 +251,21 @@ impl Kernel {
                 }
             });
             let _ = sender.send(Message::Done(Box::new(report)));
-        })?;
-        Ok(())
+        }))
+    }
+
+    /// Who keeps the system's loader for itself: nothing can be loaded or unloaded then.
+    fn held_up(&self) -> Option<ffi::Holder> {
+        ffi::held_up(self.shared.config.swap.callback)
+    }
+
+    /// Says once that the loader is kept. What is lost by it is told with each service that waits for it.
+    fn tell_held_up(&mut self) {
+        let holder = self.held_up();
+        if let Some(holder) = holder.as_ref().filter(|_| !self.held_up) {
+            tracing::error!(plugin = stage::service_of(&holder.path), "{holder}");
+        }
+        self.held_up = holder.is_some();
     }
 
     /// Stops everything: who requires before what is required, state on disk, libraries gone.
@@ -269,6 +294,9 @@ impl Kernel {
             let Some(generation) = service.generation.take() else { continue };
             let report = op::stop(&self.shared, &service.slot, generation, op::Stop::HostEnds);
             self.take_in(report);
+        }
+        if let Some(holder) = self.held_up() {
+            tracing::error!("{holder}; the host ends without unloading what is left");
         }
         self.shared.marks.close();
         self.shared.journal.close();

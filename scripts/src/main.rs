@@ -9,6 +9,7 @@ mod bay;
 mod client;
 mod demo;
 mod up;
+mod miri;
 mod soak;
 mod bench;
 

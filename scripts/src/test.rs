@@ -24,6 +24,8 @@ enum Step {
     Deny,
     /// Lints of the bench, a workspace of its own: nothing of it is built or run here
     Bench,
+    /// Memory rules of the unsafe parts, in the source; skipped, and said so, where Miri is not installed
+    Miri,
     /// Everything that the tests need
     Build,
     /// All tests, those in the documentation too
@@ -51,9 +53,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             print_times(&times);
         }
         let Some(mut command) = command(step, prebuilt) else {
-            println!(
-                "\n== {name}: SKIPPED, cargo-deny is not installed: licences, bans and sources were not checked"
-            );
+            println!("\n== {name}: SKIPPED, {}", missing(step));
             times.push((name, None));
             continue;
         };
@@ -72,6 +72,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
+/// What is not there, and what that leaves unchecked.
+fn missing(step: Step) -> &'static str {
+    match step {
+        Step::Miri => {
+            "Miri is not installed (`rustup toolchain install nightly --component miri`): the unsafe parts were not run under it"
+        }
+        _ => "cargo-deny is not installed: licences, bans and sources were not checked",
+    }
+}
+
 /// What a step runs; `None` when the tool for it is not installed.
 fn command(step: Step, prebuilt: bool) -> Option<Command> {
     let mut command = match step {
@@ -80,6 +90,7 @@ fn command(step: Step, prebuilt: bool) -> Option<Command> {
         Step::Doc => cargo(&["doc", "--workspace", "--no-deps"]),
         Step::Deny if has("deny") => cargo(&["deny", "check", "licenses", "bans", "sources"]),
         Step::Deny => return None,
+        Step::Miri => return crate::miri::command(),
         // A release build, with link-time optimisation, takes minutes: the lints know that it compiles.
         Step::Bench => {
             let bench = ["--manifest-path", "tests/bench/Cargo.toml", "--all-targets", "--locked"];
@@ -128,6 +139,7 @@ impl Step {
             Step::Doc => "doc",
             Step::Deny => "deny",
             Step::Bench => "bench",
+            Step::Miri => "miri",
             Step::Build => "build",
             Step::Test => "test",
         }

@@ -127,4 +127,7 @@ fn holds_calls_past_the_deadline_and_is_replaced_beside_them() {
     eventually("the old code is unloaded", || bay.status("holds_calls").pinned.is_empty().then_some(()));
     let receipt = bay.wait_receipt("holds_calls", 2);
     assert_eq!((receipt.requests.lost, receipt.requests.duplicated), (0, 0), "{receipt:?}");
+    // Inside when the one was called off, and when the other left the old version: it is in one of the two.
+    let old: u64 = bay.history("holds_calls").iter().map(|receipt| receipt.requests.old).sum();
+    assert_eq!(old, 1, "{:?}", bay.history("holds_calls"));
 }

@@ -180,6 +180,30 @@ fn keeps_a_thread_until_too_much_is_pinned_and_swaps_are_refused_with_advice() {
 }
 
 #[test]
+fn keeps_a_thread_for_a_while_and_when_that_ends_the_rest_is_seen_to_go_and_the_next_swap_goes_on() {
+    let bay = Bay::with("[swap]\nmax_pinned_mib = 0").up();
+    let name = "keeps_a_thread_for_a_while";
+    bay.drop_in(name, &fixture(name));
+    bay.wait_version(name, "1.0.0");
+    let receipt = replace(&bay, name, 1);
+    if receipt.retired == Retired::Unloaded {
+        // Where a thread does not hold its library.
+        return;
+    }
+    bay.drop_bytes(name, &with_version(&fixture(name), "1.0.0", "1.2.0"));
+    let refused = bay.wait_for(name, |row| row.reason.is_some());
+    assert_eq!((refused.version.as_deref(), refused.pinned_generations), (Some("1.1.0"), 1));
+
+    // Nobody asks for anything from here on: the host looks by itself.
+    std::fs::write(bay.path("let-go"), "").unwrap();
+    bay.wait_version(name, "1.2.0");
+    eventually("nothing is pinned", || bay.status(name).pinned.is_empty().then_some(()));
+    assert_ne!(is_mapped(bay.pid(), &receipt.from.digest[..16]), Some(true));
+    let events = bay.ok(&["events"]);
+    assert!(events.contains("generation 1 is gone since"), "{events}");
+}
+
+#[test]
 fn a_swap_that_was_refused_for_the_budget_goes_on_when_the_host_may_hold_more() {
     let mut bay = Bay::with("[swap]\nmax_pinned_mib = 0").up();
     bay.drop_in("forgets_tokio", &fixture("forgets_tokio"));

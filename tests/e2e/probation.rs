@@ -281,6 +281,46 @@ fn aborts_next_without_a_way_back_is_not_started_a_third_time() {
     }
 }
 
+#[test]
+fn aborts_on_the_way_back_and_the_third_host_leaves_it_alone_with_its_state_kept() {
+    // A rehearsal of the way there would be one of the way back, too.
+    let mut bay = Bay::with(&format!("{QUICK}[swap]\nrehearse = \"never\"\n")).up();
+    bay.drop_in("counter", &fixture("aborts_on_the_way_back"));
+    bay.wait_version("counter", "1.0.0");
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.call("counter.add", ""), "1");
+    bay.drop_in("counter", &fixture("fails_after_a_while"));
+    bay.wait_version("counter", "2.0.0");
+    for count in ["2", "3", "4"] {
+        assert_eq!(bay.call("counter.add", ""), count);
+    }
+    eventually("the newer state is on disk", || {
+        bay.status("counter").snapshot.is_some_and(|snapshot| snapshot.schema == 2).then_some(())
+    });
+    let _ = (0..10).find(|_| bay.hotbay(&["call", "counter.add"]).code == 6);
+    bay.wait_death();
+    assert_ne!(run(&mut bay.run_command()).code, 0, "the second death");
+    for _ in 0..2 {
+        bay.start();
+        let reason = bay.wait_phase("counter", Phase::Quarantined).reason.unwrap();
+        for part in
+            ["2.0.0 was rolled back", "version 1.0.0 could not take its place", "the host died 2 times"]
+        {
+            assert!(reason.contains(part), "{part}: {reason}");
+        }
+        bay.wait_version("echo", "1.0.0");
+        assert_eq!(bay.call("echo.echo", "x"), "x");
+        assert!(bay.home().join("state").join("counter.state").is_file());
+        bay.kill();
+    }
+    // A repaired version goes on with what there is.
+    bay.drop_in("counter", &fixture("counter_next"));
+    bay.start();
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.count", ""), "4");
+}
+
 /// Unix only, as [`Bay::stop`] is.
 #[cfg(unix)]
 #[test]

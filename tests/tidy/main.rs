@@ -4,6 +4,7 @@
 //! that is in the way is changed here, with its reason, and not worked around. Why each one is: `host/ARCHITECTURE.md`.
 
 mod sources;
+mod claims;
 mod fence;
 mod imports;
 mod manifests;

@@ -7,10 +7,10 @@ use std::time::Instant;
 
 use hotbay_plugin_api::abi::{Lent, Status};
 
-use super::{Failure, enter, error};
+use super::{Failure, answer, error};
 use crate::CallError;
 use crate::kernel::lane::{GivenUp, Job, Life};
-use crate::kernel::slot::{Lease, NoEntry, Slot};
+use crate::kernel::slot::{Entry, Lease, NoEntry, Slot};
 
 /// Buffers that are larger are given back: one huge reply must not be held for ever.
 const KEPT: usize = 64 * 1024;
@@ -47,7 +47,7 @@ pub(super) enum Ended {
 
 impl Exchange {
     /// This thread's exchange, with what is asked.
-    pub(super) fn ask(lease: Lease, method: &str, request: &[u8]) -> Arc<Self> {
+    pub(super) fn ask(method: &str, request: &[u8]) -> Arc<Self> {
         // Where the thread's destructors run already, it makes one each time.
         let kept = MINE.try_with(Cell::take).ok().flatten();
         let exchange = kept.unwrap_or_else(|| {
@@ -55,7 +55,6 @@ impl Exchange {
         });
         exchange.life.renew();
         let mut content = exchange.content();
-        content.lease = Some(lease);
         content.method.clear();
         content.method.push_str(method);
         content.request.clear();
@@ -63,6 +62,19 @@ impl Exchange {
         content.reply.clear();
         drop(content);
         exchange
+    }
+
+    /// The lane takes it: from here on it is counted.
+    pub(super) fn accept(&self, lease: Lease) {
+        lease.accept();
+        self.content().lease = Some(lease);
+    }
+
+    /// Its deadline passed while it waited in the lane's mailbox. Before the lease goes: a receipt that is written then counts it.
+    pub(super) fn expire(&self) {
+        if let Some(lease) = self.content().lease.take() {
+            lease.expire();
+        }
     }
 
     /// Waits until it is done, until `until` at most.
@@ -128,9 +140,10 @@ impl Job for Exchange {
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
-        *outcome = Some(
-            lease.enter(&mut |generation, entry| enter(generation, entry, method, request, out.again())),
-        );
+        *outcome = Some(lease.enter(&mut |generation, Entry { thread, waited }| {
+            let entered = generation.tally.accepted(thread, waited);
+            answer(generation, entered, method, request, out.again())
+        }));
     }
 
     fn deliver(&self) {

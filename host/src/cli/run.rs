@@ -1,9 +1,12 @@
 //! `hotbay run`: the host's process from its start to its end.
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::args;
@@ -12,6 +15,8 @@ use super::signals::Signals;
 use super::systemd::Systemd;
 use crate::control::exit::Exit;
 use crate::control::server::{Conversations, Server};
+use crate::kernel::patience::look_until;
+use crate::kernel::settle::{settle_to_ask, settle_to_wait};
 use crate::{Config, Host};
 
 /// How long the plugins that were found at the start are waited for before it is said how things are.
@@ -20,7 +25,18 @@ const READY: Duration = Duration::from_secs(10);
 /// How long threads that still answer a client who is gone are waited for at the very end.
 const LAST_THREADS: Duration = Duration::from_millis(500);
 
+/// Threads that are there from the start to answer clients, and to stop: as long as a plugin keeps the system's loader for
+/// itself, on glibc no further thread begins.
+const ANSWERING: usize = 6;
+
+/// How long they are waited for at the start.
+const BEGINNING: Duration = Duration::from_secs(1);
+
+/// As good as for ever: threads that have begun are not given up.
+const KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
+
 pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> {
+    crate::os::limit_arenas();
     let mut config = Config::load(args.config.as_deref())?;
     config.plugins = args.plugins.unwrap_or(config.plugins);
     config.home = home.unwrap_or(config.home);
@@ -31,9 +47,11 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
         .worker_threads(2)
         .thread_name("hotbay-control")
         .on_thread_start(crate::os::claim)
+        .thread_keep_alive(KEPT)
         .enable_all()
         .build()
         .context("failed to start the control plane")?;
+    runtime.block_on(begin_threads());
     let served = runtime.block_on(serve(config));
     runtime.shutdown_timeout(LAST_THREADS);
     served?;
@@ -42,9 +60,52 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     crate::os::end_now(Exit::Ok.into())
 }
 
+/// Has the threads that answer begin: each is busy until all are there, where the system gives so many.
+async fn begin_threads() {
+    let all = Arc::new(AtomicUsize::new(0));
+    let begin = |all: Arc<AtomicUsize>| {
+        spawn_blocking(move || {
+            settle_to_ask();
+            all.fetch_add(1, Ordering::Relaxed);
+            let pause = Duration::from_millis(1);
+            look_until(BEGINNING, pause, pause, || (all.load(Ordering::Relaxed) >= ANSWERING).then_some(()))
+        })
+    };
+    let begun: Vec<_> = (0..ANSWERING).map(|_| begin(Arc::clone(&all))).collect();
+    for thread in begun {
+        let _ = thread.await;
+    }
+}
+
+/// The thread that stops the host. It is there from the start, and does nothing else.
+struct Stopper(mpsc::Sender<(Host, oneshot::Sender<()>)>);
+
+impl Stopper {
+    fn begin() -> anyhow::Result<Self> {
+        let (ask, asked) = mpsc::channel::<(Host, oneshot::Sender<()>)>();
+        let stop = move || {
+            settle_to_wait();
+            if let Ok((host, stopped)) = asked.recv() {
+                host.shutdown();
+                let _ = stopped.send(());
+            }
+        };
+        crate::os::spawn("stop", stop).context("failed to start a thread")?;
+        Ok(Self(ask))
+    }
+
+    async fn stop(&self, host: Host) -> anyhow::Result<()> {
+        let (stopped, told) = oneshot::channel();
+        // Should it be gone, the answer says so.
+        let _ = self.0.send((host, stopped));
+        told.await.context("failed to stop the host: it panicked")
+    }
+}
+
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is started: what is started must be stopped in order, also when the signal comes early.
     let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let stopper = Stopper::begin()?;
     let mut starting = spawn_blocking(move || Host::start(config));
     let (started, asked) = tokio::select! {
         started = &mut starting => (started, false),
@@ -60,15 +121,15 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let systemd = Systemd::find();
     if asked {
         systemd.stopping();
-        return stop(host, None, &mut signals).await;
+        return stop(&stopper, host, None, &mut signals).await;
     }
     match Server::bind(&host.config().home) {
         Ok(server) => {
             let conversations = server.serve(host.clone(), end(&host, &systemd, &mut signals)).await;
-            stop(host, Some(conversations), &mut signals).await
+            stop(&stopper, host, Some(conversations), &mut signals).await
         }
         Err(error) => {
-            stop(host, None, &mut signals).await?;
+            stop(&stopper, host, None, &mut signals).await?;
             Err(error).context("failed to listen for commands")
         }
     }
@@ -91,13 +152,18 @@ async fn end(host: &Host, systemd: &Systemd, signals: &mut Signals) {
 
 /// Stops all services, then lets those who wait for an answer have it. Nobody new comes: the endpoint is gone, since
 /// after the lock it may be the next host's.
-async fn stop(host: Host, conversations: Option<Conversations>, signals: &mut Signals) -> anyhow::Result<()> {
+async fn stop(
+    stopper: &Stopper,
+    host: Host,
+    conversations: Option<Conversations>,
+    signals: &mut Signals,
+) -> anyhow::Result<()> {
     let stopping = async {
-        let stopped = spawn_blocking(move || host.shutdown()).await;
+        let stopped = stopper.stop(host).await;
         if let Some(conversations) = conversations {
             conversations.end().await;
         }
-        stopped.context("failed to stop the host: it panicked")
+        stopped
     };
     tokio::select! {
         stopped = stopping => stopped,

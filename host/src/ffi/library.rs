@@ -11,6 +11,7 @@ use abi_stable::abi_stability::abi_checking::{CheckingGlobals, check_layout_comp
 use abi_stable::library::{AbiHeaderRef, LibHeader, ROOT_MODULE_LOADER_NAME_WITH_NUL};
 use hotbay_plugin_api::abi::PluginModuleRef;
 
+use super::loader::{self, Doing};
 use crate::os;
 
 /// By the address of its header, each library that is open, and each that was closed and seen to stay (F2).
@@ -75,7 +76,9 @@ type Handle = libloading::os::windows::Library;
 impl Library {
     /// Opens `path` and checks that its functions are those of the contract.
     pub(crate) fn open(path: &Path) -> Result<(Self, PluginModuleRef), LoadError> {
+        let turn = loader::turn(path, Doing::Map);
         let handle = open_handle(path).map_err(LoadError::Open)?;
+        drop(turn);
         // SAFETY: F1; the symbol, where it exists, is abi_stable's header, whose first field is checked by `upgrade`.
         let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
         let header: AbiHeaderRef = *header.map_err(LoadError::NoHeader)?;
@@ -123,11 +126,12 @@ impl Library {
     /// Nobody closes another one for as long as the guard lives.
     fn close_handle(&mut self) -> Option<MutexGuard<'static, ()>> {
         match self {
-            Self::File { header, handle, .. } => {
+            Self::File { path, header, handle } => {
                 let handle = handle.take()?;
                 // Before it is closed: another library may be mapped at this address right after.
                 MAPPED.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
                 let one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+                let _turn = loader::turn(path, Doing::Unmap);
                 drop(handle);
                 Some(one)
             }
@@ -145,6 +149,9 @@ impl Drop for Library {
 
 /// Runs what the system's loader may hold up.
 fn within(deadline: Duration, body: impl FnOnce() -> Closed + Send + 'static) -> Closed {
+    if loader::held_up(deadline).is_some() {
+        return Closed::Busy;
+    }
     let (send, receive) = mpsc::channel();
     // Whoever waits may have given up.
     match os::spawn("close", move || drop(send.send(body()))) {
@@ -218,6 +225,7 @@ pub(crate) fn release(path: &Path) {
     // `RTLD_NOLOAD`, the same on all of glibc's architectures but MIPS.
     const NOLOAD: std::ffi::c_int = 4;
     let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
+    let _turn = loader::turn(path, Doing::Unmap);
     // SAFETY: F7.
     drop(unsafe { Handle::open(Some(path), RTLD_LAZY | NOLOAD) });
 }

@@ -19,6 +19,7 @@ use job::{awaited, work_guarded};
 use join::join_all;
 
 use super::callers;
+use super::settle::settle;
 use crate::os;
 
 /// Threads of a lane that may hang, or end late, at once. A plugin that goes on like that must not eat the host's threads.
@@ -162,8 +163,8 @@ impl Lane {
     }
 
     /// Gives a caller's request its turn, unless too many wait already. Its life tells what becomes of it; who gives it up
-    /// when it has begun says so by [`Lane::take_over`].
-    pub(crate) fn request(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {
+    /// when it has begun says so by [`Lane::take_over`]. `accepted` is run once it is sure to be taken, before it has its turn.
+    pub(crate) fn request(&self, job: Arc<dyn Job>, accepted: impl FnOnce()) -> Result<(), LaneError> {
         let queue = self.shared.lock();
         if queue.closed {
             return Err(LaneError::Closed);
@@ -171,6 +172,7 @@ impl Lane {
         if queue.jobs.len() >= self.shared.mailbox {
             return Err(LaneError::Full);
         }
+        accepted();
         self.shared.add(queue, job);
         Ok(())
     }
@@ -268,6 +270,7 @@ impl Lane {
         let shared = Arc::clone(&self.shared);
         os::spawn(&self.name, move || {
             MINE.set(Some(Arc::clone(&shared)));
+            settle();
             body(&shared);
         })
     }

@@ -270,7 +270,6 @@ impl Thread {
     }
 
     /// The running thread.
-    #[cfg(test)]
     pub(crate) fn this() -> Self {
         Self { record: Record::mine(), here: PhantomData }
     }

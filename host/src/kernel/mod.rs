@@ -24,6 +24,7 @@ pub(crate) mod records;
 pub(crate) mod registry;
 pub(crate) mod rolled_back;
 pub(crate) mod service;
+pub(crate) mod settle;
 pub(crate) mod shared;
 pub(crate) mod slot;
 pub(crate) mod snapshots;

@@ -148,6 +148,10 @@ fn steps(
                 (Failure { kind: FailureKind::Faulted, reason }, unloaded)
             }
             LoadFailed::Lane(_) => failed(FailureKind::Passing, reason),
+            LoadFailed::Loader(holder, copy) => {
+                let kind = if holder.path == copy { FailureKind::Faulted } else { FailureKind::Passing };
+                (Failure { kind, reason }, left.because(&Reason::Busy { deadline }))
+            }
             _ => failed(FailureKind::Faulted, reason),
         }
     })?;

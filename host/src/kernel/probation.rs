@@ -2,7 +2,8 @@
 //!
 //! A mark on disk (`.hotbay/probation/<service>.json`) says that a window runs. One that a new run of the host finds tells
 //! that the host died meanwhile. The first such death is forgiven: the power, an operator or another service may have been the
-//! cause. Who brings the host down does it again, and at the second the version is rolled back.
+//! cause. Who brings the host down does it again, and at the second the version is rolled back. A version that is gone back to
+//! is marked as well, before anything of it runs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -12,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
+use super::files::Candidate;
 use super::records::Records;
 use super::tally::Counts;
 use crate::config;
@@ -83,6 +85,15 @@ pub(crate) struct Mark {
     pub(crate) deaths: u32,
     /// Whether the host runs, or died: one that ended in order says no.
     pub(crate) open: bool,
+}
+
+impl Mark {
+    /// Of a version that is gone back to. It is not watched for calls that fail: there is nothing else to go back to.
+    pub(crate) fn of_good(good: &Candidate, before: Option<&Mark>) -> Self {
+        let deaths = before.filter(|mark| mark.digest == good.digest.as_str()).map_or(0, |mark| mark.deaths);
+        let (digest, version) = (good.digest.as_str().to_owned(), good.manifest.version.clone());
+        Self { digest, version, before: 0.0, deaths, open: true }
+    }
 }
 
 /// All marks, in memory and on disk.

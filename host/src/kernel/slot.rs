@@ -189,6 +189,16 @@ impl Lease {
         Ok(lease::enter_carried(&self.state, run).map_err(NoEntry::from)?)
     }
 
+    /// It is taken into the mailbox: counted here, at the door, so that a request that gets lost behind it is missed.
+    pub(crate) fn accept(&self) {
+        self.generation().tally.accept(Thread::this(), self.waited);
+    }
+
+    /// Its deadline passed before its turn came.
+    pub(crate) fn expire(self) {
+        self.generation().tally.expire(Thread::this(), self.waited);
+    }
+
     pub(crate) fn generation(&self) -> &Arc<Generation> {
         match &*self.state {
             SlotState::Running { generation, .. } => generation,

@@ -30,6 +30,8 @@ struct Shard {
     entered_after_wait: AtomicU64,
     answered_at_once: AtomicU64,
     answered_after_wait: AtomicU64,
+    expired_at_once: AtomicU64,
+    expired_after_wait: AtomicU64,
     failed: AtomicU64,
     mistaken: AtomicU64,
 }
@@ -37,7 +39,7 @@ struct Shard {
 /// The sums of a tally.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Counts {
-    /// Calls that went in.
+    /// Calls that went in, and requests that were taken into the mailbox.
     pub(crate) entered: u64,
     /// Of these, such as had waited at a gate.
     pub(crate) entered_after_wait: u64,
@@ -45,13 +47,22 @@ pub(crate) struct Counts {
     pub(crate) answered: u64,
     /// Of these, such as had waited at a gate.
     pub(crate) answered_after_wait: u64,
-    /// Of these, with an error.
+    /// Requests whose deadline passed in the mailbox: they were told so, and the plugin never saw them.
+    pub(crate) expired: u64,
+    /// Of these, such as had waited at a gate.
+    pub(crate) expired_after_wait: u64,
+    /// Of the answered, with an error.
     pub(crate) failed: u64,
-    /// Of these, by a mistake of the caller's: such as asked for a method that there is not.
+    /// Of those, by a mistake of the caller's: such as asked for a method that there is not.
     pub(crate) mistaken: u64,
 }
 
 impl Counts {
+    /// Calls that are over, answered or told that their deadline had passed.
+    pub(crate) fn over(&self) -> u64 {
+        self.answered + self.expired
+    }
+
     /// Calls that failed by the plugin's doing.
     pub(crate) fn faults(&self) -> u64 {
         self.failed.saturating_sub(self.mistaken)
@@ -83,6 +94,23 @@ impl<const N: usize> Tally<N> {
         Some(entered)
     }
 
+    /// A request is taken into the mailbox by this thread. Whoever does it goes on by [`Tally::accepted`].
+    pub(crate) fn accept(&self, thread: Thread, waited: bool) {
+        let _counted = self.enter(thread, waited);
+    }
+
+    /// A request that was counted when it was accepted has its turn on this thread.
+    pub(crate) fn accepted(&self, thread: Thread, waited: bool) -> Entered<'_> {
+        let (shard, alone) = self.shard(thread);
+        Entered { shard, alone, waited }
+    }
+
+    /// A request that was accepted is told, on this thread, that its deadline passed before its turn came.
+    pub(crate) fn expire(&self, thread: Thread, waited: bool) {
+        let (shard, alone) = self.shard(thread);
+        add(if waited { &shard.expired_after_wait } else { &shard.expired_at_once }, alone);
+    }
+
     /// The thread's shard, and whether nobody else writes there.
     #[inline]
     fn shard(&self, thread: Thread) -> (&Shard, bool) {
@@ -90,16 +118,20 @@ impl<const N: usize> Tally<N> {
         (&self.shards[number], number < N - 1)
     }
 
-    /// The sums. Exact once the generation is drained; before that, of some moment for each shard.
+    /// The sums. Exact once the generation is drained; before that, of some moment for each shard: a request is taken in on
+    /// one thread and answered on another.
     pub(crate) fn counts(&self) -> Counts {
         let mut sum = Counts::default();
         for shard in &self.shards {
-            // In the reverse order of counting: never more answers than entries.
+            // In the reverse order of counting: on one thread never more answers than entries.
             sum.mistaken += shard.mistaken.load(Ordering::Acquire);
             sum.failed += shard.failed.load(Ordering::Acquire);
             let answered_after_wait = shard.answered_after_wait.load(Ordering::Acquire);
             sum.answered_after_wait += answered_after_wait;
             sum.answered += answered_after_wait + shard.answered_at_once.load(Ordering::Acquire);
+            let expired_after_wait = shard.expired_after_wait.load(Ordering::Acquire);
+            sum.expired_after_wait += expired_after_wait;
+            sum.expired += expired_after_wait + shard.expired_at_once.load(Ordering::Acquire);
             let entered_after_wait = shard.entered_after_wait.load(Ordering::Acquire);
             sum.entered_after_wait += entered_after_wait;
             sum.entered += entered_after_wait + shard.entered_at_once.load(Ordering::Acquire);

@@ -222,12 +222,13 @@ pub struct Side {
 /// Disjoint: accepted = old + waited + new + lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Requests {
-    /// Answered by the old generation without waiting.
+    /// Answered by the old generation without waiting at the gate, or told that their deadline had passed in its mailbox. Such
+    /// as are still inside when it is left count here; such as are inside when a swap is called off count where they end.
     pub old: u64,
-    /// Waited at the gate, then were answered, or told that their deadline had passed. One that waits at the gates of two swaps
+    /// Waited at the gate, then were answered, turned away, or told that their deadline had passed. One that waits at the gates of two swaps
     /// is in the receipt of the first.
     pub waited: u64,
-    /// Answered by the new generation without waiting.
+    /// The same by the new generation.
     pub new: u64,
     /// Accepted and never answered.
     pub lost: u64,

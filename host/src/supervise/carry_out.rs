@@ -26,7 +26,7 @@ impl Kernel {
                 if fresh {
                     self.shared.good.forget_state(name);
                 }
-                self.shared.marks.set_open(name, &candidate.digest, true);
+                self.mark_start(name, &candidate);
                 let wanted = Wanted::among(&mut self.read, *candidate);
                 let start = move |shared: &Arc<_>| op::start(shared, &slot, wanted, number, fresh);
                 (Task::Start, self.spawn(name, start))

@@ -10,6 +10,7 @@ use crate::kernel::op::Cause;
 use crate::kernel::plan::{Graph, Node, circle, start_order};
 use crate::kernel::service::{FailureKind, Service, Serving, Task};
 use crate::kernel::view::Phase;
+use crate::{ffi, stage};
 
 /// What a service should do next.
 pub(super) enum Step {
@@ -148,6 +149,15 @@ impl Kernel {
                 self.step_while_serving(name, service, serving, best, &candidates, graph)
             }
         };
+        let step = match (self.held_up(), step) {
+            (Some(holder), Step::Start(_)) => Step::Stay(Phase::Faulted, Some(waits_for_loader(&holder))),
+            (Some(holder), Step::Swap(next) | Step::RollBack(next, _)) => {
+                let reason =
+                    format!("version {} does not take over: {}", next.version, waits_for_loader(&holder));
+                step_of_rest(service, Some(reason))
+            }
+            (_, step) => step,
+        };
         // What was tried a moment ago needs time.
         match (service.resting(), &step) {
             (Some(rest), Step::Start(_)) => {
@@ -251,6 +261,14 @@ impl Kernel {
             ))),
         })
     }
+}
+
+fn waits_for_loader(holder: &ffi::Holder) -> String {
+    // Without the time, which would be another reason with each look.
+    let service = stage::service_of(&holder.path);
+    format!(
+        "plugin `{service}` keeps the system's loader for itself; take its file away and restart the host"
+    )
 }
 
 /// Why a candidate cannot start.

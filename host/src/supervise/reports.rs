@@ -85,6 +85,7 @@ impl Kernel {
                 }
             }
             Outcome::NotStarted { candidate, failure } => {
+                self.shared.marks.set_open(&name, &candidate.digest, false);
                 let kind = match failure.kind {
                     FailureKind::Refused => "rejected",
                     FailureKind::Quarantined | FailureKind::RolledBack => "quarantined",

@@ -4,8 +4,10 @@ use std::time::Instant;
 
 use super::Kernel;
 use crate::kernel::clock;
+use crate::kernel::files::Candidate;
 use crate::kernel::probation::{LOOK, Mark, Probation, Verdict};
 use crate::kernel::service::{Failure, FailureKind, Service};
+use crate::kernel::shared::Shared;
 use crate::kernel::view::{RolledBack, Side};
 use crate::verify::Digest;
 
@@ -99,6 +101,19 @@ impl Kernel {
         let mut at_home = self.files.candidates().filter(|c| c.path == serving.home);
         let displaced = at_home.any(|c| service.is_rolled_back(&c.digest));
         displaced && !there.any(|c| c.digest == serving.digest)
+    }
+
+    /// A version is about to be started. Where it is watched, a death of the host is held against it from now on; one that was
+    /// kept is watched: it comes back with state that another one may have written.
+    pub(super) fn mark_start(&self, name: &str, candidate: &Candidate) {
+        let Shared { marks, good, config, .. } = &*self.shared;
+        let marked = marks.of(name);
+        let is_marked = marked.as_ref().is_some_and(|mark| mark.digest == candidate.digest.as_str());
+        if is_marked {
+            marks.set_open(name, &candidate.digest, true);
+        } else if good.holds(&candidate.path) && config.probation.is_on() {
+            marks.set(name, Mark::of_good(candidate, None));
+        }
     }
 
     /// Begins to watch the version that serves. Where there is no other to go back to, only for deaths of the host.

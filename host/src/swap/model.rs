@@ -3,7 +3,8 @@
 //! The gate, the tally and the receipt are the real code, compiled once more with loom's locks and atomics. The rest stands
 //! for: `World::enter` for `Door::enter` (`kernel/lease.rs`, with fences on both sides, as `kernel/lease/model.rs` says why);
 //! `World::carry` and `World::call` for `Slot::enter_now`, `Slot::enter`, `Slot::lease` (`kernel/slot.rs`) and `answer`
-//! (`call.rs`); `World::swap` for `stateful` (`swap.rs`) and for what `attempt` (`kernel/op/swap.rs`) reads for the receipt.
+//! (`call.rs`), and the caller for the thread of the lane; `World::swap` for `stateful` (`swap.rs`) and for what `attempt`
+//! (`kernel/op/swap.rs`) reads for the receipt.
 //! A service's state is a number that each call adds one to. That the model can fail is shown by leaving a step out.
 
 use std::sync::Arc;
@@ -48,15 +49,21 @@ mod receipt;
 mod tally;
 
 use gate::{Gate, Pass};
-use receipt::Window;
-use tally::{Counts, Tally};
+use receipt::{End, Window};
+use tally::{Counts, Entered, Tally};
 
 const CALLERS: usize = 2;
 
 // What the slot publishes, one after the other. 0 is no name.
 const RUNNING: usize = 1;
-const SWAPPING: usize = 2;
-const AFTER: usize = 3;
+const TRYING: usize = 2;
+const AGAIN: usize = 3;
+const SWAPPING: usize = 4;
+const AFTER: usize = 5;
+const PUBLISHED: usize = 6;
+
+/// Where lanes' threads count, who have no shard alone.
+const LANE: lease::Thread = lease::Thread(CALLERS);
 
 /// What is left out, to see that it is missed.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,6 +82,8 @@ struct Plan {
     without: Without,
     /// Whether the import fails: the old generation is published again.
     fails: bool,
+    /// Whether another swap comes before it, which is called off at once: who is inside stays there.
+    twice: bool,
     callers: [How; CALLERS],
 }
 
@@ -86,12 +95,22 @@ enum How {
     Request,
     /// The same, with a deadline that has passed when the gate is closed.
     LateRequest,
+    /// The same, with a deadline that passes while it waits in the mailbox.
+    Forgotten,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Outcome {
-    Answered { by: usize, waited: bool },
+    Answered {
+        by: usize,
+        waited: bool,
+    },
     Expired,
+    /// In the mailbox of a generation.
+    Forgotten {
+        by: usize,
+        waited: bool,
+    },
 }
 
 struct World {
@@ -100,8 +119,9 @@ struct World {
     // By caller.
     names: [AtomicUsize; CALLERS],
     // By what was published: the counts of its `Arc` that were carried away.
-    carried: [AtomicUsize; 4],
-    gate: Gate,
+    carried: [AtomicUsize; PUBLISHED],
+    // The one of the swap that is called off, then the one of the swap.
+    gates: [Gate; 2],
     // By generation, the old one and the new one.
     // One caller has a shard alone, the other one the shared one.
     tallies: [Tally<CALLERS>; 2],
@@ -117,7 +137,7 @@ impl World {
             published: AtomicUsize::new(RUNNING),
             names: Default::default(),
             carried: Default::default(),
-            gate: Gate::default(),
+            gates: Default::default(),
             tallies: Default::default(),
             states: Default::default(),
             finished: AtomicU64::new(0),
@@ -126,7 +146,7 @@ impl World {
 
     fn generation(&self, published: usize) -> Option<usize> {
         match published {
-            RUNNING => Some(0),
+            RUNNING | AGAIN => Some(0),
             AFTER => Some(self.last()),
             _ => None,
         }
@@ -162,7 +182,10 @@ impl World {
 
     fn call(&self, caller: usize, how: How) -> Outcome {
         if how == How::Inline {
-            let now = self.enter(caller, |value| Some(self.answer(self.generation(value)?, caller, false)));
+            let now = self.enter(caller, |value| {
+                let by = self.generation(value)?;
+                Some(self.answer(by, self.tallies[by].enter(lease::Thread(caller), false), false))
+            });
             if let Some(answered) = now {
                 return answered;
             }
@@ -170,22 +193,38 @@ impl World {
         let mut waited = false;
         loop {
             let value = self.carry(caller);
-            let answered = self.generation(value).map(|by| self.answer(by, caller, waited));
+            let answered = self.generation(value).map(|by| self.within(by, caller, how, waited));
             self.carried[value].fetch_sub(1, Ordering::Release);
             if let Some(answered) = answered {
                 return answered;
             }
             // loom's clock stands still: a deadline is one that has passed, or none.
             let deadline = (how == How::LateRequest).then(Instant::now);
-            match self.gate.wait(deadline, false) {
+            match self.gates[usize::from(value == SWAPPING)].wait(deadline, waited) {
                 Pass::Expired => return Outcome::Expired,
-                pass => waited = pass == Pass::Waited,
+                pass => waited |= pass == Pass::Waited,
             }
         }
     }
 
-    fn answer(&self, by: usize, caller: usize, waited: bool) -> Outcome {
-        let entered = self.tallies[by].enter(lease::Thread(caller), waited);
+    /// What becomes of a call that has a lease.
+    fn within(&self, by: usize, caller: usize, how: How, waited: bool) -> Outcome {
+        let (tally, caller) = (&self.tallies[by], lease::Thread(caller));
+        match how {
+            How::Inline => self.answer(by, tally.enter(caller, waited), waited),
+            How::Request | How::LateRequest => {
+                tally.accept(caller, waited);
+                self.answer(by, tally.accepted(LANE, waited), waited)
+            }
+            How::Forgotten => {
+                tally.accept(caller, waited);
+                tally.expire(caller, waited);
+                Outcome::Forgotten { by, waited }
+            }
+        }
+    }
+
+    fn answer(&self, by: usize, entered: Entered<'_>, waited: bool) -> Outcome {
         self.states[by].fetch_add(1, Ordering::Relaxed);
         entered.answer();
         Outcome::Answered { by, waited }
@@ -203,13 +242,15 @@ impl World {
         drained
     }
 
-    /// The swap, what its receipt says, and how many callers had their outcome before it was written.
+    /// The swaps, what their receipts say together, and how many callers had their outcome before the last was written.
     fn swap(&self) -> (Requests, u64) {
-        let Plan { without, fails, .. } = self.plan;
+        let Plan { without, fails, twice, .. } = self.plan;
+        let before = if twice { Some(self.call_off()) } else { None };
         if without != Without::Gate {
             self.replace(SWAPPING);
         }
-        while without != Without::Drain && !self.is_drained(RUNNING) {
+        let left = |value| without == Without::Drain || self.is_drained(value);
+        while !left(RUNNING) || !left(AGAIN) {
             thread::yield_now();
         }
         let exported = self.states[0].load(Ordering::Relaxed);
@@ -222,17 +263,35 @@ impl World {
         if without != Without::ImportBeforePublish {
             self.replace(AFTER);
         }
-        self.gate.open();
-        let passage = self.gate.passage();
+        self.gates[1].open();
+        let passage = self.gates[1].passage();
         let finished = self.finished.load(Ordering::Acquire);
         let window = Window {
-            old_before: Counts::default(),
+            old_before: before.map(|window: Window| window.old_after).unwrap_or_default(),
             old_after: self.tallies[0].counts(),
-            drained: !fails,
+            end: if fails { End::GoesOn } else { End::Drained },
             new: if fails { Counts::default() } else { self.tallies[1].counts() },
             passage,
         };
-        (window.requests(), finished)
+        let (first, second) = (before.map(|window| window.requests()).unwrap_or_default(), window.requests());
+        let both = Requests {
+            old: first.old + second.old,
+            waited: first.waited + second.waited,
+            new: first.new + second.new,
+            lost: first.lost + second.lost,
+            duplicated: first.duplicated + second.duplicated,
+        };
+        (both, finished)
+    }
+
+    /// A swap whose drain deadline passes at once. Its window ends where that of the next one begins, so that between the two
+    /// no call is in none.
+    fn call_off(&self) -> Window {
+        self.replace(TRYING);
+        self.replace(AGAIN);
+        self.gates[0].open();
+        let passage = self.gates[0].passage();
+        Window { old_after: self.tallies[0].counts(), passage, ..Window::default() }
     }
 
     /// What holds when everybody is through.
@@ -247,10 +306,15 @@ impl World {
         for (by, tally) in self.tallies.iter().enumerate() {
             let (counts, here) =
                 (tally.counts(), count(&|o| matches!(o, Outcome::Answered { by: who, .. } if *who == by)));
-            assert_eq!((counts.entered, counts.answered), (here, here));
+            let forgotten = count(&|o| matches!(o, Outcome::Forgotten { by: who, .. } if *who == by));
+            let counted = (counts.entered, counts.answered, counts.expired);
+            assert_eq!(counted, (here + forgotten, here, forgotten));
         }
         assert_eq!((receipt.lost, receipt.duplicated), (0, 0));
-        let waited = count(&|o| matches!(o, Outcome::Expired | Outcome::Answered { waited: true, .. }));
+        let waited = count(&|o| match o {
+            Outcome::Expired => true,
+            Outcome::Answered { waited, .. } | Outcome::Forgotten { waited, .. } => *waited,
+        });
         assert_eq!(receipt.waited, waited, "who waited is told by the gate: {outcomes:?}");
         let counted = receipt.old + receipt.waited + receipt.new + receipt.lost;
         let all = outcomes.len() as u64;
@@ -259,75 +323,4 @@ impl World {
     }
 }
 
-/// One caller alone, in every order of four preemptions; then all of them, in every order of one, since two take minutes and
-/// more take hours. `LOOM_MAX_PREEMPTIONS` sets another bound.
-fn check(plan: Plan) {
-    run(plan, 1, 4);
-    run(plan, CALLERS, 1);
-}
-
-fn run(plan: Plan, callers: usize, preemptions: usize) {
-    let mut builder = loom::model::Builder::new();
-    builder.preemption_bound = builder.preemption_bound.or(Some(preemptions));
-    builder.check(move || {
-        let world = Arc::new(World::new(plan));
-        let callers: Vec<_> = (0..callers)
-            .map(|caller| {
-                let world = Arc::clone(&world);
-                thread::spawn(move || {
-                    let outcome = world.call(caller, plan.callers[caller]);
-                    world.finished.fetch_add(1, Ordering::Release);
-                    outcome
-                })
-            })
-            .collect();
-        let (receipt, finished) = world.swap();
-        let outcomes: Vec<_> = callers.into_iter().map(|caller| caller.join().unwrap()).collect();
-        world.judge(&outcomes, receipt, finished);
-    });
-}
-
-fn plan(without: Without) -> Plan {
-    Plan { without, fails: false, callers: [How::Inline, How::Request] }
-}
-
-#[test]
-fn every_call_takes_effect_once_and_is_counted_once() {
-    check(plan(Without::Nothing));
-    check(Plan { callers: [How::Request, How::Request], ..plan(Without::Nothing) });
-}
-
-#[test]
-fn a_deadline_that_passes_at_the_gate_is_counted_once() {
-    check(Plan { callers: [How::LateRequest, How::Inline], ..plan(Without::Nothing) });
-}
-
-#[test]
-fn a_swap_that_is_called_off_loses_no_call_and_counts_each_once() {
-    check(Plan { fails: true, ..plan(Without::Nothing) });
-    check(Plan { fails: true, callers: [How::LateRequest, How::Inline], ..plan(Without::Nothing) });
-}
-
-#[test]
-#[should_panic(expected = "the effect of a call is lost")]
-fn without_the_gate_a_call_is_lost() {
-    check(plan(Without::Gate));
-}
-
-#[test]
-#[should_panic(expected = "the effect of a call is lost")]
-fn without_the_drain_a_call_is_lost() {
-    check(plan(Without::Drain));
-}
-
-#[test]
-#[should_panic(expected = "the effect of a call is lost")]
-fn published_before_the_import_a_call_is_lost() {
-    check(plan(Without::ImportBeforePublish));
-}
-
-#[test]
-#[should_panic(expected = "the effect of a call is lost")]
-fn without_the_second_look_of_the_lease_a_call_is_lost() {
-    check(plan(Without::SecondLook));
-}
+mod tests;

@@ -60,6 +60,8 @@ enum Fault {
 enum Way {
     Inline,
     Request,
+    /// With a deadline that has passed when it is made: it expires at the gate, in the mailbox, or inside.
+    LateRequest,
 }
 
 /// What becomes of a step.
@@ -78,6 +80,7 @@ enum Became {
     Failed,
     Panicked,
     NotRunning,
+    TimedOut,
 }
 
 /// What can be seen from outside: who serves, and how far the count is.
@@ -141,7 +144,8 @@ proptest! {
     #[test]
     fn each_call_beside_a_life_is_answered_once_by_who_served_and_counted_once(
         steps in vec(step(1..3, false), 1..12),
+        late in any::<bool>(),
     ) {
-        callers::check(&steps)?;
+        callers::check(&steps, late)?;
     }
 }

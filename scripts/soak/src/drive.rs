@@ -134,6 +134,12 @@ struct Pair {
     said: Receiver<Said>,
 }
 
+/// As many as `hotbay run` allows glibc's heap: else each of the many threads that come and go may once get one more, and
+/// what is measured is when that was.
+fn arenas() -> usize {
+    2 * std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
 impl Pair {
     fn start(folder: &Path, rate: u32) -> Result<Self> {
         let program = std::env::current_exe().context("failed to find this program")?;
@@ -148,6 +154,7 @@ impl Pair {
         let host = Command::new(&program)
             .args(["host", "--rate", &rate.to_string(), "--folder"])
             .arg(folder)
+            .env("MALLOC_ARENA_MAX", arenas().to_string())
             .stdin(Stdio::piped())
             // The checker's alone: when the host ends, however, the history ends.
             .stdout(Stdio::from(history))

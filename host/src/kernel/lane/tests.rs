@@ -14,7 +14,7 @@ fn request<T: Send + 'static>(
     job: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, LaneError> {
     let (wait, job) = awaited(job, drop);
-    lane.request(job)?;
+    lane.request(job, || ())?;
     wait.done(deadline, |seat| lane.take_over(seat))
 }
 
@@ -175,7 +175,7 @@ fn several_threads_of_a_lane_answer_at_once_and_more_than_the_mailbox_holds_is_t
             busy
         });
         let (waiting, job) = awaited(|| 7, drop);
-        lane.request(job).unwrap();
+        lane.request(job, || ()).unwrap();
         assert_eq!(request(&lane, LONG, || 8), Err(LaneError::Full));
         drop(go);
         assert_eq!(waiting.done(LONG, |_| ()), Ok(7));

@@ -7,6 +7,7 @@ use super::swap::{Back, attempt};
 use super::{Outcome, Report};
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
+use crate::kernel::probation::Mark;
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::swap::{Capsule, Handover};
@@ -32,6 +33,11 @@ pub(crate) fn roll_back(
         Cause::Asked => format!("asked for with `hotbay rollback {}`", slot.name()),
         Cause::NoGood(why) => why.clone(),
     };
+    // The version that is left is on record, or serves on and has its mark back.
+    let before = shared.marks.of(slot.name());
+    if shared.config.probation.is_on() {
+        shared.marks.set(slot.name(), Mark::of_good(&good, before.as_ref()));
+    }
     let mut ways = ways(shared, &old, &good, cause).into_iter().peekable();
     let (mut old, mut left) = (old, Vec::new());
     loop {
@@ -41,7 +47,12 @@ pub(crate) fn roll_back(
         left.append(&mut report.remains);
         match report.outcome {
             Outcome::RolledBack { old: Some(serves), .. } if ways.peek().is_some() => old = serves,
-            outcome => return Report { outcome, remains: left, ..report },
+            outcome => {
+                if matches!(outcome, Outcome::RolledBack { .. }) && shared.config.probation.is_on() {
+                    shared.marks.reset(slot.name(), before);
+                }
+                return Report { outcome, remains: left, ..report };
+            }
         }
     }
 }

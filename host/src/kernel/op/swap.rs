@@ -11,7 +11,7 @@ use crate::kernel::files::{Candidate, Wanted};
 use crate::kernel::generation::Generation;
 use crate::kernel::good::Pending;
 use crate::kernel::probation::Mark;
-use crate::kernel::receipt::Window;
+use crate::kernel::receipt::{End, Window};
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
@@ -119,7 +119,7 @@ pub(super) fn attempt(
     match crate::swap::swap(&swap, loaded, &mut draft.stages) {
         Ok(committed) => {
             draft.window.passage = committed.passage;
-            draft.window.drained = committed.drained;
+            draft.window.end = if committed.drained { End::Drained } else { End::Left };
             draft.window.old_after = old.tally.counts();
             draft.window.new = committed.new.tally.counts();
             draft.carried = committed.capsule.is_some();
@@ -157,6 +157,8 @@ pub(super) fn attempt(
             let old = match given_up.old_is_down {
                 None => Some(old),
                 Some(why) => {
+                    // It was drained, and nobody was let in since.
+                    draft.window.end = End::Drained;
                     failure.reason = format!("{}; {why}", failure.reason);
                     if let Some(capsule) = &given_up.capsule {
                         // The one place where the newest state still is.

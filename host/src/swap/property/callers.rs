@@ -27,6 +27,7 @@ impl Clock {
 struct Call {
     began: u64,
     ended: u64,
+    way: Way,
     became: Became,
 }
 
@@ -46,7 +47,8 @@ impl Drop for End<'_> {
     }
 }
 
-pub(super) fn check(steps: &[Step]) -> Result<(), TestCaseError> {
+/// `late`: some requests have a deadline that has passed when they are made.
+pub(super) fn check(steps: &[Step], late: bool) -> Result<(), TestCaseError> {
     let (clock, end) = (Arc::new(Clock::default()), AtomicBool::new(false));
     let (mut real, mut served) = (Real::new(&clock), BTreeMap::new());
     let slot = real.slot();
@@ -57,11 +59,16 @@ pub(super) fn check(steps: &[Step]) -> Result<(), TestCaseError> {
                 let mut calls = Vec::new();
                 while !end.load(Ordering::Relaxed) {
                     let turn: usize = calls.len() + odd;
-                    let way = if turn.is_multiple_of(2) { Way::Inline } else { Way::Request };
-                    let method = if turn % 7 == 6 { "fail" } else { "add" };
+                    let (way, method) = match turn % 14 {
+                        // What nobody hears of must not add.
+                        5 | 12 if late => (Way::LateRequest, "count"),
+                        6 | 13 => (Way::Request, "fail"),
+                        turn if turn % 2 == 0 => (Way::Inline, "add"),
+                        _ => (Way::Request, "add"),
+                    };
                     let began = clock.now();
                     let became = ask(slot, way, method);
-                    calls.push(Call { began, ended: clock.now(), became });
+                    calls.push(Call { began, ended: clock.now(), way, became });
                 }
                 calls
             })
@@ -74,7 +81,8 @@ pub(super) fn check(steps: &[Step]) -> Result<(), TestCaseError> {
         lived.map(|own| calls.chain(own).collect::<Vec<_>>())
     })?;
     answered_once(&calls, &served, real.seen().map(|(_, count)| count))?;
-    real.receipts.iter().try_for_each(|receipt| adds_up(receipt, &calls))
+    real.receipts.iter().try_for_each(|receipt| adds_up(receipt, &calls))?;
+    counted_once(&real.receipts, &calls)
 }
 
 /// Takes the steps; its own calls, and who served when, come out.
@@ -90,8 +98,8 @@ fn live(
         let became = real.take(*step);
         let ended = clock.now();
         let should = expected.take(*step);
-        if let Step::Call { .. } = step {
-            own.push(Call { began, ended, became });
+        if let Step::Call { way, .. } = *step {
+            own.push(Call { began, ended, way, became });
         } else {
             prop_assert_eq!(became, should, "step {}, {:?}", at, step);
         }
@@ -118,6 +126,10 @@ fn answered_once(
     let mut counts = Vec::new();
     for call in calls {
         let Became::Answered(load, count) = call.became else { continue };
+        // One that was made in vain and had its answer all the same.
+        if call.way == Way::LateRequest {
+            continue;
+        }
         counts.push(count);
         let when = served.get(&load);
         let in_time = when.is_some_and(|served| call.began < served.to && served.from < call.ended);
@@ -144,7 +156,9 @@ fn adds_up(receipt: &Receipt, calls: &[Call]) -> Result<(), TestCaseError> {
     let within = calls
         .iter()
         .filter(|call| answered(call) && call.began > receipt.began.1 && call.ended < receipt.ended.0);
-    let touched = calls.iter().filter(|call| call.ended > receipt.began.0 && call.began < receipt.ended.1);
+    // One that timed out inside may have ended in this window, though its caller went away before it.
+    let until = |call: &Call| if call.became == Became::TimedOut { u64::MAX } else { call.ended };
+    let touched = calls.iter().filter(|call| until(call) > receipt.began.0 && call.began < receipt.ended.1);
     let (least, most) = (within.count() as u64, touched.count() as u64);
     let counted = requests.old + requests.waited + requests.new;
     prop_assert!(
@@ -153,6 +167,28 @@ fn adds_up(receipt: &Receipt, calls: &[Call]) -> Result<(), TestCaseError> {
         receipt,
         least,
         most
+    );
+    Ok(())
+}
+
+/// No call is in two receipts: together they count no more calls than touched one of their windows.
+fn counted_once(receipts: &[Receipt], calls: &[Call]) -> Result<(), TestCaseError> {
+    let counted: u64 =
+        receipts.iter().map(|Receipt { requests, .. }| requests.old + requests.waited + requests.new).sum();
+    let touches = |call: &&Call| {
+        // One that timed out inside goes on for a moment: it may end in the next window.
+        let goes_on = call.became == Became::TimedOut;
+        receipts
+            .iter()
+            .any(|receipt| (goes_on || call.ended > receipt.began.0) && call.began < receipt.ended.1)
+    };
+    let all = calls.iter().filter(touches).count() as u64;
+    prop_assert!(
+        counted <= all,
+        "{} counted in {:?}, and only {} calls touched them",
+        counted,
+        receipts,
+        all
     );
     Ok(())
 }

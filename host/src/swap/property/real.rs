@@ -1,7 +1,7 @@
 //! The real thing: what the kernel's operations do with a service, with plugins that are linked in.
 
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Lent;
 
@@ -11,7 +11,7 @@ use super::{Became, Fault, Seen, Step, Version, Way};
 use crate::config::Rehearse;
 use crate::drain::drain;
 use crate::kernel::generation::Generation;
-use crate::kernel::receipt::Window;
+use crate::kernel::receipt::{End, Window};
 use crate::kernel::slot::Slot;
 use crate::kernel::view::{Phase, Requests};
 use crate::linked::{Bay, LONG, SHORT};
@@ -179,7 +179,8 @@ impl Real {
         drop(lease);
         match done {
             Ok(committed) => {
-                (window.passage, window.drained) = (committed.passage, committed.drained);
+                window.passage = committed.passage;
+                window.end = if committed.drained { End::Drained } else { End::Left };
                 window.new = committed.new.tally.counts();
                 self.note(&window, began, counted);
                 if let Some(capsule) = committed.capsule.filter(|_| committed.new.plugin.is_stateful()) {
@@ -195,6 +196,9 @@ impl Real {
             }
             Err(given_up) => {
                 window.passage = given_up.passage;
+                if given_up.old_is_down.is_some() {
+                    window.end = End::Drained;
+                }
                 self.note(&window, began, counted);
                 gone(given_up.candidate);
                 if given_up.old_is_down.is_none() {
@@ -226,6 +230,7 @@ pub(super) fn ask(slot: &Slot, way: Way, method: &str) -> Became {
     let outcome = match way {
         Way::Inline => call::inline(slot, method, b"", Lent::new(&mut reply).out()),
         Way::Request => call::request(slot, method, b"", &mut reply, LONG),
+        Way::LateRequest => call::request(slot, method, b"", &mut reply, Duration::ZERO),
     };
     match outcome.map_err(|error| *error) {
         Ok(()) => {
@@ -235,6 +240,7 @@ pub(super) fn ask(slot: &Slot, way: Way, method: &str) -> Became {
         Err(CallError::Failed { .. }) => Became::Failed,
         Err(CallError::Panicked { .. }) => Became::Panicked,
         Err(CallError::NotRunning { .. }) => Became::NotRunning,
+        Err(CallError::TimedOut { .. }) => Became::TimedOut,
         Err(other) => panic!("{other}"),
     }
 }
