@@ -46,6 +46,9 @@ pub(crate) enum DiscoverError {
     /// A folder, FIFO, socket or device.
     #[error("failed to read it as a plugin: it is {what}, not a file; remove it from the plugins folder")]
     NoFile { what: &'static str },
+    /// Its writer lets nobody read it yet.
+    #[error("failed to open it: the program that writes it lets nobody read it; close it there")]
+    Held,
     /// The system refuses.
     #[error("failed to open it: {0}")]
     Open(#[from] io::Error),
@@ -54,7 +57,12 @@ pub(crate) enum DiscoverError {
 impl DiscoverError {
     /// Whether the same file may be readable later.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self, Self::Open(_))
+        matches!(self, Self::Open(_) | Self::Held)
+    }
+
+    /// Whether a writer that is still at it explains the refusal.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        matches!(self, Self::Held)
     }
 }
 
@@ -74,7 +82,15 @@ pub(crate) fn scan(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// Whether the name says library: this system's suffix, and not hidden (writers' temporary files are).
 pub(crate) fn is_library_name(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && path.extension().is_some_and(|extension| extension == std::env::consts::DLL_EXTENSION)
+    !hidden && path.extension().is_some_and(is_library_extension)
+}
+
+fn is_library_extension(extension: &std::ffi::OsStr) -> bool {
+    // Windows tells no `a` from `A` in a file's name, and installers write both.
+    if cfg!(windows) {
+        return extension.eq_ignore_ascii_case(std::env::consts::DLL_EXTENSION);
+    }
+    extension == std::env::consts::DLL_EXTENSION
 }
 
 /// Opens a path of the scan.
@@ -87,7 +103,9 @@ pub(crate) fn discover(path: &Path) -> Result<Discovered, DiscoverError> {
         other => other?,
     };
     require_file(&metadata)?;
-    let file = os::patient_reader().open(path)?;
+    let file = os::patient_reader()
+        .open(path)
+        .map_err(|error| if os::is_held(&error) { DiscoverError::Held } else { error.into() })?;
     let metadata = file.metadata()?;
     require_file(&metadata)?;
     Ok(Discovered { path: path.to_owned(), fingerprint: Fingerprint::of(&metadata), file })
@@ -117,6 +135,8 @@ mod tests {
         assert!(is_library_name(Path::new(&format!("plugins/libecho{suffix}"))));
         assert!(!is_library_name(Path::new(&format!("plugins/.libecho{suffix}"))));
         assert!(!is_library_name(Path::new("plugins/README.md")));
+        let loud = format!("plugins/ECHO{}", suffix.to_uppercase());
+        assert_eq!(is_library_name(Path::new(&loud)), cfg!(windows));
         assert!(!is_library_name(Path::new(&format!("plugins/libecho{suffix}.tmp"))));
     }
 }

@@ -4,16 +4,24 @@
 
 use std::io;
 use std::path::Path;
-use std::process::{Child, Command};
+#[cfg(unix)]
+use std::process::Child;
+use std::process::Command;
 
 mod stack;
 mod threads;
+#[cfg(windows)]
+mod windows;
 
 pub(crate) use stack::is_inside;
 // Threads of the control plane's runtime are not begun by `spawn`.
 #[cfg(feature = "cli")]
 pub(crate) use threads::claim;
-pub(crate) use threads::{Moment, Thread, current_id, moment, spawn, strangers_since, threads_have_begun};
+pub(crate) use threads::{
+    Moment, Thread, current_id, is_inhabited, moment, spawn, strangers_since, threads_have_begun,
+};
+#[cfg(windows)]
+pub(crate) use windows::{Group, has_thread_slots, is_held, no_dialogs, rename_over};
 
 /// Whether a library that was opened from `path` is mapped into this process.
 #[cfg(any(target_os = "linux", target_os = "android"))]
@@ -36,11 +44,7 @@ pub(crate) fn is_mapped(_: &Path) -> io::Result<bool> {
 /// Whether a library that was opened from `path` is mapped into this process.
 #[cfg(windows)]
 pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
-    use std::os::windows::ffi::OsStrExt;
-    let wide: Vec<u16> = path.as_os_str().encode_wide().chain([0]).collect();
-    // SAFETY: O2: `wide` ends with a zero and lives over the call, which only looks.
-    let module = unsafe { windows_sys::Win32::System::LibraryLoader::GetModuleHandleW(wide.as_ptr()) };
-    Ok(!module.is_null())
+    Ok(windows::addresses(path).is_some())
 }
 
 /// Makes every processor that runs a thread of this process pass a full barrier; an error where there is no such call.
@@ -71,7 +75,8 @@ pub(crate) fn barrier_everywhere() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
-/// Makes the child the head of its own process group, so that what it starts can be ended with it.
+/// Makes the child the head of its own process group: what is typed at the host's terminal is not for it, and what it
+/// starts can be ended with it, see [`Group`].
 pub(crate) fn own_group(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
@@ -82,15 +87,30 @@ pub(crate) fn own_group(command: &mut Command) {
 #[cfg(windows)]
 const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
 
-/// Ends the child, and on Unix what it started.
-pub(crate) fn kill_group(child: &mut Child) {
-    #[cfg(unix)]
-    if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+/// A child that was started in its [`own_group`], and what it starts.
+#[cfg(unix)]
+#[derive(Debug)]
+pub(crate) struct Group;
+
+#[cfg(unix)]
+impl Group {
+    /// The group is as old as the child.
+    pub(crate) fn of(_: &Child) -> io::Result<Self> {
+        Ok(Self)
     }
-    // Windows: a job object would take its children too; the child itself goes here.
-    let _ = child.kill();
+
+    /// Ends all of it.
+    pub(crate) fn kill(&self, child: &mut Child) {
+        if let Some(group) = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw) {
+            let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        }
+        let _ = child.kill();
+    }
 }
+
+/// Windows: a crash opens a window that waits for somebody, unless told not to. Elsewhere none does.
+#[cfg(unix)]
+pub(crate) fn no_dialogs() {}
 
 /// Ends the process at once. At an ordinary end the system's loader runs what libraries left to be done, and waits for one that
 /// hangs in it.
@@ -141,7 +161,10 @@ pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     }
     match status.code() {
         #[cfg(windows)]
-        Some(code) if code < 0 => format!("it crashed with code {:#010x}", code as u32),
+        Some(code) if code < 0 => match windows::crash_name(code.cast_unsigned()) {
+            Some(name) => format!("it crashed with code {code:#010x} ({name})"),
+            None => format!("it crashed with code {code:#010x}"),
+        },
         Some(code) => format!("it ended the process with exit code {code}"),
         None => "it ended".to_owned(),
     }
@@ -178,18 +201,41 @@ pub(crate) fn private_file() -> std::fs::OpenOptions {
     options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // Windows: the file inherits the home folder's access list.
+    // Windows: the folders that such files are made in hand down an access list of their owner alone.
     options
 }
 
 /// Makes a folder, and its parents, that only its owner can enter. One that exists is left as it is.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
     #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    // Windows: the folder inherits its parent's access list.
-    builder.create(path)
+    {
+        let mut builder = std::fs::DirBuilder::new();
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.recursive(true).create(path)
+    }
+    #[cfg(windows)]
+    {
+        hotbay_state::make_folders(path)?;
+        if path.is_dir() { Ok(()) } else { Err(io::ErrorKind::NotADirectory.into()) }
+    }
+}
+
+/// Whether this process has thread-local slots left for one more library. Windows: there is a limit; elsewhere there is none.
+#[cfg(unix)]
+pub(crate) fn has_thread_slots() -> bool {
+    true
+}
+
+/// Whether an error says that who writes the file lets nobody else read it yet. Windows: writers may; elsewhere none can.
+#[cfg(unix)]
+pub(crate) fn is_held(_: &io::Error) -> bool {
+    false
+}
+
+/// Gives the file `from` the name `to`, in one step, whatever `to` was before.
+#[cfg(unix)]
+pub(crate) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+    std::fs::rename(from, to)
 }
 
 /// Settings to open a file for reading that never wait, also where the path turned into a FIFO.
@@ -223,5 +269,39 @@ pub(crate) fn identity(metadata: &std::fs::Metadata) -> [u64; 4] {
     {
         use std::os::windows::fs::MetadataExt;
         [metadata.creation_time(), metadata.last_write_time(), 0, 0]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Read as _;
+    use std::process::Stdio;
+
+    use super::*;
+
+    #[test]
+    fn a_group_ends_with_what_its_child_started() {
+        // A shell that starts another, which says so and waits for input that does not come.
+        let mut command = Command::new(if cfg!(windows) { "cmd" } else { "sh" });
+        #[cfg(windows)]
+        std::os::windows::process::CommandExt::raw_arg(&mut command, r#"/c cmd /c "echo up& set /p x=""#);
+        #[cfg(unix)]
+        command.args(["-c", "sh -c 'echo up; read x'; true"]);
+        own_group(&mut command);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let group = Group::of(&child).unwrap();
+        let mut stdout = child.stdout.take().unwrap();
+        let mut said = [0; 2];
+        stdout.read_exact(&mut said).unwrap();
+        assert_eq!(&said, b"up");
+
+        let (tell, ended) = std::sync::mpsc::channel();
+        let reading = std::thread::spawn(move || tell.send(stdout.read_to_end(&mut Vec::new()).is_ok()));
+        group.kill(&mut child);
+        assert!(!child.wait().unwrap().success());
+        // Its end of the pipe is closed when the last of them has gone.
+        assert_eq!(ended.recv_timeout(std::time::Duration::from_secs(20)), Ok(true));
+        drop(child.stdin.take());
+        reading.join().unwrap().unwrap();
     }
 }

@@ -107,6 +107,12 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     }
     os::own_group(&mut command);
     let mut child = command.spawn().map_err(failed)?;
+    // Before it is asked anything: nothing of the plugin has run.
+    let group = os::Group::of(&child).map_err(|error| {
+        let _ = child.kill();
+        let _ = child.wait();
+        failed(error)
+    })?;
 
     let request = child::Request { path: path.to_owned(), config: plugin_config.to_owned() };
     let request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
@@ -123,14 +129,14 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
         })
     });
     reading.transpose().map_err(|error| {
-        os::kill_group(&mut child);
+        group.kill(&mut child);
         let _ = child.wait();
         failed(error)
     })?;
 
     let (status, text) = wait(&mut child, &output, settings.deadline);
     // Also after an orderly end: what the plugin started must not outlive its probe, nor hold the pipe open.
-    os::kill_group(&mut child);
+    group.kill(&mut child);
     let ended = match status {
         Some(status) => Some(status),
         None => child.wait().ok().and(None),

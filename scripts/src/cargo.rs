@@ -18,6 +18,17 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     command
 }
 
+/// The folder that cargo builds in, which may be anywhere.
+pub(crate) fn target_folder() -> Result<PathBuf> {
+    let output = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"])
+        .output()
+        .context("failed to run cargo")?;
+    let metadata: serde_json::Value =
+        serde_json::from_slice(&output.stdout).context("failed to read what cargo says of the workspace")?;
+    let folder = metadata["target_directory"].as_str();
+    Ok(PathBuf::from(folder.context("failed to find the target folder in what cargo says")?))
+}
+
 /// Whether `cargo SUBCOMMAND` exists.
 pub(crate) fn has(subcommand: &str) -> bool {
     cargo(&[subcommand, "--version"])

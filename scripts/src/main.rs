@@ -5,6 +5,7 @@
 mod cargo;
 mod test;
 mod check_targets;
+mod windows;
 mod bay;
 mod client;
 mod demo;
@@ -25,6 +26,7 @@ enum Command {
     Test(test::Options),
     /// Type-check the workspace for Windows, macOS, and Linux on aarch64
     CheckTargets(check_targets::Options),
+    Windows(windows::Options),
     /// Show the main job: load, call, replace under load, restart; with the state carried on
     Demo,
     /// Build host and examples, drop these into the plugins folder, and run the host
@@ -37,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Command::parse() {
         Command::Test(options) => test::run(&options),
         Command::CheckTargets(options) => check_targets::run(&options),
+        Command::Windows(options) => windows::run(&options),
         Command::Demo => demo::run(),
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),

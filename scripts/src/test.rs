@@ -82,6 +82,11 @@ fn missing(step: Step) -> &'static str {
     }
 }
 
+/// The tests and what they need, nothing else.
+pub(crate) fn build_and_test() -> Result<()> {
+    run(&Options { only: vec![Step::Build, Step::Test], ci: false })
+}
+
 /// What a step runs; `None` when the tool for it is not installed.
 fn command(step: Step, prebuilt: bool) -> Option<Command> {
     let mut command = match step {

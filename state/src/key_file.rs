@@ -24,7 +24,7 @@ impl Key {
     /// What could be either is text; of random bytes, one file in 2⁴⁴ could.
     ///
     /// On Unix the file must belong to the user we run as, or to root, and nobody else may use it. On Windows
-    /// the access list of its folder is what protects it, and is not examined.
+    /// its access list is what protects it; one that is made here is the user's alone, another is not examined.
     ///
     /// # Errors
     /// [`KeyError`] says what to do about it; a missing file is [`KeyError::Read`] with

@@ -238,8 +238,11 @@ fn length(file: &File) -> io::Result<u64> {
     Ok(file.metadata()?.len())
 }
 
-/// Makes a folder and those above it, each owner-only and each for good before the next.
-fn make_folders(path: &Path) -> io::Result<()> {
+/// Makes a folder and those above it, each owner-only and each for good before the next. One that exists is left as it is.
+///
+/// # Errors
+/// The system's.
+pub fn make_folders(path: &Path) -> io::Result<()> {
     let mut made = os::make_folder(path);
     if path.parent().is_some() && made.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound) {
         make_folders(folder_of(path))?;

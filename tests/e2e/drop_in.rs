@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 
-use hotbay::kernel::view::Phase;
+use hotbay::kernel::view::{Phase, Retired};
 use hotbay_tests::{Bay, edited, example, fixture, never_within, with_version};
 
 #[test]
@@ -55,6 +55,21 @@ fn a_file_that_is_being_written_is_taken_when_it_is_whole() {
     }
     bay.wait_version("echo", "1.0.0");
     assert_eq!(bay.call("echo.echo", "whole"), "whole");
+}
+
+#[test]
+fn blanks_other_alphabets_and_a_path_beyond_every_limit_are_no_hindrance() {
+    // Over the 107 characters of a Unix socket; and, but for wine, which cannot tell the full name of such a path, over the 260
+    // that are too many for Windows.
+    let folders = ["sixteen letters!"; if cfg!(windows) { 6 } else { 16 }];
+    let deep = format!("a bay, Küche/機/{}", folders.join("/"));
+    let bay = Bay::below(&deep, "").up();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    bay.drop_in("echo", &example("echo_v2"));
+    bay.wait_version("echo", "2.0.0");
+    assert_eq!(bay.call("echo.echo", "hello"), "hello");
+    assert_eq!(bay.wait_receipt("echo", 1).retired, Retired::Unloaded);
 }
 
 #[test]

@@ -26,3 +26,4 @@ mod soak;
 mod state;
 mod systemd;
 mod unload;
+mod windows;

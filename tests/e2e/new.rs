@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use hotbay_tests::{Bay, cargo, eventually, run};
+use hotbay_tests::{Bay, cargo, debug_folder, eventually, run};
 
 /// Builds the new crate as its author would, only that the compiled dependencies are kept between runs of this test.
 fn build(folder: &Path, what: &str) -> PathBuf {
@@ -11,7 +11,7 @@ fn build(folder: &Path, what: &str) -> PathBuf {
     cargo.arg(what).args(["--offline", "--locked", "--target-dir"]).arg(&target).current_dir(folder);
     let ran = hotbay_tests::run_long(&mut cargo);
     assert_eq!(ran.code, 0, "cargo {what}: {}", ran.stderr);
-    target.join("debug").join(hotbay_tests::library_name("greeter"))
+    debug_folder(&target).join(hotbay_tests::library_name("greeter"))
 }
 
 fn edit(file: &Path, from: &str, to: &str) {

@@ -322,7 +322,6 @@ fn aborts_on_the_way_back_and_the_third_host_leaves_it_alone_with_its_state_kept
 }
 
 /// Unix only, as [`Bay::stop`] is.
-#[cfg(unix)]
 #[test]
 fn an_orderly_restart_in_the_window_is_no_death_and_the_window_goes_on() {
     let mut bay = replaced_by_a_bad_one("fails", "");

@@ -1,10 +1,9 @@
-//! How a host ends. Unix only: see `hotbay_tests::terminate`.
-#![cfg(unix)]
+//! How a host ends: on Unix by SIGTERM, on Windows by Ctrl-C.
 
 use hotbay_tests::{Bay, eventually, example, fixture};
 
 #[test]
-fn sigterm_stops_all_in_the_reverse_order_and_exits_0() {
+fn who_asks_it_to_end_stops_all_in_the_reverse_order_and_exits_0() {
     let mut bay = Bay::new();
     bay.drop_in("a", &fixture("top"));
     bay.drop_in("b", &fixture("base"));

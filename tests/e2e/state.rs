@@ -62,7 +62,6 @@ fn fails_in_import_and_the_old_version_counts_on() {
     assert_eq!(bay.call("counter.add", ""), "3");
 }
 
-#[cfg(unix)] // `Bay::stop`
 #[test]
 fn counter_goes_on_after_a_restart() {
     let mut bay = Bay::started();

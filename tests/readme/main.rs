@@ -79,7 +79,7 @@ impl Reader {
             File::options().create(true).append(true).open(self.path("host.log")).expect("a log can be made");
         let mut host = self.hotbay(&["run"]);
         host.stdout(log.try_clone().expect("a file can be used twice")).stderr(log).stdin(Stdio::null());
-        self.host = Some(host.spawn().expect("the host can be started"));
+        self.host = Some(hotbay_tests::terminable(&mut host).spawn().expect("the host can be started"));
         // By the time that a person has typed the next command, the plugins found there are loaded.
         let files = fs::read_dir(self.path("plugins")).expect("the plugins folder can be read").count();
         eventually("the host answers", || {
@@ -91,18 +91,9 @@ impl Reader {
 
     fn stop(&mut self) {
         let Some(mut host) = self.host.take() else { return };
-        #[cfg(unix)]
-        {
-            hotbay_tests::terminate(&host);
-            let status = eventually("the host ends", || host.try_wait().expect("the host can be waited for"));
-            assert!(status.success(), "the host ended with {status}:\n{}", self.log());
-        }
-        // Windows: Ctrl-C would reach the tests too.
-        #[cfg(windows)]
-        {
-            let _ = host.kill();
-            let _ = host.wait();
-        }
+        hotbay_tests::terminate(&host);
+        let status = eventually("the host ends", || host.try_wait().expect("the host can be waited for"));
+        assert!(status.success(), "the host ended with {status}:\n{}", self.log());
     }
 
     fn hotbay(&self, arguments: &[&str]) -> Command {

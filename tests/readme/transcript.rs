@@ -1,6 +1,8 @@
 //! Reading a transcript, and comparing it with what was printed.
 
-use hotbay_tests::library_name;
+use std::path::Path;
+
+use hotbay_tests::{debug_folder, library_name};
 
 /// A command of the transcript, and what it prints.
 #[derive(Debug)]
@@ -35,15 +37,20 @@ pub(crate) fn steps(markdown: &str, heading: &str) -> Vec<Step> {
         } else if in_block {
             match line.strip_prefix("$ ") {
                 Some(command) => {
-                    // The README names libraries as Linux does.
-                    let command = command.replace("libgreeter.so", &library_name("greeter"));
-                    steps.push(Step { line: at + 1, command, output: Vec::new() });
+                    steps.push(Step { line: at + 1, command: as_here(command), output: Vec::new() });
                 }
-                None => steps.last_mut().expect("a block begins with a command").output.push(line.to_owned()),
+                None => steps.last_mut().expect("a block begins with a command").output.push(as_here(line)),
             }
         }
     }
     steps
+}
+
+/// The README names libraries as Linux does, and builds for the system that it is on.
+fn as_here(line: &str) -> String {
+    let folder = debug_folder(Path::new("greeter/target"));
+    line.replace("libgreeter.so", &library_name("greeter"))
+        .replace("greeter/target/debug", &folder.to_string_lossy().replace('\\', "/"))
 }
 
 /// Whether `said` is what is expected.

@@ -45,13 +45,22 @@ fn build(folder: &Path) {
 /// The cargo that runs the tests, without what it tells to the tests only.
 #[must_use]
 pub fn cargo() -> Command {
-    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    // Under wine, `cargo xtask windows` names a program that has it run outside.
+    let named = ["HOTBAY_TEST_CARGO", "CARGO"].into_iter().find_map(std::env::var_os);
+    let mut cargo = Command::new(named.unwrap_or_else(|| "cargo".into()));
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR") {
             cargo.env_remove(name);
         }
     }
     cargo
+}
+
+/// Where cargo lays what it builds in `target` for the system that these tests run on.
+#[must_use]
+pub fn debug_folder(target: &Path) -> PathBuf {
+    let triple = std::env::var_os("CARGO_BUILD_TARGET").map(PathBuf::from).unwrap_or_default();
+    target.join(triple).join("debug")
 }
 
 /// The `hotbay` binary.

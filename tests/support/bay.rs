@@ -25,6 +25,8 @@ const QUICK: &str = r"
 #[derive(Debug)]
 pub struct Bay {
     folder: tempfile::TempDir,
+    // In it, or it itself.
+    top: PathBuf,
     host: Option<Child>,
 }
 
@@ -38,6 +40,12 @@ impl Bay {
     /// The same with more settings.
     #[must_use]
     pub fn with(settings: &str) -> Self {
+        Self::below("", settings)
+    }
+
+    /// The same in a folder of this path below the temporary one.
+    #[must_use]
+    pub fn below(relative: &str, settings: &str) -> Self {
         let mut all: toml::Table = QUICK.parse().unwrap();
         for (name, value) in settings.parse::<toml::Table>().unwrap() {
             match (all.get_mut(&name), value) {
@@ -46,9 +54,10 @@ impl Bay {
             }
         }
         let folder = tempfile::Builder::new().prefix("hotbay-").tempdir().unwrap();
-        std::fs::create_dir(folder.path().join("plugins")).unwrap();
-        std::fs::write(folder.path().join("hotbay.toml"), all.to_string()).unwrap();
-        Self { folder, host: None }
+        let top = folder.path().join(relative);
+        std::fs::create_dir_all(top.join("plugins")).unwrap();
+        std::fs::write(top.join("hotbay.toml"), all.to_string()).unwrap();
+        Self { folder, top, host: None }
     }
 
     /// Folders and a host that answers.
@@ -75,7 +84,7 @@ impl Bay {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = self.run_command();
         prepare(&mut command);
-        let mut child = command
+        let mut child = crate::terminable(&mut command)
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())
             .stderr(log)
@@ -109,9 +118,7 @@ impl Bay {
         command
     }
 
-    /// Asks the host to end, as a service manager does, and answers its exit code. Unix only, as
-    /// [`terminate`](crate::terminate) is.
-    #[cfg(unix)]
+    /// Asks the host to end, as a service manager does, and answers its exit code.
     pub fn stop(&mut self) -> Option<i32> {
         let mut child = self.host.take().expect("no host runs");
         crate::terminate(&child);
@@ -148,7 +155,7 @@ impl Bay {
     /// A path in the bay's folder.
     #[must_use]
     pub fn path(&self, relative: &str) -> PathBuf {
-        self.folder.path().join(relative)
+        self.top.join(relative)
     }
 
     /// The home folder.
@@ -184,7 +191,7 @@ impl Bay {
     pub fn drop_bytes(&self, stem: &str, bytes: &[u8]) {
         let whole = self.path(&format!("{stem}.whole"));
         std::fs::write(&whole, bytes).unwrap();
-        std::fs::rename(whole, self.file(stem)).unwrap();
+        crate::rename(&whole, &self.file(stem));
     }
 
     /// Runs the command line to its end.

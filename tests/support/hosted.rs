@@ -82,7 +82,7 @@ impl Hosted {
     pub fn drop_bytes(&self, stem: &str, bytes: &[u8]) {
         let whole = self.folder.path().join(format!("{stem}.whole"));
         std::fs::write(&whole, bytes).unwrap();
-        std::fs::rename(whole, self.file(stem)).unwrap();
+        crate::rename(&whole, &self.file(stem));
     }
 
     /// Waits until a service runs in this version.

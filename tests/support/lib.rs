@@ -13,11 +13,13 @@ mod os;
 mod patience;
 
 pub use artefact::{
-    cargo, edited, example, fixture, hotbay_binary, library_name, marked_nodelete, soak_binary, with_version,
+    cargo, debug_folder, edited, example, fixture, hotbay_binary, library_name, marked_nodelete, soak_binary,
+    with_version,
 };
 pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;
-pub use os::{Census, census, is_mapped, resident_bytes};
+pub use os::{Census, census, is_mapped, rename, resident_bytes};
 #[cfg(unix)]
-pub use os::{is_root, make_fifo, terminate};
+pub use os::{is_root, make_fifo};
+pub use os::{terminable, terminate};
 pub use patience::{PATIENCE, eventually, never_within, rounds, within};

@@ -1,5 +1,11 @@
 //! What differs between systems.
 
+#![allow(
+    unsafe_code,
+    clippy::multiple_unsafe_ops_per_block,
+    reason = "the one module of this crate that calls the system's own functions"
+)]
+
 /// Resident memory of a process, where the system tells it simply: on Linux. Elsewhere `None`, and the test that asks
 /// holds its other claims only.
 #[must_use]
@@ -14,6 +20,19 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
 pub fn is_mapped(pid: u32, part: &str) -> Option<bool> {
     let maps = std::fs::read_to_string(format!("/proc/{pid}/maps")).ok()?;
     Some(maps.lines().any(|line| line.contains(part)))
+}
+
+/// Gives a file another's name.
+///
+/// On Windows that is refused while somebody has the other open, as a host that reads it for a moment (where the system does not
+/// know renames of POSIX: before Windows 10, on FAT, and in wine): whoever installs files there tries again, and so does this.
+#[track_caller]
+pub fn rename(from: &std::path::Path, to: &std::path::Path) {
+    crate::eventually(&format!("{} can be replaced", to.display()), || match std::fs::rename(from, to) {
+        Err(error) if cfg!(windows) && error.kind() == std::io::ErrorKind::PermissionDenied => None,
+        Err(error) => panic!("failed to rename {}: {error}", from.display()),
+        Ok(()) => Some(()),
+    });
 }
 
 /// What a process holds.
@@ -35,10 +54,59 @@ pub fn census(pid: u32) -> Option<Census> {
     Some(Census { threads: entries("task")?, files: entries("fd")?, maps })
 }
 
-/// Asks a process to end, as a service manager does.
+/// Has a program be one that [`terminate`] can reach: on Windows that takes a console of its own, without a window.
+pub fn terminable(command: &mut std::process::Command) -> &mut std::process::Command {
+    #[cfg(windows)]
+    std::os::windows::process::CommandExt::creation_flags(
+        command,
+        windows_sys::Win32::System::Threading::CREATE_NO_WINDOW,
+    );
+    command
+}
+
+/// Asks a process to end, as a person does: by Ctrl-C. Windows gives that to all that have a console, so this program takes
+/// part in that of the process for a moment, and takes no notice of it itself.
 ///
-/// Unix only: on Windows the same is asked by a console event, which cannot be sent to one process of the test's own
-/// console; there the kernel's own test of its handler stands in.
+/// # Panics
+/// The process was not started as [`terminable`], or has ended.
+#[cfg(windows)]
+pub fn terminate(child: &std::process::Child) {
+    use std::sync::{Mutex, PoisonError};
+    use windows_sys::Win32::System::Console::{
+        ATTACH_PARENT_PROCESS, AttachConsole, CTRL_C_EVENT, FreeConsole, GenerateConsoleCtrlEvent,
+        GetStdHandle, STD_ERROR_HANDLE, STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, SetConsoleCtrlHandler,
+        SetStdHandle,
+    };
+
+    /// A process has one console at a time.
+    static ONE: Mutex<()> = Mutex::new(());
+
+    unsafe extern "system" fn takes_no_notice(_: u32) -> windows_sys::core::BOOL {
+        1
+    }
+
+    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    // SAFETY: the calls take numbers and a function that touches nothing.
+    let sent = unsafe {
+        // Whoever takes part in a console reads and writes there, unless told otherwise.
+        let ours = [STD_INPUT_HANDLE, STD_OUTPUT_HANDLE, STD_ERROR_HANDLE].map(|of| (of, GetStdHandle(of)));
+        FreeConsole();
+        let attached = AttachConsole(child.id()) != 0;
+        SetConsoleCtrlHandler(Some(takes_no_notice), 1);
+        let sent = attached && GenerateConsoleCtrlEvent(CTRL_C_EVENT, 0) != 0;
+        let error = std::io::Error::last_os_error();
+        FreeConsole();
+        // Where there was one before, it was the parent's.
+        AttachConsole(ATTACH_PARENT_PROCESS);
+        for (of, handle) in ours {
+            SetStdHandle(of, handle);
+        }
+        if sent { Ok(()) } else { Err(error) }
+    };
+    sent.expect("failed to send Ctrl-C");
+}
+
+/// Asks a process to end, as a service manager does.
 #[cfg(unix)]
 pub fn terminate(child: &std::process::Child) {
     rustix::process::kill_process(rustix::process::Pid::from_child(child), rustix::process::Signal::TERM)

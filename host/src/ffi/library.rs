@@ -28,6 +28,9 @@ enum Mapped {
 /// is a thread that nobody waits for without a deadline.
 static CLOSING: Mutex<()> = Mutex::new(());
 
+/// Libraries that were to be closed while a thread ran their code: they stay open until [`release`] finds none.
+static INHABITED: Mutex<Vec<Library>> = Mutex::new(Vec::new());
+
 /// A staged copy that could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -37,6 +40,12 @@ pub(crate) enum LoadError {
         "failed to map the library: {0}; is something that it links to missing, or the home folder mounted noexec?"
     )]
     Open(#[source] libloading::Error),
+    /// Windows has nothing left for its thread-locals.
+    #[error(
+        "failed to map the library: this process has used up the thread-local slots that Windows gives it, of which each plugin \
+         built for windows-gnu keeps some; restart the host, or build plugins for windows-msvc"
+    )]
+    NoSlots,
     /// It has no header of the contract.
     #[error("failed to find the plugin's functions: export it with `export_plugin!`")]
     NoHeader(#[source] libloading::Error),
@@ -60,6 +69,8 @@ pub(crate) enum Library {
     File {
         path: PathBuf,
         header: usize,
+        // When it was about to be opened: threads of it began later.
+        began: os::Moment,
         // `None` once closed.
         handle: Option<Handle>,
     },
@@ -76,6 +87,10 @@ type Handle = libloading::os::windows::Library;
 impl Library {
     /// Opens `path` and checks that its functions are those of the contract.
     pub(crate) fn open(path: &Path) -> Result<(Self, PluginModuleRef), LoadError> {
+        if !os::has_thread_slots() {
+            return Err(LoadError::NoSlots);
+        }
+        let began = os::moment();
         let turn = loader::turn(path, Doing::Map);
         let handle = open_handle(path).map_err(LoadError::Open)?;
         drop(turn);
@@ -87,7 +102,7 @@ impl Library {
             return Err(LoadError::Stale);
         }
         // From here on the address is given back by `close`.
-        let library = Self::File { path: path.to_owned(), header: address, handle: Some(handle) };
+        let library = Self::File { path: path.to_owned(), header: address, began, handle: Some(handle) };
         let header = header.upgrade().map_err(|e| LoadError::Header(one_line(&e.to_string())))?;
         let module = checked_module(header)?;
         Ok((library, module))
@@ -126,8 +141,14 @@ impl Library {
     /// Nobody closes another one for as long as the guard lives.
     fn close_handle(&mut self) -> Option<MutexGuard<'static, ()>> {
         match self {
-            Self::File { path, header, handle } => {
+            Self::File { path, header, began, handle } => {
                 let handle = handle.take()?;
+                if os::is_inhabited(path, *began) {
+                    let (path, header, began) = (path.clone(), *header, *began);
+                    let stays = Self::File { path, header, began, handle: Some(handle) };
+                    INHABITED.lock().unwrap_or_else(PoisonError::into_inner).push(stays);
+                    return None;
+                }
                 // Before it is closed: another library may be mapped at this address right after.
                 MAPPED.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
                 let one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
@@ -230,11 +251,21 @@ pub(crate) fn release(path: &Path) {
     drop(unsafe { Handle::open(Some(path), RTLD_LAZY | NOLOAD) });
 }
 
-/// Windows and other C libraries have no such rest; on macOS each look by `is_mapped` does the same; on MIPS the flag is another.
-#[cfg(not(all(
-    target_os = "linux",
-    target_env = "gnu",
-    not(any(target_arch = "mips", target_arch = "mips64"))
+/// Closes a library that was left open since a thread ran its code, if none does any more.
+#[cfg(windows)]
+pub(crate) fn release(path: &Path) {
+    let of = |library: &Library| matches!(library, Library::File { path: of, .. } if of == path);
+    let mut inhabited = INHABITED.lock().unwrap_or_else(PoisonError::into_inner);
+    let library = inhabited.iter().position(of).map(|at| inhabited.swap_remove(at));
+    // Closing it looks again, and may put it back.
+    drop(inhabited);
+    drop(library);
+}
+
+/// Other C libraries have no such rest; on macOS each look by `is_mapped` does the same; on MIPS the flag is another.
+#[cfg(not(any(
+    windows,
+    all(target_os = "linux", target_env = "gnu", not(any(target_arch = "mips", target_arch = "mips64")))
 )))]
 pub(crate) fn release(_: &Path) {}
 

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use hotbay_state::Key;
 
 use crate::config::KeySource;
-use crate::{Config, HostError};
+use crate::{Config, HostError, os};
 
 pub(super) fn readable_folder(path: &Path) -> Result<PathBuf, HostError> {
     let failed = |source| HostError::Plugins { path: path.to_owned(), source };
@@ -54,7 +54,7 @@ pub(super) fn copy_in(bytes: &[u8], folder: &Path, path: &Path) -> std::io::Resu
         let mut file = File::create(&fresh)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        std::fs::rename(&fresh, path)
+        os::rename_over(&fresh, path)
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&fresh);

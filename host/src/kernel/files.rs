@@ -271,6 +271,10 @@ impl Known {
         }
         let again;
         let refused = match discover(path) {
+            Err(error) if error.is_unfinished() && still < PATIENCE => {
+                look.look_again(now + settle.min(self.changed + PATIENCE - now));
+                return;
+            }
             Err(error) => {
                 again = error.may_pass();
                 NoPlugin { digest: None, manifest: None, reason: error.to_string() }

@@ -96,9 +96,10 @@ impl Good {
         };
         let path = self.bytes_path(name, old.digest());
         remove(&path);
-        // The staged copy is never written again: a second name for it costs nothing.
-        let linked = fs::hard_link(&old.staged.path, &path).is_ok();
-        // Windows: what is still mapped cannot be removed, and is what it was.
+        // The staged copy is never written again: a second name for it costs nothing. Windows: a name of what is mapped could not
+        // be removed when something newer is kept.
+        let linked = cfg!(not(windows)) && fs::hard_link(&old.staged.path, &path).is_ok();
+        // What could not be removed is what it was.
         let is_there = || fs::read(&path).is_ok_and(|bytes| Digest::of(&bytes) == *old.digest());
         if !linked && !is_there() {
             let mut copy = os::private_file().open(&path)?;

@@ -59,7 +59,7 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         let mut file = os::private_file().open(&fresh)?;
         file.write_all(&json)?;
         drop(file);
-        fs::rename(&fresh, path)
+        os::rename_over(&fresh, &path)
     }
 
     /// Removes a record, if there is one.

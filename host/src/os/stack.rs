@@ -1,8 +1,10 @@
 //! Whether a thread runs the code of a library: then an address of that code, to which a call will return, lies on its stack.
 //!
-//! Linux shows where the stack of a thread that waits has its top. Windows and macOS would have to suspend the thread, in a
-//! process that may hold its locks: not there. (On macOS no thread is ever what holds a library: see `verify::Mark`.)
+//! Linux shows where the stack of a thread that waits has its top. Windows stops the thread for a moment, see
+//! `windows/threads`. macOS would have to do the same, in a process that may hold its locks: not there. (There no thread is ever
+//! what holds a library: see `verify::Mark`.)
 
+#[cfg(not(windows))]
 use std::path::Path;
 
 /// Whether thread `id` is inside the library that was opened from `path`. `None` where it cannot be told, as of a thread that
@@ -28,8 +30,11 @@ pub(crate) fn is_inside(id: u64, path: &Path) -> Option<bool> {
     Some(words.any(|word| maps.in_library(word as u64)))
 }
 
-/// Windows: and macOS, and others, see above.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
+#[cfg(windows)]
+pub(crate) use super::windows::threads::is_inside;
+
+/// macOS, and others, see above.
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
 pub(crate) fn is_inside(_: u64, _: &Path) -> Option<bool> {
     None
 }

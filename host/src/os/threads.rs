@@ -1,8 +1,7 @@
 //! The threads of this process: which are the host's own, and which began since a moment.
 //!
-//! Linux tells of each thread when it began. Windows: threads can be listed with their times, too, but there a thread does
-//! not keep its library mapped, so that what is looked for here, the holder of a library that is still mapped, is none.
-//! macOS tells no times, and there thread-locals keep a library mapped whatever threads do (`verify::Mark`): nobody to look for.
+//! Linux and Windows tell of each thread when it began. macOS tells no times, and there thread-locals keep a library mapped
+//! whatever threads do (`verify::Mark`): nobody to look for.
 
 use std::io;
 use std::thread::{Builder, JoinHandle};
@@ -16,7 +15,7 @@ pub(crate) struct Thread {
 
 /// A moment on the clock that threads' beginnings are told by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Moment(u64);
+pub(crate) struct Moment(pub(super) u64);
 
 /// Starts a thread of the host's own, as all of its threads are: who looks for a plugin's must be able to tell them apart.
 pub(crate) fn spawn<T: Send + 'static>(
@@ -128,7 +127,24 @@ mod linux {
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) use linux::{claim, current_id, moment, strangers_since, threads_have_begun};
 
+#[cfg(windows)]
+pub(crate) use super::windows::threads::{claim, current_id, is_inhabited, moment, strangers_since};
+
+/// Whether a thread that began since `moment` runs the code of the library that was opened from `path`, and would go on in
+/// nothing if that was closed. Windows alone is asked: elsewhere a thread of Rust's keeps its library mapped.
+#[cfg(not(windows))]
+pub(crate) fn is_inhabited(_: &std::path::Path, _: Moment) -> bool {
+    false
+}
+
+/// Windows: a thread has its first address from its beginning, also while it waits for its first turn. macOS: whether one
+/// has begun cannot be seen from outside.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn threads_have_begun(_: std::time::Duration) -> bool {
+    true
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
 mod elsewhere {
     use super::{Moment, Thread, io};
 
@@ -141,18 +157,6 @@ mod elsewhere {
 
     pub(crate) fn strangers_since(_: Moment) -> io::Result<Vec<Thread>> {
         Err(io::ErrorKind::Unsupported.into())
-    }
-
-    /// Windows and macOS: whether a thread has begun cannot be seen from outside.
-    pub(crate) fn threads_have_begun(_: std::time::Duration) -> bool {
-        true
-    }
-
-    /// The system's id of this thread.
-    #[cfg(windows)]
-    pub(crate) fn current_id() -> u64 {
-        // SAFETY: O4: the call takes nothing and always succeeds.
-        u64::from(unsafe { windows_sys::Win32::System::Threading::GetCurrentThreadId() })
     }
 
     /// The system's id of this thread.
@@ -168,7 +172,7 @@ mod elsewhere {
     }
 
     /// Elsewhere there is no id that is known outside: threads are numbered as they are met.
-    #[cfg(not(any(windows, target_vendor = "apple")))]
+    #[cfg(not(target_vendor = "apple"))]
     pub(crate) fn current_id() -> u64 {
         use std::sync::atomic::{AtomicU64, Ordering};
         static NEXT: AtomicU64 = AtomicU64::new(1);
@@ -179,10 +183,10 @@ mod elsewhere {
     }
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) use elsewhere::{claim, current_id, moment, strangers_since, threads_have_begun};
+#[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
+pub(crate) use elsewhere::{claim, current_id, moment, strangers_since};
 
-#[cfg(all(test, any(target_os = "linux", target_os = "android")))]
+#[cfg(all(test, any(target_os = "linux", target_os = "android", windows)))]
 mod tests {
     use super::*;
 

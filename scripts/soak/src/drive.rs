@@ -19,6 +19,9 @@ use crate::report::{Gate, Report, Span};
 /// How long anything may take before it counts as hung.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Between two tries.
+const LOOK: Duration = Duration::from_millis(1);
+
 /// Swaps until allocators and the host's own memory of events and receipts have found their size; a quarter of a short run.
 const WARM: u64 = 250;
 
@@ -121,7 +124,20 @@ fn replace(folder: &Path, bytes: &[u8]) -> Result<Ready> {
 
 impl Ready {
     fn rename(self) -> Result<()> {
-        fs::rename(self.beside, self.place).context("failed to put the next version into the plugins folder")
+        let begun = Instant::now();
+        loop {
+            match fs::rename(&self.beside, &self.place) {
+                // Windows may refuse it while the host reads the file: whoever installs there tries again.
+                Err(error)
+                    if cfg!(windows)
+                        && error.kind() == std::io::ErrorKind::PermissionDenied
+                        && begun.elapsed() < PATIENCE =>
+                {
+                    std::thread::sleep(LOOK);
+                }
+                done => return done.context("failed to put the next version into the plugins folder"),
+            }
+        }
     }
 }
 

@@ -1,21 +1,38 @@
 //! Windows.
 //!
-//! There are no mode bits: who can use a file is what the access list of its folder hands down to it. Under a
-//! user's profile that is the user, the system and the administrators. Nothing here narrows or examines it.
+//! There are no mode bits: who can use a file is what its access list says, which by default is what its folder hands down.
+//! What is private here gets a list of its own, see [`access`]; the list of a key file that somebody else made is not examined.
 
-#![allow(unsafe_code, reason = "a durable rename is a call of the Windows API that std does not make")]
+#![allow(
+    unsafe_code,
+    reason = "a durable rename and access lists are calls of the Windows API that std does not make"
+)]
 
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::windows::ffi::OsStrExt as _;
+use std::os::windows::io::FromRawHandle as _;
 use std::path::Path;
+use std::time::{Duration, Instant};
 
-use windows_sys::Win32::Storage::FileSystem::{
-    MOVE_FILE_FLAGS, MOVEFILE_REPLACE_EXISTING, MOVEFILE_WRITE_THROUGH, MoveFileExW,
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, GENERIC_WRITE, INVALID_HANDLE_VALUE,
 };
+use windows_sys::Win32::Storage::FileSystem::{
+    CREATE_NEW, CreateDirectoryW, CreateFileW, FILE_ATTRIBUTE_NORMAL, FILE_SHARE_DELETE, FILE_SHARE_READ,
+    FILE_SHARE_WRITE, MOVE_FILE_FLAGS, MOVEFILE_REPLACE_EXISTING, MOVEFILE_WRITE_THROUGH, MoveFileExW,
+};
+
+pub(crate) mod access;
+
+use access::OwnerOnly;
 
 use crate::durable::folder_of;
 use crate::error::KeyError;
+
+/// How long a file that is in use is waited for, and the time between two tries.
+const IN_USE: Duration = Duration::from_secs(2);
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// Opens a file for reading, and nothing but a file.
 pub(crate) fn open_file(path: &Path) -> io::Result<File> {
@@ -26,17 +43,41 @@ pub(crate) fn open_file(path: &Path) -> io::Result<File> {
     Ok(file)
 }
 
-/// Creates a file; the name must be free.
+/// Creates a file that only its owner can use; the name must be free.
 pub(crate) fn create_private(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create_new(true).open(path)
+    let (name, owner_only) = (wide(path)?, OwnerOnly::new(false)?);
+    let attributes = owner_only.attributes();
+    // SAFETY: the name ends in zero; it, the attributes and the list that they point to outlive the call.
+    let handle = unsafe {
+        CreateFileW(
+            name.as_ptr(),
+            GENERIC_WRITE,
+            FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE,
+            &raw const attributes,
+            CREATE_NEW,
+            FILE_ATTRIBUTE_NORMAL,
+            std::ptr::null_mut(),
+        )
+    };
+    if handle == INVALID_HANDLE_VALUE {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the handle was just made for us, and nobody else has it.
+    Ok(unsafe { File::from_raw_handle(handle) })
 }
 
-/// Makes one folder.
+/// Makes one folder that only its owner can use, and so what is in it.
 pub(crate) fn make_folder(path: &Path) -> io::Result<()> {
-    fs::create_dir(path)
+    let (name, owner_only) = (wide(path)?, OwnerOnly::new(true)?);
+    let attributes = owner_only.attributes();
+    // SAFETY: the name ends in zero; it, the attributes and the list that they point to outlive the call.
+    match unsafe { CreateDirectoryW(name.as_ptr(), &raw const attributes) } {
+        0 => Err(io::Error::last_os_error()),
+        _ => Ok(()),
+    }
 }
 
-/// See the module: there is nothing to judge by.
+/// See the module: a list is not examined.
 pub(crate) fn check_private(_: &Metadata, _: &Path) -> Result<(), KeyError> {
     Ok(())
 }
@@ -82,11 +123,26 @@ impl Folder {
 
 fn move_file(from: &Path, to: &Path, flags: MOVE_FILE_FLAGS) -> io::Result<()> {
     let (from, to) = (wide(from)?, wide(to)?);
-    // SAFETY: both point to UTF-16 that ends in zero and outlives the call, which keeps neither.
-    match unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), flags) } {
-        0 => Err(io::Error::last_os_error()),
-        _ => Ok(()),
+    let begun = Instant::now();
+    loop {
+        // SAFETY: both point to UTF-16 that ends in zero and outlives the call, which keeps neither.
+        if unsafe { MoveFileExW(from.as_ptr(), to.as_ptr(), flags) } != 0 {
+            return Ok(());
+        }
+        let error = io::Error::last_os_error();
+        // It is refused while somebody has either open, and there is somebody now and then: a reader, an indexer, a virus
+        // scanner. What may not be replaced at all is refused after that while.
+        if !is_in_use(&error) || begun.elapsed() >= IN_USE {
+            return Err(error);
+        }
+        std::thread::park_timeout(BETWEEN);
     }
+}
+
+fn is_in_use(error: &io::Error) -> bool {
+    error.raw_os_error().and_then(|code| u32::try_from(code).ok()).is_some_and(|code| {
+        [ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION, ERROR_LOCK_VIOLATION].contains(&code)
+    })
 }
 
 /// The path as the API wants it. Its folder is made canonical, and with that `\\?\…`, since other paths are cut

@@ -1,10 +1,13 @@
-//! A named pipe. The system's default access list lets only its creator and administrators write to it.
+//! A named pipe that only its owner can use. The system's default access list would let others read from it.
 
 use std::io;
 use std::path::Path;
 
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
 use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Name};
+use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
+use interprocess::os::windows::security_descriptor::SecurityDescriptor;
+use widestring::U16CString;
 
 /// The pipe `hotbay-<hash of the home folder>`.
 #[derive(Debug)]
@@ -26,7 +29,11 @@ impl Endpoint {
 
     /// Listens. A pipe ends with its host, so none is ever left behind.
     pub(in crate::control) fn listen(&self) -> io::Result<Listener> {
-        ListenerOptions::new().name(self.name()?).create_tokio()
+        let list = hotbay_state::owner_only(false)?;
+        let list =
+            U16CString::from_str(list).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))?;
+        let list = SecurityDescriptor::deserialize(&list)?;
+        ListenerOptions::new().name(self.name()?).security_descriptor(list).create_tokio()
     }
 
     pub(in crate::control) async fn connect(&self) -> io::Result<Stream> {

@@ -4,6 +4,10 @@
 //! the lease has them where a system has no such barrier; that the barrier does the same is argued in L1. That the model
 //! can fail is shown by leaving the reader's fence out.
 
+// Windows: loom ends a thread by a panic on a stack of its own making, over which the system's unwinder (wine's, and that of
+// the gnu toolchain) does not go. What is searched here is the same on all systems.
+#![cfg(not(windows))]
+
 use loom::sync::Arc;
 use loom::sync::atomic::{AtomicBool, AtomicUsize, Ordering, fence};
 use loom::thread;

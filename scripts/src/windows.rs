@@ -1,0 +1,171 @@
+//! `cargo xtask windows`: everything built for Windows, and its tests run there: under wine where this is another system.
+//!
+//! The tests are Windows programs as well, so that they start `hotbay.exe` as tests do everywhere, and writers of files obey
+//! the rules of Windows. cargo cannot run in there: what needs it (`hotbay new`, then a build) asks for it outside, see
+//! [`outside`].
+
+mod outside;
+mod wine;
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::cargo;
+use crate::test;
+use outside::Outside;
+use wine::Wine;
+
+/// What is built; on Windows itself it is what its compiler builds for.
+const TARGET: &str = "x86_64-pc-windows-gnu";
+
+/// Build everything for Windows and run the tests there, under wine where this is another system
+///
+/// Needs the target's standard library (`rustup target add x86_64-pc-windows-gnu`), its linker and wine (Debian:
+/// `apt-get install gcc-mingw-w64-x86-64-win32 wine64`). On Windows it is `cargo xtask test --only build --only test`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Run only these test targets (`e2e`, `journeys`); may be given several times
+    #[arg(long, value_name = "TARGET")]
+    test: Vec<String>,
+    /// Where it cannot be run, say so in large letters and end well
+    #[arg(long)]
+    where_possible: bool,
+    /// End the tests, as failed, after so many minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    minutes: u64,
+    /// For the tests: a part of their names, and options of the harness
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    rest: Vec<String>,
+}
+
+pub(crate) fn run(options: &Options) -> Result<()> {
+    if cfg!(windows) {
+        return test::build_and_test();
+    }
+    let wine = match prepared() {
+        Ok(wine) => wine,
+        Err(error) if options.where_possible => {
+            for line in [
+                "=======================================================================================",
+                " WINDOWS WAS NOT TESTED: nothing was built for it, and no test ran there.",
+                &format!(" {error:#}"),
+                "=======================================================================================",
+            ] {
+                println!("WARNING {line}");
+            }
+            return Ok(());
+        }
+        Err(error) => return Err(error),
+    };
+    build()?;
+    run_tests(options, &wine)
+}
+
+/// A wine that runs what this machine's compiler makes for Windows.
+fn prepared() -> Result<Wine> {
+    if !has_standard_library()? {
+        bail!("failed to find the standard library for {TARGET}: `rustup target add {TARGET}` installs it");
+    }
+    let linker = linker();
+    if Command::new(&linker).arg("--version").output().is_err() {
+        bail!(
+            "failed to run the linker `{}`: `apt-get install gcc-mingw-w64-x86-64-win32` installs it",
+            linker.display()
+        );
+    }
+    Wine::prepared(TARGET, &linker)
+}
+
+fn build() -> Result<()> {
+    let begun = Instant::now();
+    println!("\n== windows: cargo build --workspace --all-targets --target {TARGET}");
+    let status =
+        for_windows(&["build", "--workspace", "--all-targets"]).status().context("failed to run cargo")?;
+    if !status.success() {
+        bail!("failed to build the workspace for {TARGET}");
+    }
+    println!("== windows: built in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+fn run_tests(options: &Options, wine: &Wine) -> Result<()> {
+    let begun = Instant::now();
+    let outside = Outside::listen(TARGET, wine.prefix())?;
+    // Not xtask's own: they are of this system. All packages also where few targets are chosen: what is built is the same.
+    let mut command = for_windows(&["test", "--no-fail-fast", "--workspace", "--exclude", "xtask"]);
+    if options.test.is_empty() {
+        command.args(["--lib", "--bins", "--tests"]);
+    }
+    for test in &options.test {
+        command.args(["--test", test]);
+    }
+    command.arg("--").args(&options.rest);
+    command.env("HOTBAY_TEST_PREBUILT", "1").env("CARGO_BUILD_TARGET", TARGET);
+    command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine.program());
+    wine.environment(&mut command);
+    outside.environment(&mut command);
+
+    println!("\n== windows: the tests, under {}", wine.program().display());
+    let mut tests = command.spawn().context("failed to run cargo")?;
+    let deadline = begun + Duration::from_secs(60 * options.minutes);
+    let status = loop {
+        if let Some(status) = tests.try_wait().context("failed to wait for cargo")? {
+            break status;
+        }
+        if Instant::now() > deadline {
+            let _ = tests.kill();
+            wine.end();
+            let _ = tests.wait();
+            bail!("failed to see the end of the tests under wine within {} minutes", options.minutes);
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    };
+    if !status.success() {
+        bail!(
+            "failed under wine, {status}; again only these: cargo xtask windows --test TARGET -- PART-OF-A-NAME"
+        );
+    }
+    println!("== windows: tested in {} s", begun.elapsed().as_secs());
+    Ok(())
+}
+
+/// cargo with what it needs to build for Windows.
+fn for_windows(arguments: &[&str]) -> Command {
+    let mut command = cargo(arguments);
+    command.args(["--target", TARGET]);
+    environment(&mut command);
+    command
+}
+
+/// What cargo's environment has for that.
+fn environment(command: &mut Command) -> &mut Command {
+    command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", linker());
+    // General flags would override the target's own, which may say where its standard library is.
+    command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS")
+}
+
+fn linker() -> PathBuf {
+    let named = std::env::var_os("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER");
+    named.unwrap_or_else(|| OsString::from("x86_64-w64-mingw32-gcc")).into()
+}
+
+/// rustc as the environment sets it up for the target.
+fn rustc() -> Command {
+    let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let flags = std::env::var("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUSTFLAGS").unwrap_or_default();
+    command.args(["--target", TARGET]).args(flags.split_whitespace());
+    command
+}
+
+fn has_standard_library() -> Result<bool> {
+    let output = rustc().args(["--print", "target-libdir"]).output().context("failed to run rustc")?;
+    let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
+    let Ok(entries) = folder.read_dir() else { return Ok(false) };
+    // With a hash in its name where rustup put it, without where it was built from source.
+    let is_std = |name: &str| name == "libstd.rlib" || name.starts_with("libstd-");
+    Ok(entries.flatten().any(|entry| is_std(&entry.file_name().to_string_lossy())))
+}

@@ -1,0 +1,112 @@
+//! Wine, with a prefix (a Windows of its own) that runs Rust programs.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::cargo::{root, target_folder};
+
+/// Where Debian puts it without its wrapper scripts, and what others call it.
+const PROGRAMS: &[&str] = &["/usr/lib/wine/wine64", "wine64", "wine"];
+const SERVERS: &[&str] = &["/usr/lib/wine/wineserver64", "wineserver64", "wineserver"];
+
+/// A wine that works. Its processes end with the value.
+#[derive(Debug)]
+pub(super) struct Wine {
+    program: PathBuf,
+    prefix: PathBuf,
+}
+
+impl Wine {
+    /// Finds a wine, and makes its prefix in the target folder, unless that is there from an earlier run.
+    pub(super) fn prepared(target: &str, linker: &Path) -> Result<Self> {
+        let Some(program) = first(PROGRAMS) else {
+            bail!("failed to find wine: `apt-get install --no-install-recommends wine64` installs it");
+        };
+        let wine = Self { program, prefix: target_folder()?.join("wine") };
+        let system = wine.prefix.join("drive_c/windows/system32");
+        if !system.join("kernel32.dll").is_file() {
+            println!("== windows: making a wine prefix in {}", wine.prefix.display());
+            let mut boot = Command::new(&wine.program);
+            boot.args(["wineboot", "--init"])
+                .stdin(Stdio::null())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null());
+            wine.environment(&mut boot);
+            let status = boot.status().context("failed to run wine")?;
+            if !status.success() || !system.join("kernel32.dll").is_file() {
+                bail!("failed to make a wine prefix in {}: {status}", wine.prefix.display());
+            }
+        }
+        // Wine before version 9 lacks a library that every Rust program imports.
+        let library = system.join("bcryptprimitives.dll");
+        if !library.is_file() {
+            let source = root().join("scripts/wine/process_prng.rs");
+            let status = super::rustc()
+                .args([
+                    "--edition",
+                    "2024",
+                    "--crate-type",
+                    "cdylib",
+                    "-C",
+                    "panic=abort",
+                    "-C",
+                    "opt-level=2",
+                ])
+                .arg("-C")
+                .arg(format!("linker={}", linker.display()))
+                .arg("-o")
+                .arg(&library)
+                .arg(&source)
+                .status()
+                .context("failed to run rustc")?;
+            if !status.success() {
+                bail!("failed to compile {} for {target}", source.display());
+            }
+        }
+        Ok(wine)
+    }
+
+    pub(super) fn program(&self) -> &Path {
+        &self.program
+    }
+
+    pub(super) fn prefix(&self) -> &Path {
+        &self.prefix
+    }
+
+    /// Has a command, and what it starts, run its Windows programs in this prefix.
+    pub(super) fn environment(&self, command: &mut Command) {
+        command.env("WINEPREFIX", &self.prefix).env("WINEARCH", "win64").env("WINEDEBUG", "-all");
+        // No windows, and no browser or .NET to be installed.
+        command
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env_remove("DISPLAY")
+            .env_remove("WAYLAND_DISPLAY");
+    }
+
+    /// Ends all that runs in the prefix.
+    pub(super) fn end(&self) {
+        let Some(server) = first(SERVERS) else { return };
+        let mut command = Command::new(server);
+        self.environment(&mut command);
+        let _ = command.arg("-k").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+}
+
+impl Drop for Wine {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// The first of these programs that can be run.
+fn first(programs: &[&str]) -> Option<PathBuf> {
+    let runs = |program: &&&str| {
+        let mut command = Command::new(program);
+        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.status().is_ok()
+    };
+    programs.iter().find(runs).map(PathBuf::from)
+}
