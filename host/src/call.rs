@@ -28,18 +28,13 @@ pub(crate) type Called = Result<(), Box<CallError>>;
 type Asked = Result<(), Box<Failure>>;
 
 /// Why there is no answer.
+#[derive(Debug)]
 enum Failure {
-    /// The plugin has none. Its words are in the reply's buffer.
-    Plugin(Status),
+    /// The plugin has none. Its words are in the reply's buffer; these are the methods that it has, where it was asked for
+    /// another.
+    Plugin { status: Status, known: Vec<String> },
     /// It was not asked.
     Host(CallError),
-}
-
-impl Failure {
-    #[cold]
-    fn of_plugin(status: Status) -> Box<Self> {
-        Box::new(Self::Plugin(status))
-    }
 }
 
 /// Calls on this thread, appending to a buffer that the caller lends.
@@ -59,21 +54,16 @@ fn ask(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
     let at_once =
         slot.enter_at_once(|generation, entered| answer(generation, entered, method, request, reply.again()));
     match at_once {
-        Some(status) => answered(status),
+        Some(asked) => asked,
         None => ask_now(slot, method, request, reply),
     }
-}
-
-#[inline]
-fn answered(status: Status) -> Asked {
-    if status == Status::OK { Ok(()) } else { Err(Failure::of_plugin(status)) }
 }
 
 /// The same for a call that comes out of another, or is this thread's first one there.
 #[inline(never)]
 fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
     match slot.enter_now(|generation, entry| enter(generation, entry, method, request, reply.again())) {
-        Some(status) => answered(status),
+        Some(asked) => asked,
         None => ask_later(slot, method, request, reply),
     }
 }
@@ -82,7 +72,7 @@ fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Ask
 #[cold]
 fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
     match slot.enter(&mut |generation, entry| enter(generation, entry, method, request, reply.again())) {
-        Ok(status) => answered(status),
+        Ok(asked) => asked,
         Err(refused) => Err(Box::new(Failure::Host(*no_entry(slot, *refused, Duration::ZERO)))),
     }
 }
@@ -108,11 +98,11 @@ pub(crate) fn request(
     match exchange.wait(until) {
         Ended::Done(outcome) => {
             let outcome = match outcome {
-                Some(Ok(Status::OK)) => {
+                Some(Ok(Ok(()))) => {
                     exchange.copy_reply(reply);
                     Ok(())
                 }
-                Some(Ok(status)) => Err(exchange.error(slot, method, status)),
+                Some(Ok(Err(failure))) => Err(exchange.error(slot, method, *failure)),
                 Some(Err(refused)) => Err(no_entry(slot, *refused, deadline)),
                 None => Err(turned_away(slot, &LaneError::Closed)),
             };
@@ -150,7 +140,7 @@ fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
     Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
 }
 
-fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], reply: Out<'_>) -> Status {
+fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], reply: Out<'_>) -> Asked {
     answer(generation, generation.tally.enter(entry.thread, entry.waited), method, request, reply)
 }
 
@@ -161,31 +151,36 @@ fn answer(
     method: &str,
     request: &[u8],
     reply: Out<'_>,
-) -> Status {
+) -> Asked {
     let status = generation.plugin.call(method, request, reply);
-    if status == Status::OK {
-        entered.answer();
-    } else {
-        entered.fail(status == Status::NO_SUCH_METHOD);
+    if status != Status::OK {
+        return Err(failed(generation, entered, status));
     }
-    status
+    entered.answer();
+    Ok(())
+}
+
+#[cold]
+fn failed(generation: &Generation, entered: Entered<'_>, status: Status) -> Box<Failure> {
+    let is_mistaken = status == Status::NO_SUCH_METHOD;
+    entered.fail(is_mistaken);
+    let known = if is_mistaken { generation.manifest().methods.clone() } else { Vec::new() };
+    Box::new(Failure::Plugin { status, known })
 }
 
 /// The error of a call that was not answered. The plugin's words stand in `reply` after its first `before` bytes, and are
 /// taken out.
 #[cold]
 fn error(slot: &Slot, method: &str, failure: Failure, mut reply: Out<'_>, before: usize) -> Box<CallError> {
-    let status = match failure {
-        Failure::Plugin(status) => status,
+    let (status, known) = match failure {
+        Failure::Plugin { status, known } => (status, known),
         Failure::Host(error) => return Box::new(error),
     };
     let text = reply.take_words(before);
     let service = slot.name().to_string();
     Box::new(match status {
         Status::PANICKED => CallError::Panicked { service, text },
-        Status::NO_SUCH_METHOD => {
-            CallError::NoSuchMethod { service, method: method.to_owned(), known: slot.methods() }
-        }
+        Status::NO_SUCH_METHOD => CallError::NoSuchMethod { service, method: method.to_owned(), known },
         _ => CallError::Failed { service, text },
     })
 }

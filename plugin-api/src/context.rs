@@ -75,7 +75,7 @@ impl Context {
         let mut reply = Lent::new(reply);
         match self.link.call(service, method, request, reply.out()) {
             Status::OK => Ok(()),
-            status => Err(Error::with_status(status, reply.out().take_words(before))),
+            status => Err(Error::of_callee(status, reply.out().take_words(before))),
         }
     }
 }

@@ -18,6 +18,8 @@ pub struct Error {
 
 struct Content {
     status: Status,
+    // Of a service that the plugin called: when it passes this on, it is a failure of its own.
+    is_callees: bool,
     message: String,
 }
 
@@ -29,13 +31,26 @@ impl Error {
 
     /// The same error, told apart from the plugin's own failures by its status.
     pub(crate) fn with_status(status: Status, message: impl fmt::Display) -> Self {
-        Self { content: Box::new(Content { status, message: message.to_string() }) }
+        Self { content: Box::new(Content { status, is_callees: false, message: message.to_string() }) }
     }
 
-    /// How the error crosses to the host.
+    /// The error of a service that was called.
+    pub(crate) fn of_callee(status: Status, message: impl fmt::Display) -> Self {
+        let mut error = Self::with_status(status, message);
+        error.content.is_callees = true;
+        error
+    }
+
+    /// What became of it, or of the call to another service that it tells of.
     #[must_use]
     pub fn status(&self) -> Status {
         self.content.status
+    }
+
+    /// How the error crosses to the host. That a called service has no such method, or panicked, says nothing of that kind of
+    /// the plugin that passes it on.
+    pub(crate) fn crossing(&self) -> Status {
+        if self.content.is_callees { Status::FAILED } else { self.status() }
     }
 
     /// The text that the caller sees.

@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use hotbay_plugin_api::abi::{Lent, Status};
+use hotbay_plugin_api::abi::Lent;
 
-use super::{Failure, answer, error};
+use super::{Asked, Failure, answer, error};
 use crate::CallError;
 use crate::kernel::lane::{GivenUp, Job, Life};
 use crate::kernel::slot::{Entry, Lease, NoEntry, Slot};
@@ -30,7 +30,7 @@ struct Content {
     method: String,
     request: Vec<u8>,
     reply: Vec<u8>,
-    outcome: Option<Result<Status, Box<NoEntry>>>,
+    outcome: Option<Result<Asked, Box<NoEntry>>>,
 }
 
 thread_local! {
@@ -40,7 +40,7 @@ thread_local! {
 /// How an exchange ended for the one who waited.
 pub(super) enum Ended {
     /// The lane did it. `None` when it broke down on the way.
-    Done(Option<Result<Status, Box<NoEntry>>>),
+    Done(Option<Result<Asked, Box<NoEntry>>>),
     /// The deadline passed; a thread of the lane is still in it when there is a seat.
     GivenUp { seat: Option<usize> },
 }
@@ -99,9 +99,9 @@ impl Exchange {
     }
 
     /// The error of a request that was not answered.
-    pub(super) fn error(&self, slot: &Slot, method: &str, status: Status) -> Box<CallError> {
+    pub(super) fn error(&self, slot: &Slot, method: &str, failure: Failure) -> Box<CallError> {
         let words = &mut self.content().reply;
-        error(slot, method, Failure::Plugin(status), Lent::new(words).out(), 0)
+        error(slot, method, failure, Lent::new(words).out(), 0)
     }
 
     /// Lets go of what was asked. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.

@@ -2,8 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::mem::ManuallyDrop;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
 
 use abi_stable::StableAbi;
@@ -170,12 +171,21 @@ impl Drop for Library {
 
 /// Runs what the system's loader may hold up.
 fn within(deadline: Duration, body: impl FnOnce() -> Closed + Send + 'static) -> Closed {
+    // What is not run is leaked: dropped, it would close its library here, where nobody may wait for that.
+    let body = Arc::new(Mutex::new(ManuallyDrop::new(Some(body))));
+    let take =
+        |body: &Mutex<ManuallyDrop<Option<_>>>| body.lock().unwrap_or_else(PoisonError::into_inner).take();
     if loader::held_up(deadline).is_some() {
         return Closed::Busy;
     }
     let (send, receive) = mpsc::channel();
-    // Whoever waits may have given up.
-    match os::spawn("close", move || drop(send.send(body()))) {
+    let begun = os::spawn("close", move || {
+        if let Some(body) = take(&body) {
+            // Whoever waits may have given up.
+            let _ = send.send(body());
+        }
+    });
+    match begun {
         Ok(_) => receive.recv_timeout(deadline).unwrap_or(Closed::Busy),
         Err(error) => Closed::Unknown(error),
     }

@@ -36,9 +36,13 @@ use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering, compiler_f
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+pub(crate) use barrier::prepare;
+use barrier::{heavy_barrier, is_unfenced, light_barrier};
+
 use super::patience::look_until;
 use super::slot::SlotState;
-use crate::os;
+
+mod barrier;
 
 /// Services that call each other in a circle end here instead of at the end of the stack. Real chains have a handful of
 /// hops; with 64 KiB of stack in each, 32 fit a thread's 2 MiB.
@@ -95,7 +99,7 @@ impl Door {
     pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&SlotState, Thread) -> R) -> Option<R> {
         let record = MINE.get()?;
         let place = &record.names[0];
-        if !is_free(place) || !UNFENCED.load(Ordering::Relaxed) {
+        if !is_free(place) || !is_unfenced() {
             return None;
         }
         let name = Name { record, place, here: PhantomData };
@@ -314,6 +318,13 @@ impl Drop for Return {
     }
 }
 
+/// Touches what a thread keeps here, which it need not do later. It takes no record before it goes in somewhere: there are
+/// few who need not share their counts.
+pub(crate) fn settle() {
+    MINE.get();
+    let _ = RETURN.try_with(|_| ());
+}
+
 impl Record {
     #[inline]
     fn mine() -> &'static Self {
@@ -412,34 +423,6 @@ impl Drop for Name {
 #[inline]
 fn is_free(name: &AtomicPtr<()>) -> bool {
     name.load(Ordering::Relaxed).is_null()
-}
-
-/// Whether readers may do without a fence. Turned on once the system has promised the barrier, off when it breaks that.
-static UNFENCED: AtomicBool = AtomicBool::new(false);
-
-/// Lets readers do without a fence where the system can make the writer pay for it.
-pub(crate) fn prepare() {
-    UNFENCED.store(os::barrier_everywhere().is_ok(), Ordering::SeqCst);
-}
-
-#[inline]
-fn light_barrier() {
-    if UNFENCED.load(Ordering::Relaxed) {
-        compiler_fence(Ordering::SeqCst);
-    } else {
-        fence(Ordering::SeqCst);
-    }
-}
-
-fn heavy_barrier() {
-    fence(Ordering::SeqCst);
-    // Also where readers fence: one that was on its way when they were told to may not have.
-    if os::barrier_everywhere().is_err() && UNFENCED.swap(false, Ordering::SeqCst) {
-        // A filter was put over the call while the host ran. From now on readers fence; what those before left in the
-        // store buffers of their processors is written in nanoseconds.
-        std::thread::park_timeout(Duration::from_millis(10));
-        fence(Ordering::SeqCst);
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 
 /// For each thread that runs a plugin or logs.
 pub(crate) fn settle() {
-    let _ = lease::Thread::this();
+    lease::settle();
     tracing::trace!(target: TARGET, "begun");
 }
 

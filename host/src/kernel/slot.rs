@@ -103,11 +103,6 @@ impl Slot {
         entered.flatten()
     }
 
-    /// The methods that whoever serves right now has.
-    pub(crate) fn methods(&self) -> Vec<String> {
-        self.enter_now(|generation, _| generation.manifest().methods.clone()).unwrap_or_default()
-    }
-
     /// Goes in on this thread, when somebody serves right now; else, [`Slot::enter`] tells why not, or waits.
     #[inline]
     pub(crate) fn enter_now<R>(&self, body: impl FnOnce(&Generation, Entry) -> R) -> Option<R> {

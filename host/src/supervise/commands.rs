@@ -157,9 +157,12 @@ impl Kernel {
                 _ => self.files.drop_now(path),
             }
         }
-        self.forget_trust(&name);
         if let Some(service) = self.services.get_mut(&name) {
             (service.last, service.rest) = (None, None);
+            // An operation that is on its way may be reading what was kept: then it is forgotten when the service has gone.
+            if service.busy.is_none() {
+                self.forget_trust(&name);
+            }
         }
         (row.phase, row.reason) =
             (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));

@@ -73,7 +73,7 @@ fn told(error: &mut RawBuffer, outcome: thread::Result<Result<()>>) -> Status {
         Ok(Ok(())) => Status::OK,
         Ok(Err(failure)) => {
             let _ = error.write(failure.message().as_bytes());
-            failure.status()
+            failure.crossing()
         }
         Err(payload) => {
             let _ = error.write(taken_note(&*payload).as_bytes());
