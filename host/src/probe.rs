@@ -6,10 +6,10 @@
 mod child;
 
 use std::collections::BTreeSet;
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Mutex, PoisonError, mpsc};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 
 pub use child::entry;
@@ -27,6 +27,12 @@ const MARKER: &str = "--hotbay-probe-of-a-plugin";
 
 /// How often a child is looked for whose output does not end.
 const LOOK: Duration = Duration::from_millis(5);
+
+/// So long what an ended child has left in the pipe is waited for.
+const LEFT: Duration = Duration::from_secs(1);
+
+/// More than this of what it prints is not kept.
+const MOST: usize = 1 << 20;
 
 /// A staged copy that was mapped, created and dropped once, elsewhere.
 #[derive(Debug)]
@@ -118,14 +124,13 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     let request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
     // A plugin may end the process before it has read; its verdict tells, not this error.
     drop(child.stdin.take().map(|mut stdin| stdin.write_all(&request)));
-    let (send, output) = mpsc::channel();
-    let reading = child.stdout.take().map(|mut stdout| {
+    let output = Output::default();
+    let (at_end, end) = mpsc::channel();
+    let reading = child.stdout.take().map(|stdout| {
+        let output = output.clone();
         os::spawn("probe", move || {
-            let mut text = Vec::new();
-            // A plugin that prints without end must not fill the host's memory.
-            let _ = stdout.by_ref().take(1 << 20).read_to_end(&mut text);
-            let _ = std::io::copy(&mut stdout, &mut std::io::sink());
-            drop(send.send(text));
+            output.read(stdout);
+            drop(at_end);
         })
     });
     reading.transpose().map_err(|error| {
@@ -134,14 +139,18 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
         failed(error)
     })?;
 
-    let (status, text) = wait(&mut child, &output, settings.deadline);
+    let status = wait(&mut child, &end, settings.deadline);
     // Also after an orderly end: what the plugin started must not outlive its probe, nor hold the pipe open.
     group.kill(&mut child);
     let ended = match status {
         Some(status) => Some(status),
         None => child.wait().ok().and(None),
     };
-    let text = text.or_else(|| output.recv().ok()).unwrap_or_default();
+    // A process that the plugin started may hold the pipe open for ever: what was read by then is what the probe said.
+    let _ = end.recv_timeout(LEFT);
+    let Some(text) = output.text() else {
+        return Err(failed(std::io::Error::other("the thread that listens to it does not begin")));
+    };
     let said = child::Said::parse(&text, &nonce);
     match (said.verdict, ended) {
         (Some(Ok(())), Some(status)) if status.success() => Ok(()),
@@ -155,21 +164,14 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
 /// Waits for the child, and for what it said, if that came first. Its output ends when it does, unless a process that the
 /// plugin started holds it open: so the child itself is looked for as well. That needs no handler of signals, which belong to
 /// the embedding program.
-fn wait(
-    child: &mut Child,
-    output: &mpsc::Receiver<Vec<u8>>,
-    deadline: Duration,
-) -> (Option<ExitStatus>, Option<Vec<u8>>) {
+fn wait(child: &mut Child, end: &mpsc::Receiver<()>, deadline: Duration) -> Option<ExitStatus> {
     let until = Instant::now() + deadline;
-    let (ended, text) = loop {
+    let ended = loop {
         let left = until.saturating_duration_since(Instant::now());
-        let text = match output.recv_timeout(LOOK.min(left)) {
-            Err(mpsc::RecvTimeoutError::Timeout) => None,
-            read => Some(read.unwrap_or_default()),
-        };
+        let is_read = end.recv_timeout(LOOK.min(left)) == Err(mpsc::RecvTimeoutError::Disconnected);
         let ended = child.try_wait();
-        if text.is_some() || left.is_zero() || !matches!(ended, Ok(None)) {
-            break (ended, text);
+        if is_read || left.is_zero() || !matches!(ended, Ok(None)) {
+            break ended;
         }
     };
     let ended = match ended {
@@ -180,7 +182,33 @@ fn wait(
         }
         ended => ended.transpose(),
     };
-    (ended.and_then(Result::ok), text)
+    ended.and_then(Result::ok)
+}
+
+/// What a probe prints, as far as it is read; `None` as long as nobody has begun to.
+#[derive(Debug, Clone, Default)]
+struct Output(Arc<Mutex<Option<Vec<u8>>>>);
+
+impl Output {
+    fn read(&self, mut from: impl std::io::Read) {
+        let mut some = [0; 1024];
+        self.lock().get_or_insert_default();
+        while let Ok(count @ 1..) = from.read(&mut some) {
+            let mut text = self.lock();
+            let text = text.get_or_insert_default();
+            // A plugin that prints without end must not fill the host's memory.
+            let room = MOST.saturating_sub(text.len());
+            text.extend_from_slice(&some[..count.min(room)]);
+        }
+    }
+
+    fn text(&self) -> Option<Vec<u8>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Vec<u8>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// This program, also after its file was replaced by an upgrade.

@@ -156,6 +156,10 @@ fn close(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -
     if let Err((_, text)) = answer {
         tracing::warn!(plugin = staged.manifest.name, error = text, "dropping the plugin's value failed");
     }
+    if ffi::held_up(deadline).is_some() {
+        // The plugin is leaked: no thread that would close anything begins or ends now, and it is not this one's doing.
+        return Ok(Closed::Busy);
+    }
     let threads = lane.close(deadline);
     if threads > 0 {
         // The plugin is leaked: code of its library runs.

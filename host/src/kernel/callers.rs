@@ -30,8 +30,8 @@ impl Drop for Mine {
     }
 }
 
-/// Notes that this thread goes into a load. Off the path of most calls: `lane::note_entry` asks first whether it was the
-/// last that this thread went into.
+/// Notes that this thread goes into a load. Off the path of most calls: `Generation::note_entry` asks first whether it was
+/// one of the last that this thread went into.
 #[cold]
 pub(crate) fn note(load: u64) {
     // A thread that is ending, and calls from a destructor, is not noted.

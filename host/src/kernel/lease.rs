@@ -38,11 +38,13 @@ use std::time::Duration;
 
 pub(crate) use barrier::prepare;
 use barrier::{heavy_barrier, is_unfenced, light_barrier};
+pub(crate) use thread::Thread;
 
 use super::patience::look_until;
 use super::slot::SlotState;
 
 mod barrier;
+mod thread;
 
 /// Services that call each other in a circle end here instead of at the end of the stack. Real chains have a handful of
 /// hops; with 64 KiB of stack in each, 32 fit a thread's 2 MiB.
@@ -234,49 +236,6 @@ fn innermost<'a>(wanted: impl Fn(&SlotState) -> bool) -> Option<&'a SlotState> {
         // SAFETY: L5: this very thread names it below; every door publishes slot states.
         unsafe { named.as_ref() }.filter(|state| wanted(state))
     })
-}
-
-/// A thread inside.
-#[derive(Clone, Copy)]
-pub(crate) struct Thread {
-    record: &'static Record,
-    // Not `Send`: its record is the running thread's.
-    here: PhantomData<*const ()>,
-}
-
-impl std::fmt::Debug for Thread {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_tuple("Thread").field(&self.number()).finish()
-    }
-}
-
-impl Thread {
-    /// Its number: no two threads that are alive have the same.
-    #[inline]
-    pub(crate) fn number(self) -> usize {
-        self.record.number
-    }
-
-    /// Whether it went into a load lately.
-    #[inline]
-    pub(crate) fn was_in(self, load: u64) -> bool {
-        self.lately(load).get() == load
-    }
-
-    /// Remembers that it goes into a load.
-    pub(crate) fn goes_into(self, load: u64) {
-        self.lately(load).set(load);
-    }
-
-    #[inline]
-    fn lately(self, load: u64) -> &'static Cell<u64> {
-        &self.record.lately[(load % LATELY as u64) as usize]
-    }
-
-    /// The running thread.
-    pub(crate) fn this() -> Self {
-        Self { record: Record::mine(), here: PhantomData }
-    }
 }
 
 /// One thread's names. As large as the largest unit that two processors pass to and fro.

@@ -219,7 +219,7 @@ pub struct Side {
 }
 
 /// What became of the requests of a swap's window: from the start of prepare to the end of the old one's drain.
-/// Disjoint: accepted = old + waited + new + lost.
+/// Disjoint: accepted = old + waited + new + lost. Of the new generation's such as have ended when the receipt is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Requests {
     /// Answered by the old generation without waiting at the gate, or told that their deadline had passed in its mailbox. Such

@@ -16,9 +16,9 @@ pub struct Status(pub u32);
 impl Status {
     /// Done.
     pub const OK: Self = Self(0);
-    /// The callee says no; its text is in the error buffer.
+    /// The callee says no; its words are in the buffer that is lent for them.
     pub const FAILED: Self = Self(1);
-    /// The callee panicked; message and place are in the error buffer.
+    /// The callee panicked; message and place are in the buffer that is lent for words.
     pub const PANICKED: Self = Self(2);
     /// The service has no such method.
     pub const NO_SUCH_METHOD: Self = Self(3);
@@ -74,7 +74,7 @@ pub const STATE_EXTENSION: (&str, u32) = ("hotbay.state", 1);
 /// The functions of one plugin library. Grows only at its end (`ABI.md`).
 ///
 /// All are called by the host. Unless a line says otherwise: on a lane of the generation, may call back into the host,
-/// and a panic becomes [`Status::PANICKED`] with message and place in `error`.
+/// and a panic becomes [`Status::PANICKED`] with message and place in `error` (of `call`, in `reply`).
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 #[sabi(kind(Prefix(prefix_ref = PluginModuleRef)))]
@@ -94,7 +94,7 @@ pub struct PluginModule {
     /// Lets them go on. Paused. May not call back.
     pub resume: extern "C" fn(Instance, error: &mut RawBuffer) -> Status,
     /// Answers a request, by appending to `reply`: the answer, or the error's words in its place. One buffer for both, so
-    /// that all arguments travel in registers and no caller prepares for an error that hardly ever comes. Started; on a lane
+    /// that all arguments travel in registers, where a system has six for them, and no caller prepares for an error that hardly ever comes. Started; on a lane
     /// or on any thread of the host's, several at once.
     pub call:
         extern "C" fn(Instance, method: RStr<'_>, request: RSlice<'_, u8>, reply: &mut RawBuffer) -> Status,

@@ -22,7 +22,11 @@ impl<const WHICH: usize> Plugin for Relay<WHICH> {
     }
 
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        if request.method() != "relay" {
+            return Err(request.unknown_method());
+        }
         match request.text()?.split_once(' ') {
+            Some((next, "?")) => reply.write(&self.0.call(next, "lacks", b"")?),
             Some((next, rest)) => reply.write(&self.0.call(next, "relay", rest.as_bytes())?),
             None => reply.write(request.bytes()),
         }
@@ -71,6 +75,18 @@ fn services_that_call_each_other_in_a_circle_end_at_the_hop_limit() {
     assert!(error.to_string().contains("chain of calls is longer than 32"), "{error}");
     // Nothing of the chain is left behind.
     assert_eq!(relay(&a, &fits).unwrap(), "end");
+}
+
+#[test]
+fn what_a_called_service_lacks_is_held_against_the_caller_as_a_failure_of_its_own() {
+    let bay = Bay::new();
+    let (a, of_a) = bay.serve::<Relay<0>>();
+    let (_b, of_b) = bay.serve::<Relay<1>>();
+    let error = relay(&a, "b ?").unwrap_err();
+    assert!(matches!(*error, CallError::Failed { .. }), "{error:?}");
+    let text = error.to_string();
+    assert!(text.contains("failed to find method `lacks` of service `b`"), "{text}");
+    assert_eq!((of_a.tally.counts().faults(), of_b.tally.counts().faults()), (1, 0));
 }
 
 #[test]
