@@ -1,9 +1,12 @@
-//! `cargo xtask bench`: what calls, requests and swaps cost, beside their limits. What runs is `tests/bench`, a
-//! workspace of its own; here it is built.
+//! `cargo xtask bench`: what calls, requests and swaps cost, beside their limits and beside other hosts of plugins. What runs is
+//! `tests/bench`, and `tests/peers` for what is compared with: workspaces of their own; here they are built.
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cargo;
+use crate::cargo::{self, Artefacts};
 
 /// Measure calls, requests and swaps against their limits
 ///
@@ -19,18 +22,27 @@ use crate::cargo;
 /// Ours: `call` by handle on the caller's thread, `call first` the same without an atomic in the plugin, `name owned` by name
 /// with an owned reply, `hop` from a plugin through the host into a plugin, `request` through a lane with a deadline.
 ///
+/// Peers: each does the same job as `call`, by the way in that its own guide shows; who cannot be built here has a row that says
+/// why. `abi_stable, ArcSwap` is a function of a root module behind an `ArcSwap` guard, with an `RVec` as reply.
+/// `hot-lib-reloader` is the call that its macro writes. `polyplug` is the caller that `polyplugc` writes, with the reply in a
+/// register, under a `crossbeam_epoch` guard, so that what is called is not unloaded meanwhile, which its guide leaves to the
+/// caller; `polyplug, no guard` is without; `polyplug owned` has bytes as reply, which the plugin allocates. `wasmtime` is a typed
+/// function, the request copied into the module's memory and the reply out of it; `wasmtime, shared` has a lock around it. `reload`
+/// is from the rename of the file to the first answer, ours (as `first answer`) and theirs by turns; polyplug's is left out, since it
+/// answers with the old code when the file is replaced in its place, and a module of wasmtime is replaced by its embedder.
+///
 /// Swaps: `first answer` is from the rename of the file to the first answer of the new version, `worst call` the longest call of
 /// one pinned caller from load to retire, against the longest in an equally long window without a swap. Then where the time
 /// goes: when each event came, and the stages of the receipts.
 ///
-/// Not measured: other hosts of plugins, more than two threads, more than one caller at a gate, other sizes of requests, a cold cache, and what
+/// Not measured: relib and what Cargo cannot bring, more than two threads, more than one caller at a gate, other sizes of requests, a cold cache, and what
 /// `nice`, `taskset` or a neighbour does to it. Differences of a few percent between two runs mean nothing.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// Only these
-    #[arg(value_parser = ["call", "request", "scale", "swap"])]
-    group: Option<String>,
-    /// `json` for one array of `{name, ns, ...}` on stdout instead of the table
+    #[arg(value_parser = GROUPS)]
+    groups: Vec<String>,
+    /// `json` for one array of `{name, ns, ...}` on stdout instead of the table; `ns` is null in a row that was not measured
     #[arg(short, long, value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
     /// Rounds of calls (101), and swaps of each kind (100)
@@ -38,24 +50,101 @@ pub(crate) struct Options {
     rounds: Option<u32>,
 }
 
+const GROUPS: [&str; 5] = ["call", "peers", "request", "scale", "swap"];
+
 pub(crate) fn run(options: &Options) -> Result<()> {
+    let groups: Vec<&str> = match options.groups.as_slice() {
+        [] => GROUPS.to_vec(),
+        some => some.iter().map(String::as_str).collect(),
+    };
     eprintln!("Building the bench, in release: some minutes the first time ...");
-    let manifest = ["--manifest-path", "tests/bench/Cargo.toml"];
-    let targets = ["--release", "--locked", "--bins", "--examples"];
-    let mut built = cargo::artefacts_of(&[manifest.as_slice(), &targets].concat())?;
-    let target = built.take("target")?;
-    let libraries = target.parent().context("a library lies in a folder")?;
-    let mut bench = std::process::Command::new(built.take("hotbay-bench")?);
-    bench.arg("--libraries").arg(libraries).args(&options.group);
-    if let Some(rounds) = options.rounds {
-        bench.args(["--rounds", &rounds.to_string()]);
+    let bench = Program::of("bench", "target", cargo::artefacts_of(&release("tests/bench/Cargo.toml"))?)?;
+    let libraries = bench.libraries.clone();
+    let runs = if groups.contains(&"peers") {
+        eprintln!("Building the peers, in release: more minutes the first time ...");
+        let built = cargo::artefacts_or_why_not(&release("tests/peers/Cargo.toml"));
+        match built.and_then(|built| Program::of("peers", "plugged", built)) {
+            // A fresh probe starts the program again, and one with the peers in it takes longer to start.
+            Ok(peers) => {
+                let (swaps, calls) = groups.iter().partition(|group| **group == "swap");
+                vec![(peers, calls), (bench, swaps)]
+            }
+            Err(why) => vec![(bench.without_peers(&why), groups)],
+        }
+    } else {
+        vec![(bench, groups)]
+    };
+    let mut lines: Vec<serde_json::Value> = Vec::new();
+    for (at, (program, groups)) in runs.iter().filter(|(_, groups)| !groups.is_empty()).enumerate() {
+        if options.output.is_some() {
+            lines.extend(program.lines(options, &libraries, groups)?);
+        } else {
+            if at > 0 {
+                println!();
+            }
+            program.table(options, &libraries, groups)?;
+        }
     }
-    if let Some(format) = &options.output {
-        bench.args(["--output", format]);
-    }
-    let status = bench.status().context("failed to run the bench")?;
-    if !status.success() {
-        bail!("failed to measure; why is said above");
+    if options.output.is_some() {
+        println!("{}", serde_json::to_string(&lines)?);
     }
     Ok(())
+}
+
+fn release(manifest: &str) -> [&str; 6] {
+    ["--manifest-path", manifest, "--release", "--locked", "--bins", "--examples"]
+}
+
+/// A program that measures.
+struct Program {
+    file: PathBuf,
+    /// Where its plugins lie.
+    libraries: PathBuf,
+    /// Why it measures no peers.
+    without_peers: Option<String>,
+}
+
+impl Program {
+    fn of(name: &str, plugin: &str, mut built: Artefacts) -> Result<Self> {
+        let file = built.take(&format!("hotbay-{name}"))?;
+        let plugin = built.take(plugin)?;
+        let libraries = plugin.parent().context("a library lies in a folder")?.to_owned();
+        Ok(Self { file, libraries, without_peers: None })
+    }
+
+    fn without_peers(self, why: &anyhow::Error) -> Self {
+        Self { without_peers: Some(format!("{why:#}")), ..self }
+    }
+
+    /// Prints its table.
+    fn table(&self, options: &Options, libraries: &Path, groups: &[&str]) -> Result<()> {
+        let status = self.command(options, libraries, groups).status().context("failed to run the bench")?;
+        if !status.success() {
+            bail!("failed to measure; why is said above");
+        }
+        Ok(())
+    }
+
+    /// What it prints as one array.
+    fn lines(&self, options: &Options, libraries: &Path, groups: &[&str]) -> Result<Vec<serde_json::Value>> {
+        let mut bench = self.command(options, libraries, groups);
+        let output = bench.args(["--output", "json"]).stderr(Stdio::inherit()).output();
+        let output = output.context("failed to run the bench")?;
+        if !output.status.success() {
+            bail!("failed to measure; why is said above");
+        }
+        serde_json::from_slice(&output.stdout).context("failed to read what the bench printed")
+    }
+
+    fn command(&self, options: &Options, libraries: &Path, groups: &[&str]) -> Command {
+        let mut bench = Command::new(&self.file);
+        bench.args(groups).arg("--libraries").arg(libraries).arg("--peers").arg(&self.libraries);
+        if let Some(why) = &self.without_peers {
+            bench.args(["--without-peers", why]);
+        }
+        if let Some(rounds) = options.rounds {
+            bench.args(["--rounds", &rounds.to_string()]);
+        }
+        bench
+    }
 }

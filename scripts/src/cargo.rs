@@ -1,6 +1,7 @@
 //! Running cargo, and finding what it built.
 
 use std::collections::BTreeMap;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -89,6 +90,37 @@ pub(crate) fn artefacts_of(arguments: &[&str]) -> Result<Artefacts> {
     Ok(Artefacts(artefacts(&String::from_utf8_lossy(&output.stdout))))
 }
 
+/// The same, for what can do without: the error is cargo's first, in one line. All that cargo says is passed on.
+pub(crate) fn artefacts_or_why_not(arguments: &[&str]) -> Result<Artefacts> {
+    let mut building = cargo(&["build", "--message-format", "json-render-diagnostics"])
+        .args(arguments)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .context("failed to run cargo")?;
+    let told = building.stderr.take().context("cargo has a stderr")?;
+    let passing_on = std::thread::spawn(move || pass_on(told));
+    let output = building.wait_with_output().context("failed to run cargo")?;
+    let error = passing_on.join().ok().flatten();
+    if !output.status.success() {
+        bail!(error.unwrap_or_else(|| format!("cargo ended with {}", output.status)));
+    }
+    Ok(Artefacts(artefacts(&String::from_utf8_lossy(&output.stdout))))
+}
+
+/// Passes on what cargo says; its first error.
+fn pass_on(told: impl std::io::Read) -> Option<String> {
+    let mut error = None;
+    for line in BufReader::new(told).lines().map_while(std::io::Result::ok) {
+        eprintln!("{line}");
+        if error.is_none() && line.starts_with("error") {
+            error = Some(line.split_once(": ").map_or(line.as_str(), |(_, why)| why).to_owned());
+        }
+    }
+    error
+}
+
 /// The binary or dynamic library of each target, by the target's name.
 fn artefacts(messages: &str) -> BTreeMap<String, PathBuf> {
     let mut files = BTreeMap::new();
@@ -108,6 +140,14 @@ fn artefacts(messages: &str) -> BTreeMap<String, PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_error_of_cargo_says_why() {
+        let told =
+            "   Compiling a v1.0.0\nerror: failed to download `b`: no net\n\nCaused by: x\nerror: later";
+        assert_eq!(pass_on(told.as_bytes()).as_deref(), Some("failed to download `b`: no net"));
+        assert_eq!(pass_on("warning: unused\n".as_bytes()), None);
+    }
 
     #[test]
     fn binaries_and_libraries_are_found_in_what_cargo_says() {

@@ -16,6 +16,8 @@ use crate::cargo::{cargo, has, root};
 enum Step {
     /// Formatting
     Fmt,
+    /// Formatting of the workspaces of their own, the bench and its peers
+    FmtApart,
     /// Lints, warnings as errors
     Clippy,
     /// Documentation, warnings as errors
@@ -26,6 +28,8 @@ enum Step {
     Bench,
     /// Memory rules of the unsafe parts, in the source; skipped, and said so, where Miri is not installed
     Miri,
+    /// Lints of the peers that the bench measures; only when asked for, since their dependencies take minutes
+    Peers,
     /// Everything that the tests need
     Build,
     /// All tests, those in the documentation too
@@ -43,7 +47,8 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let chosen = |step: &Step| options.only.is_empty() || options.only.contains(step);
+    let usual = |step: &Step| options.only.is_empty() && *step != Step::Peers;
+    let chosen = |step: &Step| usual(step) || options.only.contains(step);
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(chosen).collect();
     let mut times = Vec::new();
     for &step in &steps {
@@ -91,14 +96,20 @@ pub(crate) fn build_and_test() -> Result<()> {
 fn command(step: Step, prebuilt: bool) -> Option<Command> {
     let mut command = match step {
         Step::Fmt => cargo(&["fmt", "--all", "--check"]),
+        Step::FmtApart => {
+            // With them go the packages that they depend on by path: `tests/bench` as well.
+            cargo(&["fmt", "--all", "--check", "--manifest-path", "tests/peers/Cargo.toml"])
+        }
         Step::Clippy => cargo(&["clippy", "--workspace", "--all-targets", "--", "--deny", "warnings"]),
         Step::Doc => cargo(&["doc", "--workspace", "--no-deps"]),
         Step::Deny if has("deny") => cargo(&["deny", "check", "licenses", "bans", "sources"]),
         Step::Deny => return None,
         Step::Miri => return crate::miri::command(),
         // A release build, with link-time optimisation, takes minutes: the lints know that it compiles.
-        Step::Bench => {
-            let bench = ["--manifest-path", "tests/bench/Cargo.toml", "--all-targets", "--locked"];
+        Step::Bench | Step::Peers => {
+            let manifest =
+                if step == Step::Bench { "tests/bench/Cargo.toml" } else { "tests/peers/Cargo.toml" };
+            let bench = ["--manifest-path", manifest, "--all-targets", "--locked"];
             let mut command = cargo(&[&["clippy"], bench.as_slice(), &["--", "--deny", "warnings"]].concat());
             // What both workspaces depend on is checked once.
             if std::env::var_os("CARGO_TARGET_DIR").is_none() {
@@ -128,23 +139,25 @@ fn print_times(times: &[(&str, Option<Duration>)]) {
     println!();
     for (name, time) in times {
         match time {
-            Some(time) => println!("{name:<8}{:>8.1} s", time.as_secs_f64()),
-            None => println!("{name:<8}   skipped"),
+            Some(time) => println!("{name:<9}{:>8.1} s", time.as_secs_f64()),
+            None => println!("{name:<9}   skipped"),
         }
     }
     let total: Duration = times.iter().filter_map(|(_, time)| *time).sum();
-    println!("{:<8}{:>8.1} s\n", "together", total.as_secs_f64());
+    println!("{:<9}{:>8.1} s\n", "together", total.as_secs_f64());
 }
 
 impl Step {
     fn name(self) -> &'static str {
         match self {
             Step::Fmt => "fmt",
+            Step::FmtApart => "fmt-apart",
             Step::Clippy => "clippy",
             Step::Doc => "doc",
             Step::Deny => "deny",
             Step::Bench => "bench",
             Step::Miri => "miri",
+            Step::Peers => "peers",
             Step::Build => "build",
             Step::Test => "test",
         }

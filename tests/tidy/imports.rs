@@ -28,8 +28,14 @@ fn only_ffi_touches_libloading() {
 
 #[test]
 fn abi_stable_stays_at_the_boundary() {
-    let boundary =
-        ["host/src/ffi/", "plugin-api/src/abi/", "plugin-api/src/testkit.rs", "plugin-api/src/export.rs"];
+    let boundary = [
+        "host/src/ffi/",
+        "plugin-api/src/abi/",
+        "plugin-api/src/testkit.rs",
+        "plugin-api/src/export.rs",
+        // By itself, it is one of what the bench measures beside us.
+        "tests/peers/",
+    ];
     let places = outside(&boundary, |line| has_word(line, "abi_stable"));
     none(
         "abi_stable is unmaintained and fenced into host/src/ffi and plugin-api/src/abi, so that it can be left",

@@ -72,6 +72,7 @@ impl Ready {
 }
 
 /// The library of a plugin in a folder.
-pub(crate) fn library(folder: &Path, plugin: &str) -> PathBuf {
+#[must_use]
+pub fn library(folder: &Path, plugin: &str) -> PathBuf {
     folder.join(format!("{}{plugin}{}", std::env::consts::DLL_PREFIX, std::env::consts::DLL_SUFFIX))
 }

@@ -12,24 +12,28 @@ mod ours;
 mod pairs;
 mod actor;
 mod swap;
+mod peers;
 
-use std::path::Path;
 use std::process::ExitCode;
 
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
+use bay::Bay;
+pub use bay::library;
 pub use limits::{REPLY, REQUEST};
 use options::{Group, Options};
+pub use ours::answered;
+pub use peers::{Bring, Peer, Reload};
 use report::Line;
 pub use rounds::{Goal, Row, timed};
 
-/// The program: `peers` gives the rows of what is compared with, from the folder with the libraries.
-pub fn main(peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> ExitCode {
+/// The program: `bring` prepares what is compared with, where there is any.
+pub fn main(bring: Option<Bring>) -> ExitCode {
     // A candidate is mapped by this program first, in a process of its own.
     hotbay::probe::entry();
     let options = Options::parse();
-    match run(&options, peers) {
+    match run(&options, bring) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -38,7 +42,7 @@ pub fn main(peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> ExitCode {
     }
 }
 
-fn run(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Result<()> {
+fn run(options: &Options, bring: Option<Bring>) -> Result<()> {
     if options.large_state {
         return swap::large::print_once(&options.libraries);
     }
@@ -50,7 +54,12 @@ fn run(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Resu
     if options.wants(Group::Swap) {
         lines.extend(swap::measure(&options.libraries, options.rounds)?);
     }
-    let rows = rows(options, peers)?;
+    let mut peers = Peer::default();
+    if options.wants(Group::Peers) {
+        peers = peers::all(bring, options);
+    }
+    lines.splice(0..0, peers::reload(&options.libraries, peers.reloads)?);
+    let (rows, _bay) = rows(options, peers.rows)?;
     if !rows.is_empty() {
         // What is called goes above what is swapped.
         lines.splice(0..0, rounds::measure(rows, options.rounds.unwrap_or(CALL_ROUNDS))?);
@@ -61,18 +70,18 @@ fn run(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Resu
 /// Each takes some milliseconds for each row.
 const CALL_ROUNDS: u32 = 101;
 
-fn rows(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Result<Vec<Row>> {
+/// With the host that they call.
+fn rows(options: &Options, peers: Vec<Row>) -> Result<(Vec<Row>, Option<Bay>)> {
     let mut rows = Vec::new();
-    if ![Group::Call, Group::Request, Group::Scale].iter().any(|group| options.wants(*group)) {
-        return Ok(rows);
+    if [Group::Call, Group::Peers, Group::Request, Group::Scale].iter().all(|group| !options.wants(*group)) {
+        return Ok((rows, None));
     }
-    // Alive until the process ends, with its folders: the rows' threads call into it.
-    let bay = Box::leak(Box::new(bay::Bay::open(&options.libraries, &["target"], |_| {})?));
+    let bay = Bay::open(&options.libraries, &["target"], |_| {})?;
     let target = || bay.host.handle("target").context("failed to find the plugin that is to be called");
-    if options.wants(Group::Call) {
+    if options.wants(Group::Call) || options.wants(Group::Peers) {
         rows.extend(limits::rows());
         rows.extend(ours::rows(&bay.host, &target()?));
-        rows.extend(peers(&options.libraries)?);
+        rows.extend(peers);
     }
     if options.wants(Group::Scale) {
         rows.extend(pairs::rows(&target()?));
@@ -81,5 +90,5 @@ fn rows(options: &Options, peers: impl FnOnce(&Path) -> Result<Vec<Row>>) -> Res
         rows.push(actor::row()?);
         rows.push(ours::request(&target()?));
     }
-    Ok(rows)
+    Ok((rows, Some(bay)))
 }

@@ -3,5 +3,5 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    hotbay_bench::main(|_| Ok(Vec::new()))
+    hotbay_bench::main(None)
 }

@@ -11,6 +11,8 @@ pub(crate) enum Group {
     Request,
     /// Calls on two threads
     Scale,
+    /// Other hosts of plugins, beside calls on one thread
+    Peers,
     /// Swaps under a caller
     Swap,
 }
@@ -18,11 +20,17 @@ pub(crate) enum Group {
 /// Measures calls, requests and swaps.
 #[derive(Debug, clap::Parser)]
 pub(crate) struct Options {
-    /// Only this
-    group: Option<Group>,
+    /// Only these
+    groups: Vec<Group>,
     /// The folder with the compiled plugins
     #[arg(long)]
     pub(crate) libraries: PathBuf,
+    /// The folder with the compiled plugins of other hosts
+    #[arg(long)]
+    pub(crate) peers: Option<PathBuf>,
+    /// Why no other host is measured
+    #[arg(long, default_value = "this program was built without it")]
+    pub(crate) without_peers: String,
     /// Rounds of calls; swaps per row
     #[arg(long)]
     pub(crate) rounds: Option<u32>,
@@ -41,7 +49,7 @@ enum Output {
 
 impl Options {
     pub(crate) fn wants(&self, group: Group) -> bool {
-        self.group.is_none_or(|only| only == group)
+        self.groups.is_empty() || self.groups.contains(&group)
     }
 
     pub(crate) fn json(&self) -> bool {

@@ -77,7 +77,7 @@ pub(crate) fn request(target: &Handle) -> Row {
 
 /// A call that fails is measured by nobody.
 #[inline]
-pub(crate) fn answered<T, E: std::fmt::Display>(answer: Result<T, E>) -> T {
+pub fn answered<T, E: std::fmt::Display>(answer: Result<T, E>) -> T {
     match answer {
         Ok(answer) => answer,
         Err(error) => failed(&error),

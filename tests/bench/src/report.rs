@@ -7,9 +7,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Line {
     pub(crate) name: String,
-    /// The median, nanoseconds.
+    /// The median, nanoseconds. Null where nothing was measured; the note says why.
     #[serde(rename = "ns")]
-    pub(crate) amount: Amount,
+    pub(crate) amount: Option<Amount>,
     /// Over the control, the median of the rounds' ratios.
     pub(crate) ratio: Option<f64>,
     /// The control.
@@ -33,7 +33,14 @@ pub(crate) enum Amount {
 
 impl Line {
     pub(crate) fn new(name: impl Into<String>, amount: Amount) -> Self {
-        Self { name: name.into(), amount, ratio: None, to: None, goal: None, holds: None, note: None }
+        let (name, amount) = (name.into(), Some(amount));
+        Self { name, amount, ratio: None, to: None, goal: None, holds: None, note: None }
+    }
+
+    /// A line that tells why it holds nothing.
+    pub(crate) fn not_measured(name: impl Into<String>, reason: String) -> Self {
+        let (name, note) = (name.into(), Some(reason));
+        Self { name, amount: None, ratio: None, to: None, goal: None, holds: None, note }
     }
 
     pub(crate) fn compare(&mut self, control: impl Into<String>, ratio: f64) {
@@ -79,17 +86,17 @@ pub(crate) fn table(lines: &[Line]) -> Result<()> {
 }
 
 fn cells(line: &Line) -> [String; 6] {
-    let holds = match (&line.goal, line.holds) {
-        (None, _) => "",
-        (Some(_), Some(true)) => "yes",
-        (Some(_), Some(false)) => "NO",
-        (Some(_), None) => "not measured",
+    let holds = match (&line.amount, &line.goal, line.holds) {
+        (None, ..) | (_, Some(_), None) => "not measured",
+        (_, None, _) => "",
+        (_, Some(_), Some(true)) => "yes",
+        (_, Some(_), Some(false)) => "NO",
     };
     let note = line.note.as_ref().map(|note| format!("({note})"));
     let holds = [Some(holds.to_owned()), note].into_iter().flatten().filter(|text| !text.is_empty());
     [
         line.name.clone(),
-        line.amount.to_string(),
+        line.amount.map(|amount| amount.to_string()).unwrap_or_default(),
         line.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
         line.to.clone().unwrap_or_default(),
         line.goal.clone().unwrap_or_default(),

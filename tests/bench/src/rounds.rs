@@ -21,8 +21,12 @@ pub struct Row {
     over: Option<&'static str>,
     goal: Option<Goal>,
     step: u64,
-    body: Box<dyn FnMut(u64) -> Duration + Send>,
+    /// What it does, or why it cannot be measured.
+    body: Result<Body, String>,
 }
+
+/// Makes so many calls, and says how long they took.
+type Body = Box<dyn FnMut(u64) -> Duration + Send>;
 
 /// What a row is to reach.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +42,13 @@ pub enum Goal {
 impl Row {
     /// A row; `body` makes so many calls and says how long they took, by its own clock.
     pub fn new(name: &'static str, body: impl FnMut(u64) -> Duration + Send + 'static) -> Self {
-        Self { name, over: None, goal: None, step: 1, body: Box::new(body) }
+        Self { name, over: None, goal: None, step: 1, body: Ok(Box::new(body)) }
+    }
+
+    /// A row that stands in the table all the same.
+    #[must_use]
+    pub(crate) fn not_measured(name: &'static str, reason: String) -> Self {
+        Self { name, over: None, goal: None, step: 1, body: Err(reason) }
     }
 
     /// The row that it is compared with: its control.
@@ -58,21 +68,21 @@ impl Row {
     pub fn in_steps_of(self, step: u64) -> Self {
         Self { step, ..self }
     }
+}
 
-    /// As many calls as fill a slice; they warm it up.
-    fn calls(&mut self) -> u64 {
-        let mut calls = self.step;
-        loop {
-            let took = (self.body)(calls);
-            if took >= SLICE {
-                return calls;
-            }
-            // Each run says better how long the next one takes.
-            let times = SLICE.as_secs_f64() / took.as_secs_f64().max(1e-9) * 1.1;
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 2 to 100")]
-            let times = times.clamp(2.0, 100.0) as u64;
-            calls *= times;
+/// As many calls as fill a slice; they warm it up.
+fn calls(body: &mut Body, step: u64) -> u64 {
+    let mut calls = step;
+    loop {
+        let took = body(calls);
+        if took >= SLICE {
+            return calls;
         }
+        // Each run says better how long the next one takes.
+        let times = SLICE.as_secs_f64() / took.as_secs_f64().max(1e-9) * 1.1;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "from 2 to 100")]
+        let times = times.clamp(2.0, 100.0) as u64;
+        calls *= times;
     }
 }
 
@@ -112,20 +122,30 @@ pub(crate) fn measure(mut rows: Vec<Row>, rounds: u32) -> Result<Vec<Line>> {
 
 #[allow(clippy::cast_precision_loss, reason = "counts of calls, far below 2^53")]
 fn take(rows: &mut [Row], rounds: u32) -> Times {
-    let calls: Vec<u64> = rows.iter_mut().map(Row::calls).collect();
+    let able = rows.iter_mut().filter_map(|row| Some((row.name, row.step, row.body.as_mut().ok()?)));
+    let mut able: Vec<(&str, &mut Body, u64)> = able
+        .map(|(name, step, body)| {
+            let calls = calls(body, step);
+            (name, body, calls)
+        })
+        .collect();
     let mut times = Times::new();
     for round in 0..rounds.max(1) as usize {
-        for at in 0..rows.len() {
+        for at in 0..able.len() {
             // Another one begins each round: no row stands always behind the same neighbour's caches.
-            let at = (at + round) % rows.len();
-            let took = (rows[at].body)(calls[at]);
-            times.entry(rows[at].name).or_default().push(took.as_secs_f64() * 1e9 / calls[at] as f64);
+            let at = (at + round) % able.len();
+            let (name, body, calls) = &mut able[at];
+            let took = body(*calls);
+            times.entry(*name).or_default().push(took.as_secs_f64() * 1e9 / *calls as f64);
         }
     }
     times
 }
 
 fn line(row: &Row, times: &Times) -> Result<Line> {
+    if let Err(reason) = &row.body {
+        return Ok(Line::not_measured(row.name, reason.clone()));
+    }
     let own = times.get(row.name).context("a row was not measured")?;
     let mut line = Line::new(row.name, Amount::PerCall(median(own)));
     let Some((control, over)) = row.over.and_then(|name| Some((name, times.get(name)?))) else {
@@ -177,6 +197,15 @@ mod tests {
         let times = Times::from([("a", vec![10.0, 100.0, 30.0]), ("b", vec![5.0, 50.0, 30.0])]);
         let line = line(&row("a").over("b").goal(Goal::AtMost(1.9)), &times).expect("both were measured");
         assert_eq!((line.ratio, line.holds), (Some(2.0), Some(false)));
+    }
+
+    #[test]
+    fn a_row_that_cannot_be_measured_says_why() {
+        let mut rows = vec![row("a"), Row::not_measured("b", "it is not there".to_owned())];
+        let times = take(&mut rows, 3);
+        let line = line(&rows[1], &times).expect("it needs no times");
+        assert_eq!((times.len(), line.note.as_deref()), (1, Some("it is not there")));
+        assert_eq!(serde_json::json!(line)["ns"], serde_json::Value::Null);
     }
 
     #[test]

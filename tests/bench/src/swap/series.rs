@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const REST: Duration = Duration::from_millis(20);
 
 /// Until each version's verdict is known, and caches and heap have found their size.
-const WARM: u32 = 6;
+pub(crate) const WARM: u32 = 6;
 
 /// What is swapped.
 #[derive(Debug, Clone, Copy)]
