@@ -8,8 +8,9 @@ mod outside;
 mod wine;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
-use std::process::Command;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -31,7 +32,7 @@ pub(crate) struct Options {
     /// Run only these test targets (`e2e`, `journeys`); may be given several times
     #[arg(long, value_name = "TARGET")]
     test: Vec<String>,
-    /// Where it cannot be run, say so in large letters and end well
+    /// Where standard library, linker or wine are not installed, say so in large letters and end well
     #[arg(long)]
     where_possible: bool,
     /// End the tests, as failed, after so many minutes
@@ -48,7 +49,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     }
     let wine = match prepared() {
         Ok(wine) => wine,
-        Err(error) if options.where_possible => {
+        Err(error) if options.where_possible && error.is::<Missing>() => {
             for line in [
                 "=======================================================================================",
                 " WINDOWS WAS NOT TESTED: nothing was built for it, and no test ran there.",
@@ -65,19 +66,44 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     run_tests(options, &wine)
 }
 
-/// A wine that runs what this machine's compiler makes for Windows.
+/// What has to be installed and is not: the one reason not to run the tests that is no failure.
+#[derive(Debug)]
+struct Missing(String);
+
+impl std::fmt::Display for Missing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Missing {}
+
+/// A wine that runs what this machine's compiler makes for Windows. An error that is no [`Missing`] is a failure.
 fn prepared() -> Result<Wine> {
     if !has_standard_library()? {
-        bail!("failed to find the standard library for {TARGET}: `rustup target add {TARGET}` installs it");
+        bail!(Missing(format!(
+            "failed to find the standard library for {TARGET}: `rustup target add {TARGET}` installs it"
+        )));
     }
     let linker = linker();
-    if Command::new(&linker).arg("--version").output().is_err() {
-        bail!(
-            "failed to run the linker `{}`: `apt-get install gcc-mingw-w64-x86-64-win32` installs it",
-            linker.display()
-        );
+    let named = linker.display();
+    if !is_there(&linker).with_context(|| format!("failed to run the linker `{named}`"))? {
+        bail!(Missing(format!(
+            "failed to find the linker `{named}`: `apt-get install gcc-mingw-w64-x86-64-win32` installs it"
+        )));
     }
     Wine::prepared(TARGET, &linker)
+}
+
+/// Whether there is such a program. The error is that there is one, and that it cannot be run.
+fn is_there(program: &Path) -> Result<bool> {
+    let mut command = Command::new(program);
+    match command.arg("--version").stdin(Stdio::null()).output() {
+        Ok(ran) if ran.status.success() => Ok(true),
+        Ok(ran) => bail!("`{} --version` ended with {}", program.display(), ran.status),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 fn build() -> Result<()> {
@@ -163,9 +189,34 @@ fn rustc() -> Command {
 
 fn has_standard_library() -> Result<bool> {
     let output = rustc().args(["--print", "target-libdir"]).output().context("failed to run rustc")?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("failed to ask the compiler about {TARGET}: {}", said.trim());
+    }
     let folder = PathBuf::from(String::from_utf8_lossy(&output.stdout).trim());
     let Ok(entries) = folder.read_dir() else { return Ok(false) };
     // With a hash in its name where rustup put it, without where it was built from source.
     let is_std = |name: &str| name == "libstd.rlib" || name.starts_with("libstd-");
     Ok(entries.flatten().any(|entry| is_std(&entry.file_name().to_string_lossy())))
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_there_and_does_not_run_is_not_missing() {
+        let folder = tempfile::tempdir().unwrap();
+        let program = folder.path().join("linker");
+        assert!(!is_there(&program).unwrap(), "nothing is there");
+        std::fs::write(&program, "neither a script nor a program").unwrap();
+        is_there(&program).unwrap_err();
+        std::fs::write(&program, "#!/bin/sh\nexit 3\n").unwrap();
+        std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        let error = is_there(&program).unwrap_err().context("failed to run the linker");
+        assert!(format!("{error:#}").contains("exit status: 3"), "{error:#}");
+        assert!(!error.is::<Missing>());
+    }
 }

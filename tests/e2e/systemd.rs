@@ -76,6 +76,29 @@ fn systemd_is_told_when_the_plugins_serve_that_the_host_lives_and_when_it_stops(
 }
 
 #[test]
+fn hangs_in_initializer_and_systemd_is_told_that_the_host_is_ready_and_goes_on_to_live() {
+    // Nothing of the file runs before the host maps it; by READY=1 it has the system's loader.
+    let mut bay = Bay::with("[swap]\ncallback_ms = 700\n[probe]\nmode = \"off\"\n");
+    let path = bay.path("notify");
+    let manager = Manager::new(UnixDatagram::bind(&path).unwrap());
+    bay.drop_in("hangs_in_initializer", &fixture("hangs_in_initializer"));
+    bay.start_with(|host| _ = host.env("NOTIFY_SOCKET", &path).env("WATCHDOG_USEC", "600000"));
+
+    manager.until("READY=1");
+    manager.until("STATUS=1 faulted");
+    for _ in 0..5 {
+        manager.until("WATCHDOG=1");
+    }
+    let reason = bay.row("hangs_in_initializer").unwrap().reason.unwrap();
+    assert!(reason.contains("keeps the system's loader for itself"), "{reason}");
+    // The news of a plugin that waits for the loader are told as well.
+    bay.drop_in("stateless", &fixture("stateless"));
+    manager.until("STATUS=2 faulted");
+    assert_eq!(bay.stop(), Some(0));
+    manager.until("STOPPING=1");
+}
+
+#[test]
 fn systemd_is_told_by_an_abstract_name_and_has_no_watchdog_unless_it_wants_one() {
     let mut bay = Bay::new();
     let name = format!("hotbay-test-{}", std::process::id());

@@ -6,6 +6,7 @@
 
 mod transcript;
 mod settings;
+mod platforms;
 mod unit;
 
 use std::fs::{self, File};

@@ -51,6 +51,8 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
         .enable_all()
         .build()
         .context("failed to start the control plane")?;
+    // This thread, too, speaks to the service manager and logs while a plugin keeps the loader.
+    settle_to_wait();
     runtime.block_on(begin_threads());
     let served = runtime.block_on(serve(config));
     runtime.shutdown_timeout(LAST_THREADS);
@@ -106,6 +108,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is started: what is started must be stopped in order, also when the signal comes early.
     let mut signals = Signals::listen().context("failed to listen for signals")?;
     let stopper = Stopper::begin()?;
+    let systemd = Systemd::begin();
     let mut starting = spawn_blocking(move || Host::start(config));
     let (started, asked) = tokio::select! {
         started = &mut starting => (started, false),
@@ -118,7 +121,6 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     let host = started.context("failed to start the host: it panicked")??;
-    let systemd = Systemd::find();
     if asked {
         systemd.stopping();
         return stop(&stopper, host, None, &mut signals).await;

@@ -2,56 +2,58 @@
 //!
 //! That it is ready, when the plugins that it found serve; a line on how things are; that it stops; and, where the unit has a
 //! watchdog, that the kernel's loop goes round: each sign of life is sent after the loop has answered, so that systemd ends
-//! and restarts a host whose loop is stuck, and not one with a plugin that hangs. A swap is no `RELOADING=1`: nothing that
+//! and restarts a host whose loop is stuck, and not one with a plugin that hangs. For that, whoever sends them has begun
+//! before any plugin runs, and has touched what it uses (`kernel/settle` says why). A swap is no `RELOADING=1`: nothing that
 //! waits for the host would have to wait for it.
 //!
 //! Of our own, since the crate `sd-notify` (0.5) takes an abstract name (`@…`) for a path. Windows: and macOS: there is no
 //! systemd, and nothing is told.
 
 use std::fmt::Write as _;
+use std::sync::mpsc;
 use std::time::Duration;
 
+use crate::kernel::settle::settle_to_wait;
 use crate::kernel::view::{Phase, Row};
 use crate::{Host, os};
 
 /// The line on how things are is as old as this at most.
 const LATEST: Duration = Duration::from_secs(2);
 
+/// How long the thread that tells it is waited for at the start.
+const BEGINNING: Duration = Duration::from_secs(1);
+
 /// The service manager, where there is one.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub(super) struct Systemd {
     socket: Option<socket::Socket>,
-    // Between two signs of life as much may pass.
-    watchdog: Option<Duration>,
+    // The thread that tells how things are waits for the host to ask.
+    teller: Option<mpsc::Sender<Host>>,
 }
 
 impl Systemd {
-    /// As the environment says, which stays as it is: plugins may have something to say as well.
-    pub(super) fn find() -> Self {
-        let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
-        // Another process may be meant, which started this one.
-        let ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
-        let watchdog = number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0);
-        let socket = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty());
-        let socket = socket.and_then(|name| match socket::Socket::new(&name) {
-            Ok(socket) => Some(socket),
+    /// As the environment says, which stays as it is: plugins may have something to say as well. To be called before any
+    /// plugin runs.
+    pub(super) fn begin() -> Self {
+        let socket = find();
+        let teller = socket.clone().and_then(|socket| match begin_telling(socket, watchdog()) {
+            Ok(teller) => Some(teller),
             Err(error) => {
-                let name = name.display();
-                tracing::warn!(%error, "failed to understand NOTIFY_SOCKET `{name}`; the service manager is told nothing");
+                tracing::warn!(%error, "failed to start the thread that tells the service manager how things are");
                 None
             }
         });
-        Self { socket, watchdog: watchdog.map(Duration::from_micros) }
+        Self { socket, teller }
     }
 
     /// The plugins that were found at the start serve, or have failed. From now on it is told how things are.
     pub(super) fn ready(&self, host: &Host) {
-        let Some(socket) = self.socket.clone() else { return };
-        tell(&socket, "READY=1");
-        let (host, watchdog) = (host.clone(), self.watchdog);
-        let body = move || keep_telling(|| host.rows().ok(), watchdog, |text| tell(&socket, text));
-        if let Err(error) = os::spawn("hotbay-systemd", body) {
-            tracing::warn!(%error, "failed to start the thread that tells the service manager how things are");
+        if let Some(socket) = &self.socket {
+            tell(socket, "READY=1");
+        }
+        if let Some(teller) = &self.teller {
+            // Should it be gone, the watchdog says so.
+            let _ = teller.send(host.clone());
         }
     }
 
@@ -61,6 +63,50 @@ impl Systemd {
             tell(socket, "STOPPING=1\nSTATUS=stopping all services in order");
         }
     }
+}
+
+fn find() -> Option<socket::Socket> {
+    let name = std::env::var_os("NOTIFY_SOCKET").filter(|name| !name.is_empty())?;
+    match socket::Socket::new(&name) {
+        Ok(socket) => Some(socket),
+        Err(error) => {
+            let name = name.display();
+            tracing::warn!(%error, "failed to understand NOTIFY_SOCKET `{name}`; the service manager is told nothing");
+            None
+        }
+    }
+}
+
+/// Between two signs of life as much may pass.
+fn watchdog() -> Option<Duration> {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());
+    // Another process may be meant, which started this one.
+    let ours = number("WATCHDOG_PID").is_none_or(|id| id == u64::from(std::process::id()));
+    number("WATCHDOG_USEC").filter(|micros| ours && *micros > 0).map(Duration::from_micros)
+}
+
+/// A thread that has touched all that it uses, where it did so in time.
+fn begin_telling(socket: socket::Socket, watchdog: Option<Duration>) -> std::io::Result<mpsc::Sender<Host>> {
+    let (give, given) = mpsc::channel::<Host>();
+    let (settled, begun) = mpsc::channel();
+    let body = move || {
+        settle_to_wait();
+        socket.settle();
+        // The same calls as later, with nobody to be told.
+        keep_telling(once(Vec::new()), Some(Duration::from_millis(1)), |_| ());
+        let _ = settled.send(());
+        if let Ok(host) = given.recv() {
+            keep_telling(|| host.rows().ok(), watchdog, |text| tell(&socket, text));
+        }
+    };
+    os::spawn("hotbay-systemd", body)?;
+    let _ = begun.recv_timeout(BEGINNING);
+    Ok(give)
+}
+
+fn once(rows: Vec<Row>) -> impl Fn() -> Option<Vec<Row>> {
+    let rows = std::cell::Cell::new(Some(rows));
+    move || rows.take()
 }
 
 fn tell(socket: &socket::Socket, text: &str) {
@@ -141,10 +187,19 @@ mod socket {
         }
 
         pub(super) fn send(&self, text: &str) -> io::Result<()> {
-            let socket = UnixDatagram::unbound()?;
-            socket.set_write_timeout(Some(PATIENCE))?;
-            socket.send_to_addr(text.as_bytes(), &self.0).map(drop)
+            open()?.send_to_addr(text.as_bytes(), &self.0).map(drop)
         }
+
+        /// Touches what [`send`](Self::send) and its errors use.
+        pub(super) fn settle(&self) {
+            let _ = open().and_then(|socket| socket.peer_addr()).map_err(|error| error.to_string());
+        }
+    }
+
+    fn open() -> io::Result<UnixDatagram> {
+        let socket = UnixDatagram::unbound()?;
+        socket.set_write_timeout(Some(PATIENCE))?;
+        Ok(socket)
     }
 }
 
@@ -162,6 +217,10 @@ mod socket {
         }
 
         pub(super) fn send(&self, _: &str) -> io::Result<()> {
+            match *self {}
+        }
+
+        pub(super) fn settle(&self) {
             match *self {}
         }
     }

@@ -5,6 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
+use super::{Missing, is_there};
 use crate::cargo::{root, target_folder};
 
 /// Where Debian puts it without its wrapper scripts, and what others call it.
@@ -21,8 +22,9 @@ pub(super) struct Wine {
 impl Wine {
     /// Finds a wine, and makes its prefix in the target folder, unless that is there from an earlier run.
     pub(super) fn prepared(target: &str, linker: &Path) -> Result<Self> {
-        let Some(program) = first(PROGRAMS) else {
-            bail!("failed to find wine: `apt-get install --no-install-recommends wine64` installs it");
+        let Some(program) = first(PROGRAMS).context("failed to run wine")? else {
+            let how = "`apt-get install --no-install-recommends wine64` installs it";
+            bail!(Missing(format!("failed to find wine: {how}")));
         };
         let wine = Self { program, prefix: target_folder()?.join("wine") };
         let system = wine.prefix.join("drive_c/windows/system32");
@@ -88,7 +90,7 @@ impl Wine {
 
     /// Ends all that runs in the prefix.
     pub(super) fn end(&self) {
-        let Some(server) = first(SERVERS) else { return };
+        let Ok(Some(server)) = first(SERVERS) else { return };
         let mut command = Command::new(server);
         self.environment(&mut command);
         let _ = command.arg("-k").stdout(Stdio::null()).stderr(Stdio::null()).status();
@@ -101,12 +103,12 @@ impl Drop for Wine {
     }
 }
 
-/// The first of these programs that can be run.
-fn first(programs: &[&str]) -> Option<PathBuf> {
-    let runs = |program: &&&str| {
-        let mut command = Command::new(program);
-        command.arg("--version").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        command.status().is_ok()
-    };
-    programs.iter().find(runs).map(PathBuf::from)
+/// The first of these programs that is there.
+fn first(programs: &[&str]) -> Result<Option<PathBuf>> {
+    for program in programs.iter().map(Path::new) {
+        if is_there(program)? {
+            return Ok(Some(program.to_owned()));
+        }
+    }
+    Ok(None)
 }
