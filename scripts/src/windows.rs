@@ -32,6 +32,9 @@ pub(crate) struct Options {
     /// Run only these test targets (`e2e`, `journeys`); may be given several times
     #[arg(long, value_name = "TARGET")]
     test: Vec<String>,
+    /// Leave out the parts of the tests that take long under wine, or are not steady there
+    #[arg(long, conflicts_with = "test")]
+    brief: bool,
     /// Where standard library, linker or wine are not installed, say so in large letters and end well
     #[arg(long)]
     where_possible: bool,
@@ -63,8 +66,43 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Err(error) => return Err(error),
     };
     build()?;
-    run_tests(options, &wine)
+    let begun = Instant::now();
+    let outside = Outside::listen(TARGET, wine.prefix())?;
+    let tests = Tests { wine, outside, deadline: begun + Duration::from_secs(60 * options.minutes) };
+    if options.brief {
+        tests.run(&["--exclude", "hotbay-tests", "--lib", "--bins", "--tests"], &[])?;
+        for (target, parts) in BRIEF {
+            tests.run(&["--test", target], parts)?;
+        }
+    } else {
+        let targets: Vec<&str> = match options.test.as_slice() {
+            [] => vec!["--lib", "--bins", "--tests"],
+            some => some.iter().flat_map(|test| ["--test", test]).collect(),
+        };
+        tests.run(&targets, &options.rest.iter().map(String::as_str).collect::<Vec<_>>())?;
+    }
+    println!("== windows: tested in {} s", begun.elapsed().as_secs());
+    Ok(())
 }
+
+/// What is run in a brief run of the tests through the real binary: by target, parts of their names.
+const BRIEF: [(&str, &[&str]); 2] = [
+    ("conformance", &[]),
+    (
+        "e2e",
+        &[
+            "bad_input::",
+            "callbacks::",
+            "drop_in::",
+            "faults::",
+            "replace::",
+            "rollback::",
+            "shutdown::",
+            "state::",
+            "windows::",
+        ],
+    ),
+];
 
 /// What has to be installed and is not: the one reason not to run the tests that is no failure.
 #[derive(Debug)]
@@ -118,45 +156,46 @@ fn build() -> Result<()> {
     Ok(())
 }
 
-fn run_tests(options: &Options, wine: &Wine) -> Result<()> {
-    let begun = Instant::now();
-    let outside = Outside::listen(TARGET, wine.prefix())?;
-    // Not xtask's own: they are of this system. All packages also where few targets are chosen: what is built is the same.
-    let mut command = for_windows(&["test", "--no-fail-fast", "--workspace", "--exclude", "xtask"]);
-    if options.test.is_empty() {
-        command.args(["--lib", "--bins", "--tests"]);
-    }
-    for test in &options.test {
-        command.args(["--test", test]);
-    }
-    command.arg("--").args(&options.rest);
-    command.env("HOTBAY_TEST_PREBUILT", "1").env("CARGO_BUILD_TARGET", TARGET);
-    command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine.program());
-    wine.environment(&mut command);
-    outside.environment(&mut command);
+/// What the tests need.
+struct Tests {
+    wine: Wine,
+    outside: Outside,
+    deadline: Instant,
+}
 
-    println!("\n== windows: the tests, under {}", wine.program().display());
-    let mut tests = command.spawn().context("failed to run cargo")?;
-    let deadline = begun + Duration::from_secs(60 * options.minutes);
-    let status = loop {
-        if let Some(status) = tests.try_wait().context("failed to wait for cargo")? {
-            break status;
+impl Tests {
+    /// Runs `targets`, and of these the tests whose names have one of `parts`.
+    fn run(&self, targets: &[&str], parts: &[&str]) -> Result<()> {
+        let Self { wine, outside, deadline } = self;
+        // Not xtask's own: they are of this system. All packages also where few targets are chosen: what is built is the same.
+        let mut command = for_windows(&["test", "--no-fail-fast", "--workspace", "--exclude", "xtask"]);
+        command.args(targets).arg("--").args(parts);
+        command.env("HOTBAY_TEST_PREBUILT", "1").env("CARGO_BUILD_TARGET", TARGET);
+        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine.program());
+        wine.environment(&mut command);
+        outside.environment(&mut command);
+
+        println!("\n== windows: the tests, under {}", wine.program().display());
+        let mut tests = command.spawn().context("failed to run cargo")?;
+        let status = loop {
+            if let Some(status) = tests.try_wait().context("failed to wait for cargo")? {
+                break status;
+            }
+            if Instant::now() > *deadline {
+                let _ = tests.kill();
+                wine.end();
+                let _ = tests.wait();
+                bail!("failed to see the end of the tests under wine in time; `--minutes` gives them more");
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        };
+        if !status.success() {
+            bail!(
+                "failed under wine, {status}; again only these: cargo xtask windows --test TARGET -- PART-OF-A-NAME"
+            );
         }
-        if Instant::now() > deadline {
-            let _ = tests.kill();
-            wine.end();
-            let _ = tests.wait();
-            bail!("failed to see the end of the tests under wine within {} minutes", options.minutes);
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    };
-    if !status.success() {
-        bail!(
-            "failed under wine, {status}; again only these: cargo xtask windows --test TARGET -- PART-OF-A-NAME"
-        );
+        Ok(())
     }
-    println!("== windows: tested in {} s", begun.elapsed().as_secs());
-    Ok(())
 }
 
 /// cargo with what it needs to build for Windows.
