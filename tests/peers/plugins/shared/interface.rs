@@ -10,6 +10,7 @@ use abi_stable::std_types::{RSlice, RVec};
 #[derive(Debug, StableAbi)]
 #[sabi(kind(Prefix(prefix_ref = TargetRef)))]
 #[sabi(missing_field(panic))]
+#[allow(unreachable_pub, reason = "what abi_stable writes needs it")]
 pub struct Target {
     /// One atomic addition, its result in a vector of the plugin's.
     #[sabi(last_prefix_field)]
