@@ -60,8 +60,8 @@ impl DiscoverError {
         matches!(self, Self::Open(_) | Self::Held)
     }
 
-    /// Whether a writer that is still at it explains the refusal.
-    pub(crate) fn is_unfinished(&self) -> bool {
+    /// Whether its writer keeps it to itself.
+    pub(crate) fn is_held(&self) -> bool {
         matches!(self, Self::Held)
     }
 }

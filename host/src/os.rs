@@ -7,6 +7,11 @@ use std::path::Path;
 #[cfg(unix)]
 use std::process::Child;
 use std::process::Command;
+#[cfg(unix)]
+use std::time::Duration;
+
+#[cfg(windows)]
+use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
 
 mod stack;
 mod threads;
@@ -61,9 +66,13 @@ pub(crate) fn barrier_everywhere() -> io::Result<()> {
     }
 }
 
-/// Makes every processor that runs a thread of this process pass a full barrier.
+/// Makes every processor that runs a thread of this process pass a full barrier; an error where the call is there and does
+/// nothing, as in wine 8.
 #[cfg(windows)]
 pub(crate) fn barrier_everywhere() -> io::Result<()> {
+    if windows::is_wine() {
+        return Err(io::ErrorKind::Unsupported.into());
+    }
     // SAFETY: O3: the call takes nothing and always succeeds.
     unsafe { windows_sys::Win32::System::Threading::FlushProcessWriteBuffers() };
     Ok(())
@@ -81,11 +90,12 @@ pub(crate) fn own_group(command: &mut Command) {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     #[cfg(windows)]
-    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
+    std::os::windows::process::CommandExt::creation_flags(
+        command,
+        // Without a window: it would get a console of its own where the host, as a service or a program with windows, has none.
+        CREATE_NEW_PROCESS_GROUP | CREATE_NO_WINDOW,
+    );
 }
-
-#[cfg(windows)]
-const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
 
 /// A child that was started in its [`own_group`], and what it starts.
 #[cfg(unix)]
@@ -234,7 +244,7 @@ pub(crate) fn is_held(_: &io::Error) -> bool {
 
 /// Gives the file `from` the name `to`, in one step, whatever `to` was before.
 #[cfg(unix)]
-pub(crate) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_over(from: &Path, to: &Path, _: Duration) -> io::Result<()> {
     std::fs::rename(from, to)
 }
 

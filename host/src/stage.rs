@@ -12,9 +12,11 @@
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hotbay_plugin_api::manifest::Manifest;
 
+use crate::kernel::patience::look_until;
 use crate::os;
 use crate::verify::{Digest, Mark, Verified};
 
@@ -54,29 +56,80 @@ impl Stage {
     /// Prepares the folder, and removes what an earlier run left. The caller holds the lock of the home.
     pub(crate) fn open(home: &Path) -> io::Result<Self> {
         let folder = home.join("staged");
-        match std::fs::remove_dir_all(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => os::private_folder(&folder)?,
-        }
+        clear(&folder)?;
+        os::private_folder(&folder)?;
         let folder = std::fs::canonicalize(folder)?;
         Ok(Self { folder, count: AtomicU64::new(0) })
     }
 
     /// Writes the verified bytes to a fresh copy.
     pub(crate) fn stage(&self, verified: Verified) -> io::Result<Staged> {
-        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
         let Verified { path: source, digest, manifest, mark, bytes, .. } = verified;
-        let name = format!("{}-{}-{count}{}", manifest.name, digest.short(), std::env::consts::DLL_SUFFIX);
-        let path = self.folder.join(name);
+        // Each turn meets a name that an earlier run left; they run out.
+        let (path, mut file) = loop {
+            let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+            let name =
+                format!("{}-{}-{count}{}", manifest.name, digest.short(), std::env::consts::DLL_SUFFIX);
+            let path = self.folder.join(name);
+            match os::private_file().open(&path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                file => break (path, file?),
+            }
+        };
         let staged = Staged { path, source, digest, manifest, mark, bytes: bytes.len() as u64 };
-        os::private_file().open(&staged.path)?.write_all(&bytes)?;
+        file.write_all(&bytes)?;
         Ok(staged)
     }
+}
+
+/// Removes what an earlier run left. Windows removes no copy that is mapped, as by a host that was killed and is not gone yet:
+/// that is waited for, and what stays even then is in nobody's way.
+fn clear(folder: &Path) -> io::Result<()> {
+    let (deadline, first, longest) =
+        (Duration::from_secs(2), Duration::from_millis(10), Duration::from_millis(50));
+    let mut refused = None;
+    let done = look_until(deadline, first, longest, || match std::fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Some(Ok(())),
+        Err(error) if cfg!(windows) && folder.is_dir() => {
+            refused = Some(error);
+            None
+        }
+        done => Some(done),
+    });
+    let Some(done) = done else {
+        let why = refused.unwrap_or_else(|| io::ErrorKind::PermissionDenied.into());
+        tracing::warn!(
+            "failed to remove copies that an earlier host left: {why}; the next start tries again"
+        );
+        for copy in std::fs::read_dir(folder)?.flatten() {
+            let _ = std::fs::remove_file(copy.path());
+        }
+        return Ok(());
+    };
+    done
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(windows)]
+    #[test]
+    fn a_copy_that_cannot_be_removed_at_start_is_left() {
+        let home = tempfile::tempdir().unwrap();
+        let folder = home.path().join("staged");
+        std::fs::create_dir(&folder).unwrap();
+        let [held, other] = ["held", "other"].map(|name| folder.join(name));
+        std::fs::write(&other, "").unwrap();
+        let mut options = std::fs::OpenOptions::new();
+        std::os::windows::fs::OpenOptionsExt::share_mode(&mut options, 0);
+        let holder = options.write(true).create_new(true).open(&held).unwrap();
+        Stage::open(home.path()).unwrap();
+        assert!(held.exists() && !other.exists());
+        drop(holder);
+        Stage::open(home.path()).unwrap();
+        assert!(!held.exists());
+    }
 
     #[test]
     fn a_staged_copy_tells_its_service() {

@@ -70,6 +70,11 @@ impl Remains {
         Self { pinned, path: staged.path.clone(), load, later: None, is_seen: false, is_loading: false }
     }
 
+    /// Whether it was closed, and nobody is at it any more: neither who waits to unload it nor the system's loader.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.later.is_none() && !self.is_loading
+    }
+
     /// It stays, and this is why.
     pub(crate) fn because(mut self, reason: &Reason) -> Unloaded {
         self.pinned.reason = reason.to_string();

@@ -71,12 +71,12 @@ impl Refused {
 
     /// Whether a writer that is still at it could explain the refusal.
     pub(crate) fn may_be_unfinished(&self) -> bool {
-        match &self.error {
-            VerifyError::Moving | VerifyError::Empty | VerifyError::Broken(_) => true,
-            // A part of it is locked.
-            VerifyError::Read(error) => crate::os::is_held(error),
-            _ => false,
-        }
+        matches!(self.error, VerifyError::Moving | VerifyError::Empty | VerifyError::Broken(_))
+    }
+
+    /// Whether its writer keeps a part of it to itself.
+    pub(crate) fn is_held(&self) -> bool {
+        matches!(&self.error, VerifyError::Read(error) if crate::os::is_held(error))
     }
 }
 

@@ -10,10 +10,14 @@ use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::os;
+
+/// How long a file that is in use is waited for, where that keeps it from being replaced.
+pub(crate) const IN_USE: Duration = Duration::from_secs(2);
 
 /// What the name may hold already.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,21 +77,27 @@ pub struct WriteError {
 /// not write and would report success the second time. The temporary file is removed, and the next write begins
 /// with another one.
 pub(crate) fn write(path: &Path, onto: Onto, bytes: &[u8]) -> Result<(), WriteError> {
+    write_within(path, onto, bytes, IN_USE)
+}
+
+fn write_within(path: &Path, onto: Onto, bytes: &[u8], in_use: Duration) -> Result<(), WriteError> {
     // Opened first: when the name has been taken, only the sync itself can still fail.
     let folder = step(Step::OpenFolder, || os::Folder::open(folder_of(path)))?;
     let mut temporary = step(Step::Create, || Temporary::create(path))?;
     step(Step::Write, || temporary.file.write_all(bytes))?;
     step(Step::Sync, || os::sync(&temporary.file))?;
-    step(Step::Rename, || temporary.rename(path, onto))?;
+    step(Step::Rename, || temporary.rename(path, onto, in_use))?;
     step(Step::SyncFolder, || folder.sync())
 }
 
 /// Replaces a file by `bytes`, owner-only, in one step. When this returns they are there for good, also after a power cut.
 ///
+/// On Windows no file is replaced that somebody has open: that is waited for as long as `in_use`.
+///
 /// # Errors
 /// The step that failed, and why. Until [`Step::SyncFolder`] the file is what it was.
-pub fn write_durably(path: &Path, bytes: &[u8]) -> Result<(), WriteError> {
-    write(path, Onto::Anything, bytes)
+pub fn write_durably(path: &Path, bytes: &[u8], in_use: Duration) -> Result<(), WriteError> {
+    write_within(path, Onto::Anything, bytes, in_use)
 }
 
 /// The folder that `path` is in.
@@ -143,10 +153,10 @@ impl Temporary {
         }
     }
 
-    fn rename(mut self, target: &Path, onto: Onto) -> io::Result<()> {
+    fn rename(mut self, target: &Path, onto: Onto, in_use: Duration) -> io::Result<()> {
         os::ready_to_rename(&self.file);
         match onto {
-            Onto::Anything => os::rename_over(&self.path, target)?,
+            Onto::Anything => os::rename_over(&self.path, target, in_use)?,
             Onto::Nothing => os::rename_new(&self.path, target)?,
         }
         self.renamed = true;

@@ -84,15 +84,15 @@ fn hangs_in_initializer_and_is_named_while_the_rest_goes_on_and_the_host_ends_in
     bay.ok(&["stop", "echo"]);
     assert!(bay.home().join("state").join("echo.state").is_file());
 
-    #[cfg(unix)]
-    {
-        let asked = std::time::Instant::now();
-        assert_eq!(bay.stop(), Some(0));
-        let took = asked.elapsed();
-        assert!(took < Duration::from_secs(10), "it took {took:?}");
-        let log = bay.log();
-        let last = log.lines().rev().find(|line| line.contains("ends without unloading")).unwrap_or_default();
-        assert!(last.contains("`hangs_in_initializer`"), "{log}");
+    if cfg!(windows) {
+        // A console event comes on a new thread, which waits for the loader like all that begin there: the bay ends the host.
+        return;
     }
-    // On Windows a console event cannot be sent to one process of the test's own console: the bay ends it.
+    let asked = std::time::Instant::now();
+    assert_eq!(bay.stop(), Some(0));
+    let took = asked.elapsed();
+    assert!(took < Duration::from_secs(10), "it took {took:?}");
+    let log = bay.log();
+    let last = log.lines().rev().find(|line| line.contains("ends without unloading")).unwrap_or_default();
+    assert!(last.contains("`hangs_in_initializer`"), "{log}");
 }

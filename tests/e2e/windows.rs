@@ -7,8 +7,8 @@ use std::os::windows::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use hotbay::kernel::view::Phase;
-use hotbay_tests::{Bay, eventually, example, fixture, never_within};
+use hotbay::kernel::view::{Phase, Retired};
+use hotbay_tests::{Bay, eventually, example, fixture, never_within, with_version};
 
 /// "The process cannot access the file because it is being used by another process."
 const SHARING_VIOLATION: i32 = 32;
@@ -58,6 +58,24 @@ fn copies_that_a_crash_left_are_removed_by_the_next_host() {
 }
 
 #[test]
+fn the_copy_of_a_pinned_library_is_removed_when_that_has_gone() {
+    let bay = Bay::started();
+    let name = "keeps_a_thread_for_a_while";
+    bay.drop_in(name, &fixture(name));
+    bay.wait_version(name, "1.0.0");
+    let old = staged(&bay);
+    bay.drop_bytes(name, &with_version(&fixture(name), "1.0.0", "1.1.0"));
+    bay.wait_version(name, "1.1.0");
+    assert_eq!(bay.wait_receipt(name, 1).retired, Retired::Pinned);
+    assert!(old.iter().all(|copy| copy.exists()), "{old:?}");
+    std::fs::write(bay.path("let-go"), "").unwrap();
+    eventually("the old copy is gone", || {
+        let copies = staged(&bay);
+        (copies.len() == 1 && !old.contains(&copies[0])).then_some(())
+    });
+}
+
+#[test]
 fn a_file_that_its_writer_keeps_to_itself_is_waited_for_and_not_rejected() {
     let bay = Bay::started();
     let bytes = std::fs::read(example("echo")).unwrap();
@@ -66,8 +84,13 @@ fn a_file_that_its_writer_keeps_to_itself_is_waited_for_and_not_rejected() {
         OpenOptions::new().write(true).create_new(true).share_mode(0).open(bay.file("echo")).unwrap();
     writer.write_all(&bytes).unwrap();
     writer.sync_all().unwrap();
-    // Much longer than a file has to stand still.
-    never_within(Duration::from_millis(1500), "it is judged", || !bay.rows().is_empty());
+    // Much longer than a file that is not whole is given.
+    never_within(Duration::from_secs(3), "it is judged", || {
+        bay.rows().iter().any(|row| row.phase != Phase::Starting)
+    });
+    let waiting = bay.wait_phase("echo", Phase::Starting);
+    let reason = waiting.reason.unwrap_or_default();
+    assert!(reason.contains("the program that writes it lets nobody read it"), "{reason}");
     drop(writer);
     bay.wait_version("echo", "1.0.0");
     assert!(!bay.log().contains("rejected"), "{}", bay.log());

@@ -70,8 +70,6 @@ pub(crate) enum Library {
     File {
         path: PathBuf,
         header: usize,
-        // When it was about to be opened: threads of it began later.
-        began: os::Moment,
         // `None` once closed.
         handle: Option<Handle>,
     },
@@ -91,7 +89,6 @@ impl Library {
         if !os::has_thread_slots() {
             return Err(LoadError::NoSlots);
         }
-        let began = os::moment();
         let turn = loader::turn(path, Doing::Map);
         let handle = open_handle(path).map_err(LoadError::Open)?;
         drop(turn);
@@ -103,7 +100,7 @@ impl Library {
             return Err(LoadError::Stale);
         }
         // From here on the address is given back by `close`.
-        let library = Self::File { path: path.to_owned(), header: address, began, handle: Some(handle) };
+        let library = Self::File { path: path.to_owned(), header: address, handle: Some(handle) };
         let header = header.upgrade().map_err(|e| LoadError::Header(one_line(&e.to_string())))?;
         let module = checked_module(header)?;
         Ok((library, module))
@@ -142,11 +139,10 @@ impl Library {
     /// Nobody closes another one for as long as the guard lives.
     fn close_handle(&mut self) -> Option<MutexGuard<'static, ()>> {
         match self {
-            Self::File { path, header, began, handle } => {
+            Self::File { path, header, handle } => {
                 let handle = handle.take()?;
-                if os::is_inhabited(path, *began) {
-                    let (path, header, began) = (path.clone(), *header, *began);
-                    let stays = Self::File { path, header, began, handle: Some(handle) };
+                if os::is_inhabited(*header) {
+                    let stays = Self::File { path: path.clone(), header: *header, handle: Some(handle) };
                     INHABITED.lock().unwrap_or_else(PoisonError::into_inner).push(stays);
                     return None;
                 }
@@ -302,10 +298,13 @@ fn open_handle(path: &Path) -> Result<Handle, libloading::Error> {
 
 #[cfg(windows)]
 fn open_handle(path: &Path) -> Result<Handle, libloading::Error> {
-    use libloading::os::windows::LOAD_WITH_ALTERED_SEARCH_PATH;
-    // What it links to is looked for beside the copy first, never in the working directory of the host's caller.
+    use libloading::os::windows::{LOAD_LIBRARY_SEARCH_DEFAULT_DIRS, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR};
+    // What it links to is looked for beside the copy, beside this program and in the system's folder: never in the folder of
+    // the host's caller, nor along `PATH`.
     // SAFETY: F1.
-    unsafe { Handle::load_with_flags(path, LOAD_WITH_ALTERED_SEARCH_PATH) }
+    unsafe {
+        Handle::load_with_flags(path, LOAD_LIBRARY_SEARCH_DLL_LOAD_DIR | LOAD_LIBRARY_SEARCH_DEFAULT_DIRS)
+    }
 }
 
 fn checked_module(header: &'static LibHeader) -> Result<PluginModuleRef, LoadError> {

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use hotbay_state::Key;
 
@@ -54,7 +55,7 @@ pub(super) fn copy_in(bytes: &[u8], folder: &Path, path: &Path) -> std::io::Resu
         let mut file = File::create(&fresh)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        os::rename_over(&fresh, path)
+        os::rename_over(&fresh, path, Duration::from_secs(2))
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&fresh);

@@ -86,6 +86,8 @@ struct Known {
     whole: bool,
     // It could not be read: it is tried again with each look.
     unread: bool,
+    // Why it is waited for so long.
+    held: Option<String>,
     gone: Option<Instant>,
     content: Content,
 }
@@ -163,6 +165,7 @@ impl Files {
             pending: false,
             whole: false,
             unread: false,
+            held: None,
             gone: None,
             content: Content::Unread,
         });
@@ -207,9 +210,9 @@ impl Files {
         self.known.remove(path);
     }
 
-    /// Files whose content is not known yet.
+    /// Files whose content is not known yet, and soon will be.
     pub(crate) fn is_settling(&self) -> bool {
-        self.known.values().any(|known| known.pending)
+        self.known.values().any(|known| known.pending && known.held.is_none())
     }
 
     pub(crate) fn exists(&self, path: &Path) -> bool {
@@ -239,25 +242,28 @@ impl Files {
         })
     }
 
-    /// A row for each file that is no plugin.
+    /// A row for each file that is no plugin, or that its writer keeps to itself.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row> {
-        self.known.iter().filter_map(|(path, known)| match &known.content {
-            Content::NoPlugin(refused) => {
-                let manifest = refused.manifest.as_ref();
-                let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-                Some(Row {
-                    name: manifest.map_or_else(stem, |manifest| manifest.name.clone()),
-                    version: manifest.map(|manifest| manifest.version.clone()),
-                    generation: None,
-                    phase: Phase::Rejected,
-                    digest: refused.digest.as_ref().map(|digest| digest.as_str().to_owned()),
-                    source: Some(path.clone()),
-                    reason: Some(refused.reason.clone()),
-                    pinned_generations: 0,
-                    pinned_bytes: 0,
-                })
-            }
-            _ => None,
+        self.known.iter().filter_map(|(path, known)| {
+            let (refused, phase, reason) = match (&known.content, &known.held) {
+                (Content::Plugin(_), _) | (Content::Unread, None) => return None,
+                (_, Some(held)) => (None, Phase::Starting, held),
+                (Content::NoPlugin(refused), None) => (Some(refused), Phase::Rejected, &refused.reason),
+            };
+            let manifest = refused.and_then(|refused| refused.manifest.as_ref());
+            let digest = refused.and_then(|refused| refused.digest.as_ref());
+            let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            Some(Row {
+                name: manifest.map_or_else(stem, |manifest| manifest.name.clone()),
+                version: manifest.map(|manifest| manifest.version.clone()),
+                generation: None,
+                phase,
+                digest: digest.map(|digest| digest.as_str().to_owned()),
+                source: Some(path.clone()),
+                reason: Some(reason.clone()),
+                pinned_generations: 0,
+                pinned_bytes: 0,
+            })
         })
     }
 }
@@ -271,9 +277,8 @@ impl Known {
         }
         let again;
         let refused = match discover(path) {
-            Err(error) if error.is_unfinished() && still < PATIENCE => {
-                look.look_again(now + settle.min(self.changed + PATIENCE - now));
-                return;
+            Err(error) if error.is_held() => {
+                return self.wait_for_writer(path, error.to_string(), settle, now, look);
             }
             Err(error) => {
                 again = error.may_pass();
@@ -281,7 +286,7 @@ impl Known {
             }
             Ok(discovered) => match verify(discovered) {
                 Ok(verified) => {
-                    self.pending = false;
+                    (self.pending, self.held) = (false, None);
                     // It may have changed since the look began: then the next look sees another fingerprint.
                     self.fingerprint = Some(verified.fingerprint);
                     let same = matches!(&self.content, Content::Plugin(old) if old.digest == verified.digest);
@@ -292,6 +297,9 @@ impl Known {
                     }
                     look.hand_on(verified);
                     return;
+                }
+                Err(refused) if refused.is_held() => {
+                    return self.wait_for_writer(path, refused.error.to_string(), settle, now, look);
                 }
                 Err(refused) if refused.may_be_unfinished() && still < PATIENCE => {
                     look.look_again(now + settle.min(self.changed + PATIENCE - now));
@@ -309,12 +317,29 @@ impl Known {
         };
         // What the system refuses to read now, it may give later: permissions change without a trace in the file.
         self.unread = again;
-        self.pending = false;
+        (self.pending, self.held) = (false, None);
         if matches!(&self.content, Content::NoPlugin(known) if known.reason == refused.reason) {
             return;
         }
         look.refused.push((path.to_owned(), refused.clone()));
         self.content = Content::NoPlugin(refused);
+    }
+
+    /// A file that its writer keeps to itself is no wrong file, however long that takes; after a while it is said.
+    fn wait_for_writer(
+        &mut self,
+        path: &Path,
+        reason: String,
+        settle: Duration,
+        now: Instant,
+        look: &mut Look,
+    ) {
+        let patience = PATIENCE.saturating_sub(now.duration_since(self.changed));
+        if patience.is_zero() && self.held.as_ref() != Some(&reason) {
+            tracing::warn!("waits for the writer of `{}`: {reason}", path.display());
+            self.held = Some(reason);
+        }
+        look.look_again(now + if patience.is_zero() { PATIENCE / 4 } else { settle.min(patience) });
     }
 }
 

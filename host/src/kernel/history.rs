@@ -43,7 +43,7 @@ impl History {
         }
         let fresh = path.with_extension("jsonl.new");
         fs::write(&fresh, lines[lines.len() - KEPT..].join("\n") + "\n")?;
-        os::rename_over(&fresh, &path)
+        os::rename_over(&fresh, &path, super::records::IN_USE)
     }
 
     /// The last receipts, newest last. A line that a crash cut off is passed over.

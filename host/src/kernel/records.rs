@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write as _};
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use hotbay_plugin_api::manifest::is_valid_name;
 use serde::{Serialize, de::DeserializeOwned};
@@ -11,6 +12,9 @@ use serde::{Serialize, de::DeserializeOwned};
 use crate::os;
 
 const EXTENSION: &str = ".json";
+
+/// So long a record that somebody reads just now is waited for, where that keeps it from being replaced: the loop writes some.
+pub(crate) const IN_USE: Duration = Duration::from_millis(100);
 
 /// The folder. What is kept of a record in memory is for the owner to say.
 #[derive(Debug)]
@@ -51,7 +55,7 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
     pub(crate) fn write(&self, name: &str, record: &T, durable: bool) -> io::Result<()> {
         let (path, json) = (self.path(name), serde_json::to_vec(record)?);
         if durable {
-            return hotbay_state::write_durably(&path, &json).map_err(|error| error.source);
+            return hotbay_state::write_durably(&path, &json, IN_USE).map_err(|error| error.source);
         }
         let fresh = path.with_extension("json.new");
         // What an interrupted write left; nobody else writes here.
@@ -59,7 +63,7 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
         let mut file = os::private_file().open(&fresh)?;
         file.write_all(&json)?;
         drop(file);
-        os::rename_over(&fresh, &path)
+        os::rename_over(&fresh, &path, IN_USE)
     }
 
     /// Removes a record, if there is one.

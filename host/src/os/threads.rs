@@ -130,10 +130,10 @@ pub(crate) use linux::{claim, current_id, moment, strangers_since, threads_have_
 #[cfg(windows)]
 pub(crate) use super::windows::threads::{claim, current_id, is_inhabited, moment, strangers_since};
 
-/// Whether a thread that began since `moment` runs the code of the library that was opened from `path`, and would go on in
-/// nothing if that was closed. Windows alone is asked: elsewhere a thread of Rust's keeps its library mapped.
+/// Whether a thread runs the code of the library that has something at this address, and would go on in nothing if that was
+/// closed. Windows alone is asked: elsewhere a thread of Rust's keeps its library mapped.
 #[cfg(not(windows))]
-pub(crate) fn is_inhabited(_: &std::path::Path, _: Moment) -> bool {
+pub(crate) fn is_inhabited(_: usize) -> bool {
     false
 }
 

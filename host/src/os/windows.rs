@@ -2,13 +2,17 @@
 
 use std::ffi::OsStr;
 use std::io;
+use std::ops::Range;
 use std::os::windows::ffi::OsStrExt as _;
 use std::os::windows::io::{AsRawHandle as _, FromRawHandle as _, OwnedHandle};
 use std::path::Path;
 use std::process::Child;
+use std::sync::OnceLock;
 use std::time::Duration;
 
-use windows_sys::Win32::Foundation::{ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION};
+use windows_sys::Win32::Foundation::{
+    ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, HMODULE,
+};
 use windows_sys::Win32::System::Diagnostics::Debug::{
     SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SEM_NOOPENFILEERRORBOX, SetErrorMode,
 };
@@ -20,7 +24,10 @@ use windows_sys::Win32::System::JobObjects::{
 
 use crate::kernel::patience::look_until;
 
+mod slots;
 pub(super) mod threads;
+
+pub(crate) use slots::has_thread_slots;
 
 /// What a path begins with whose length has no limit.
 const VERBATIM: [u8; 4] = *br"\\?\";
@@ -74,14 +81,30 @@ pub(crate) fn no_dialogs() {
     let _ = unsafe { SetErrorMode(quiet) };
 }
 
+/// Whether this is no Windows but wine, some of whose calls say that they did what they did not.
+pub(super) fn is_wine() -> bool {
+    use windows_sys::Win32::System::LibraryLoader::{GetModuleHandleW, GetProcAddress};
+    static IS: OnceLock<bool> = OnceLock::new();
+    *IS.get_or_init(|| {
+        let name = wide("ntdll.dll");
+        // SAFETY: O2: `name` ends with a zero and lives over the call, which only looks.
+        let ntdll = unsafe { GetModuleHandleW(name.as_ptr()) };
+        // SAFETY: O2: the name ends with a zero, and no process is without this library; what is found is not called.
+        !ntdll.is_null() && unsafe { GetProcAddress(ntdll, c"wine_get_version".as_ptr().cast()) }.is_some()
+    })
+}
+
 /// Gives the file `from` the name `to`, in one step, whatever `to` was before. Windows refuses that while somebody has `to`
-/// open, and there is somebody now and then: a reader, an indexer, a virus scanner. So it is tried for a while.
-pub(crate) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    let (deadline, first, longest) =
-        (Duration::from_secs(2), Duration::from_millis(1), Duration::from_millis(50));
+/// open, and there is somebody now and then: a reader, an indexer, a virus scanner. So it is tried until the deadline; what
+/// may not be replaced whoever has it open is refused at once.
+pub(crate) fn rename_over(from: &Path, to: &Path, deadline: Duration) -> io::Result<()> {
+    let (first, longest) = (Duration::from_millis(1), Duration::from_millis(50));
     let mut refused = None;
     let done = look_until(deadline, first, longest, || match std::fs::rename(from, to) {
-        Err(error) if is_held(&error) || is_one_of(&error, &[ERROR_ACCESS_DENIED]) => {
+        Err(error)
+            if is_held(&error)
+                || is_one_of(&error, &[ERROR_ACCESS_DENIED]) && !hotbay_state::is_fixed(to) =>
+        {
             refused = Some(error);
             None
         }
@@ -97,27 +120,6 @@ pub(crate) fn is_held(error: &io::Error) -> bool {
 
 fn is_one_of(error: &io::Error, codes: &[u32]) -> bool {
     error.raw_os_error().is_some_and(|code| codes.contains(&code.cast_unsigned()))
-}
-
-/// Whether this process has thread-local slots left for one more library. The standard library for `windows-gnu` takes some in
-/// each and gives none back; a program that finds none is ended by it.
-pub(crate) fn has_thread_slots() -> bool {
-    use windows_sys::Win32::System::Threading::{TLS_OUT_OF_INDEXES, TlsAlloc, TlsFree};
-    /// More than a library takes.
-    const ROOM: usize = 32;
-
-    // SAFETY: O16: the call takes nothing, and gives a slot that is ours to free.
-    let slots: Vec<u32> = (0..ROOM).map(|_| unsafe { TlsAlloc() }).collect();
-    let mut all = true;
-    for slot in slots {
-        if slot == TLS_OUT_OF_INDEXES {
-            all = false;
-            continue;
-        }
-        // SAFETY: O16: it was just given to us, and nothing was stored in it.
-        unsafe { TlsFree(slot) };
-    }
-    all
 }
 
 /// The name of a code that a process crashed with.
@@ -148,10 +150,8 @@ pub(super) fn wide(text: impl AsRef<OsStr>) -> Vec<u16> {
 }
 
 /// Addresses of the library that was opened from `path`, while it is mapped.
-pub(super) fn addresses(path: &Path) -> Option<std::ops::Range<usize>> {
+pub(super) fn addresses(path: &Path) -> Option<Range<usize>> {
     use windows_sys::Win32::System::LibraryLoader::GetModuleHandleW;
-    use windows_sys::Win32::System::ProcessStatus::{K32GetModuleInformation, MODULEINFO};
-    use windows_sys::Win32::System::Threading::GetCurrentProcess;
     let module = |name: &[u16]| {
         // SAFETY: O2: `name` ends with a zero and lives over the call, which only looks.
         let module = unsafe { GetModuleHandleW(name.as_ptr()) };
@@ -160,7 +160,25 @@ pub(super) fn addresses(path: &Path) -> Option<std::ops::Range<usize>> {
     let name = wide(path);
     // A loader may know it by its path without the prefix that lifts the limit on a path's length.
     let plain = name.strip_prefix(&VERBATIM.map(u16::from));
-    let module = module(&name).or_else(|| module(plain?))?;
+    addresses_of(module(&name).or_else(|| module(plain?))?)
+}
+
+/// Addresses of the library that this one is in.
+fn addresses_around(address: usize) -> Option<Range<usize>> {
+    use windows_sys::Win32::System::LibraryLoader::{
+        GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS, GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT,
+        GetModuleHandleExW,
+    };
+    let flags = GET_MODULE_HANDLE_EX_FLAG_FROM_ADDRESS | GET_MODULE_HANDLE_EX_FLAG_UNCHANGED_REFCOUNT;
+    let mut module = std::ptr::null_mut();
+    // SAFETY: O2: by these flags the address stands for itself and is not read; `module` lives over the call.
+    let found = unsafe { GetModuleHandleExW(flags, std::ptr::without_provenance(address), &raw mut module) };
+    (found != 0).then(|| addresses_of(module)).flatten()
+}
+
+fn addresses_of(module: HMODULE) -> Option<Range<usize>> {
+    use windows_sys::Win32::System::ProcessStatus::{K32GetModuleInformation, MODULEINFO};
+    use windows_sys::Win32::System::Threading::GetCurrentProcess;
     // SAFETY: O6: the call takes nothing; what it answers stands for this process.
     let this = unsafe { GetCurrentProcess() };
     let mut told = MODULEINFO::default();

@@ -19,14 +19,23 @@ impl Kernel {
     /// them, and tells the loop.
     pub(super) fn look_for_remains(&mut self) {
         self.hear_of_remains();
-        let left: Vec<(u64, PathBuf)> =
-            self.remains().map(|(_, remains)| (remains.load, remains.path.clone())).collect();
+        let left: Vec<(u64, PathBuf, bool)> = self
+            .remains()
+            .map(|(_, remains)| (remains.load, remains.path.clone(), remains.is_closed()))
+            .collect();
         if left.is_empty() || is_at_it(self.looking.as_ref()) {
             return;
         }
         let sender = self.sender.clone();
         let look = move || {
-            let seen = left.into_iter().filter_map(|(load, path)| Some((load, ffi::is_mapped(&path).ok()?)));
+            let seen = left.into_iter().filter_map(|(load, path, is_closed)| {
+                let is_mapped = ffi::is_mapped(&path).ok()?;
+                if is_closed && !is_mapped {
+                    // Windows removes no file that is mapped, so it was left when the library was.
+                    let _ = std::fs::remove_file(&path);
+                }
+                Some((load, is_mapped))
+            });
             // The loop is gone when the host ends.
             let _ = sender.send(Message::Looked(seen.collect()));
         };
@@ -67,9 +76,8 @@ impl Kernel {
             }
         }
         // What the system's loader is still at is left alone: whoever asks for it waits as well.
-        let closed = |remains: &&Remains| remains.later.is_none() && !remains.is_loading;
-        let still: Vec<PathBuf> =
-            self.remains().map(|(_, remains)| remains).filter(closed).map(|left| left.path.clone()).collect();
+        let closed = self.remains().map(|(_, remains)| remains).filter(|remains| remains.is_closed());
+        let still: Vec<PathBuf> = closed.map(|remains| remains.path.clone()).collect();
         if still.is_empty() || is_at_it(self.releasing.as_ref()) {
             return;
         }

@@ -11,9 +11,9 @@ pub(crate) use unix::{
     rename_new, rename_over, sync,
 };
 #[cfg(windows)]
-pub use windows::access::owner_only;
-#[cfg(windows)]
 pub(crate) use windows::{
     Folder, check_credential, check_private, create_private, make_folder, open_file, ready_to_rename,
     rename_new, rename_over, sync,
 };
+#[cfg(windows)]
+pub use windows::{access::owner_only, is_fixed};

@@ -4,6 +4,7 @@ use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
+use std::time::Duration;
 
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -55,7 +56,7 @@ fn judge(owner: u32, mode: u32, user: u32, path: &Path) -> Result<(), KeyError> 
 pub(crate) fn ready_to_rename(_: &File) {}
 
 /// Gives the file `from` the name `to`, in one step, whatever `to` was before.
-pub(crate) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
+pub(crate) fn rename_over(from: &Path, to: &Path, _: Duration) -> io::Result<()> {
     fs::rename(from, to)
 }
 

@@ -27,11 +27,10 @@ pub(crate) mod access;
 
 use access::OwnerOnly;
 
-use crate::durable::folder_of;
+use crate::durable::{IN_USE, folder_of};
 use crate::error::KeyError;
 
-/// How long a file that is in use is waited for, and the time between two tries.
-const IN_USE: Duration = Duration::from_secs(2);
+/// The time between two tries to replace a file that is in use.
 const BETWEEN: Duration = Duration::from_millis(10);
 
 /// Opens a file for reading, and nothing but a file.
@@ -94,13 +93,13 @@ pub(crate) fn ready_to_rename(file: &File) {
 }
 
 /// Gives the file `from` the name `to`, in one step, whatever `to` was before; returns when that is on the disk.
-pub(crate) fn rename_over(from: &Path, to: &Path) -> io::Result<()> {
-    move_file(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH)
+pub(crate) fn rename_over(from: &Path, to: &Path, in_use: Duration) -> io::Result<()> {
+    move_file(from, to, MOVEFILE_REPLACE_EXISTING | MOVEFILE_WRITE_THROUGH, in_use)
 }
 
 /// Gives the file `from` the name `to`, in one step, if that is free; returns when that is on the disk.
 pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
-    move_file(from, to, MOVEFILE_WRITE_THROUGH)
+    move_file(from, to, MOVEFILE_WRITE_THROUGH, IN_USE)
 }
 
 /// Forces a file to the disk.
@@ -121,7 +120,14 @@ impl Folder {
     }
 }
 
-fn move_file(from: &Path, to: &Path, flags: MOVE_FILE_FLAGS) -> io::Result<()> {
+/// Whether what is there may not be replaced, whoever has it open: a folder, or a file that is marked read-only.
+#[must_use]
+pub fn is_fixed(path: &Path) -> bool {
+    fs::metadata(path).is_ok_and(|there| there.is_dir() || there.permissions().readonly())
+}
+
+fn move_file(from: &Path, to: &Path, flags: MOVE_FILE_FLAGS, in_use: Duration) -> io::Result<()> {
+    let target = to;
     let (from, to) = (wide(from)?, wide(to)?);
     let begun = Instant::now();
     loop {
@@ -131,8 +137,8 @@ fn move_file(from: &Path, to: &Path, flags: MOVE_FILE_FLAGS) -> io::Result<()> {
         }
         let error = io::Error::last_os_error();
         // It is refused while somebody has either open, and there is somebody now and then: a reader, an indexer, a virus
-        // scanner. What may not be replaced at all is refused after that while.
-        if !is_in_use(&error) || begun.elapsed() >= IN_USE {
+        // scanner. What may not be replaced at all is refused at once.
+        if !is_in_use(&error) || is_fixed(target) || begun.elapsed() >= in_use {
             return Err(error);
         }
         std::thread::park_timeout(BETWEEN);
@@ -156,4 +162,20 @@ fn wide(path: &Path) -> io::Result<Vec<u16>> {
     }
     wide.push(0);
     Ok(wide)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_may_not_be_replaced_is_refused_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let [from, to] = ["from", "to"].map(|name| folder.path().join(name));
+        fs::write(&from, "new").unwrap();
+        fs::create_dir(&to).unwrap();
+        let begun = Instant::now();
+        rename_over(&from, &to, Duration::from_secs(600)).unwrap_err();
+        assert!(begun.elapsed() < Duration::from_secs(300));
+    }
 }

@@ -47,3 +47,31 @@ fn of_a_folder_of_large_files_only_so_much_is_handed_on() {
     look.hand_on(verified("d", HANDED_ON + 1));
     assert_eq!(look.read.len(), 2);
 }
+
+#[test]
+fn a_file_that_its_writer_keeps_to_itself_is_waited_for_without_an_end_and_told_of_after_a_while() {
+    let (path, settle, begun) = (PathBuf::from("a"), Duration::from_millis(50), Instant::now());
+    let mut known = Known {
+        fingerprint: None,
+        changed: begun,
+        pending: true,
+        whole: false,
+        unread: false,
+        held: None,
+        gone: None,
+        content: Content::Unread,
+    };
+    let mut look = Look::default();
+    known.wait_for_writer(&path, "held".to_owned(), settle, begun, &mut look);
+    assert_eq!((&known.held, look.again), (&None, Some(begun + settle)));
+
+    let later = begun + 100 * PATIENCE;
+    let mut look = Look::default();
+    known.wait_for_writer(&path, "held".to_owned(), settle, later, &mut look);
+    assert!(known.pending && look.again > Some(later));
+    let mut files = Files::new(PathBuf::new(), &crate::Config::default().watch);
+    files.known.insert(path, known);
+    assert!(!files.is_settling(), "nobody waits for it");
+    let rows: Vec<Row> = files.rows().collect();
+    assert_eq!((rows[0].phase, rows[0].reason.as_deref()), (Phase::Starting, Some("held")));
+}

@@ -13,7 +13,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use windows_sys::Wdk::System::Threading::{NtQueryInformationThread, ThreadQuerySetWin32StartAddress};
-use windows_sys::Win32::Foundation::{FILETIME, INVALID_HANDLE_VALUE, LocalFree};
+use windows_sys::Win32::Foundation::{FILETIME, INVALID_HANDLE_VALUE, LocalFree, STILL_ACTIVE};
 use windows_sys::Win32::System::Diagnostics::Debug::{CONTEXT, GetThreadContext, ReadProcessMemory};
 use windows_sys::Win32::System::Diagnostics::ToolHelp::{
     CreateToolhelp32Snapshot, TH32CS_SNAPTHREAD, THREADENTRY32, Thread32First, Thread32Next,
@@ -21,12 +21,12 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
 use windows_sys::Win32::System::Memory::{MEMORY_BASIC_INFORMATION, VirtualQuery};
 use windows_sys::Win32::System::SystemInformation::GetSystemTimeAsFileTime;
 use windows_sys::Win32::System::Threading::{
-    GetCurrentProcess, GetCurrentProcessId, GetCurrentThread, GetCurrentThreadId, GetThreadDescription,
-    GetThreadTimes, OpenThread, ResumeThread, SuspendThread, THREAD_GET_CONTEXT, THREAD_QUERY_INFORMATION,
-    THREAD_SUSPEND_RESUME,
+    GetCurrentProcess, GetCurrentProcessId, GetCurrentThread, GetCurrentThreadId, GetExitCodeThread,
+    GetThreadDescription, GetThreadTimes, OpenThread, ResumeThread, SuspendThread, THREAD_GET_CONTEXT,
+    THREAD_QUERY_INFORMATION, THREAD_SUSPEND_RESUME,
 };
 
-use super::addresses;
+use super::{addresses, addresses_around};
 use crate::os::threads::{Moment, Thread};
 
 /// When that many are noted, those that ended are forgotten.
@@ -46,8 +46,11 @@ pub(crate) fn claim() {
     let this = unsafe { GetCurrentThread() };
     let Some(began) = began(this) else { return };
     let mut ours = OURS.lock().unwrap_or_else(PoisonError::into_inner);
-    if ours.len() >= MANY {
-        let alive: BTreeSet<u64> = all().unwrap_or_default().into_iter().collect();
+    // Where the system does not tell which are alive, none is forgotten.
+    if ours.len() >= MANY
+        && let Ok(alive) = all()
+    {
+        let alive: BTreeSet<u64> = alive.into_iter().collect();
         ours.retain(|(id, _)| alive.contains(id));
     }
     ours.insert((current_id(), began));
@@ -83,28 +86,63 @@ pub(crate) fn strangers_since(moment: Moment) -> io::Result<Vec<Thread>> {
     Ok(strangers)
 }
 
-/// Whether a thread that began since `moment` runs the code of the library that was opened from `path`.
-pub(crate) fn is_inhabited(path: &Path, moment: Moment) -> bool {
-    let inside = || {
-        let strangers = strangers_since(moment).unwrap_or_default();
-        strangers.iter().any(|thread| is_inside(thread.id, path) == Some(true))
-    };
-    for _ in 1..LOOKS {
-        if !inside() {
+/// Whether a thread that is not the host's own runs the code of the library that has something at `address`. Whenever it began:
+/// the clock may have been set back since, and threads of the system's pool are older than what they run. Where it cannot be
+/// told, the answer is yes: who closes what is inhabited ends the process.
+pub(crate) fn is_inhabited(address: usize) -> bool {
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::park_timeout(PAUSE);
+        }
+        if !has_somebody_inside(address) {
             return false;
         }
-        std::thread::park_timeout(PAUSE);
     }
-    inside()
+    true
+}
+
+fn has_somebody_inside(address: usize) -> bool {
+    let Some(library) = addresses_around(address) else { return true };
+    let Ok(ids) = all() else { return true };
+    let ours = OURS.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let this = current_id();
+    let is_ours = |id| {
+        let began = open(id, THREAD_QUERY_INFORMATION).and_then(|thread| began(thread.as_raw_handle()));
+        began.is_some_and(|began| ours.contains(&(id, began)))
+    };
+    let others = ids.into_iter().filter(|id| *id != this && !is_ours(*id));
+    // One that cannot be told of because it is gone is not inside.
+    others.into_iter().any(|id| stands_in(id, &library).unwrap_or_else(|| is_alive(id)))
+}
+
+/// Whether the thread has not ended, or that cannot be told.
+fn is_alive(id: u64) -> bool {
+    if let Some(thread) = open(id, THREAD_QUERY_INFORMATION) {
+        let mut code = 0;
+        // SAFETY: O10: the handle is open, and `code` lives over the call, which writes to it.
+        let told = unsafe { GetExitCodeThread(thread.as_raw_handle(), &raw mut code) };
+        if told != 0 && code != STILL_ACTIVE.cast_unsigned() {
+            return false;
+        }
+    }
+    all().map_or(true, |ids| ids.contains(&id))
 }
 
 /// Whether thread `id` is inside the library that was opened from `path`. `None` where it cannot be told.
 pub(crate) fn is_inside(id: u64, path: &Path) -> Option<bool> {
+    stands_in(id, &addresses(path)?)
+}
+
+/// Whether thread `id`, which is not this one, runs code at these addresses. `None` where it cannot be told.
+fn stands_in(id: u64, library: &Range<usize>) -> Option<bool> {
     /// No frames that matter lie deeper.
     const DEEPEST: usize = 8 << 20;
     const WORD: usize = size_of::<usize>();
 
-    let library = addresses(path)?;
+    if id == current_id() {
+        // Nobody would let it go on.
+        return None;
+    }
     let access = THREAD_QUERY_INFORMATION | THREAD_SUSPEND_RESUME | THREAD_GET_CONTEXT;
     let thread = open(id, access)?;
     if first_address(&thread).is_some_and(|first| library.contains(&first)) {
@@ -253,11 +291,37 @@ fn region(address: usize) -> Option<Range<usize>> {
 }
 
 /// Reads memory of this process which may be gone by now: the system says so, where a read of our own would crash.
-fn read(address: usize, into: &mut [u8]) -> Option<usize> {
+pub(super) fn read(address: usize, into: &mut [u8]) -> Option<usize> {
     // SAFETY: O6: the call takes nothing; what it answers stands for this process.
     let this = unsafe { GetCurrentProcess() };
     let (from, mut len) = (std::ptr::without_provenance(address), 0);
     // SAFETY: O15: `into` is as long as is named and lives over the call, which fails where the address names nothing.
     let done = unsafe { ReadProcessMemory(this, from, into.as_mut_ptr().cast(), into.len(), &raw mut len) };
     (done != 0).then_some(len)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_thread_runs_is_inhabited_however_old_that_is_and_what_none_runs_is_not() {
+        let (end, wait) = std::sync::mpsc::channel::<()>();
+        let stranger = std::thread::spawn(move || wait.recv());
+        assert!(is_inhabited((moment as fn() -> Moment as *const ()).addr()), "this program");
+        // SAFETY: F1: a library of the system's.
+        let library = unsafe { libloading::os::windows::Library::new("version.dll") }.unwrap();
+        let start = library.into_raw();
+        assert!(!is_inhabited(start.cast_unsigned()), "version.dll");
+        // Where there is no library, nothing can be told.
+        assert!(is_inhabited(16));
+        drop(end);
+        let _ = stranger.join().unwrap();
+    }
+
+    #[test]
+    fn a_thread_does_not_stop_itself() {
+        assert_eq!(stands_in(current_id(), &(0..1)), None);
+        assert!(is_alive(current_id()));
+    }
 }
