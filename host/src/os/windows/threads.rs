@@ -309,10 +309,10 @@ mod tests {
         let (end, wait) = std::sync::mpsc::channel::<()>();
         let stranger = std::thread::spawn(move || wait.recv());
         assert!(is_inhabited((moment as fn() -> Moment as *const ()).addr()), "this program");
-        // SAFETY: F1: a library of the system's.
-        let library = unsafe { libloading::os::windows::Library::new("version.dll") }.unwrap();
-        let start = library.into_raw();
-        assert!(!is_inhabited(start.cast_unsigned()), "version.dll");
+        let name: Vec<u16> = "version.dll\0".encode_utf16().collect();
+        // SAFETY: O2: `name` ends with a zero and lives over the call; it is a library of the system's.
+        let start = unsafe { windows_sys::Win32::System::LibraryLoader::LoadLibraryW(name.as_ptr()) };
+        assert!(!is_inhabited(start.addr()), "version.dll");
         // Where there is no library, nothing can be told.
         assert!(is_inhabited(16));
         drop(end);
