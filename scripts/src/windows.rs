@@ -95,7 +95,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What is run in a brief run of the tests through the real binary: by target, parts of their names.
 const BRIEF: [(&[&str], &[&str]); 2] = [
-    // What it builds by turns in one folder comes out stale under wine: not understood yet.
+    // Of threads of the test program beside it a stale word on the stack is taken for the plugin's code: `pinned`, not `unloaded`.
     (&["--test", "conformance"], &["--skip", "tables_of_two_lengths"]),
     (
         &["--test", "e2e"],
