@@ -4,13 +4,12 @@
 //! target's standard library is not installed it is checked from its source (`rust-src`) as well; where neither is there, that
 //! is said loudly. No C compiler for the target is needed: nothing is linked.
 
-use std::path::PathBuf;
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
 use crate::cargo::cargo;
+use crate::rustc::{has_standard_library, sysroot};
 
 /// What is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,35 +112,11 @@ fn check(target: &str, depth: Depth, std: Std) -> Result<bool> {
 }
 
 fn find_std(target: &str) -> Result<Std> {
-    let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
-    let flags = std::env::var(flags).unwrap_or_default();
-    let libraries = printed("target-libdir", target, &flags)?;
-    // With a hash in its name where rustup put it, without where it was built from source.
-    let is_std = |name: &str| name == "libstd.rlib" || name.starts_with("libstd-");
-    let installed = libraries
-        .read_dir()
-        .is_ok_and(|entries| entries.flatten().any(|entry| is_std(&entry.file_name().to_string_lossy())));
-    if installed {
+    if has_standard_library(target)? {
         return Ok(Std::Installed);
     }
-    let source = printed("sysroot", target, "")?.join("lib/rustlib/src/rust/library/std/src/lib.rs");
+    let source = sysroot(target)?.join("lib/rustlib/src/rust/library/std/src/lib.rs");
     Ok(if source.is_file() { Std::Source } else { Std::Missing })
-}
-
-/// A path that the compiler prints.
-fn printed(what: &str, target: &str, flags: &str) -> Result<PathBuf> {
-    let output = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
-        .args(["--print", what, "--target", target])
-        .args(flags.split_whitespace())
-        .output()
-        .context("failed to run rustc")?;
-    if !output.status.success() {
-        bail!(
-            "failed to ask the compiler about {target}: {}",
-            String::from_utf8_lossy(&output.stderr).trim()
-        );
-    }
-    Ok(PathBuf::from(String::from_utf8_lossy(&output.stdout).trim()))
 }
 
 fn warn_of(missing: &[&str]) {

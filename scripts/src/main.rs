@@ -11,6 +11,7 @@ mod client;
 mod demo;
 mod up;
 mod miri;
+mod rustc;
 mod soak;
 mod bench;
 

@@ -87,29 +87,28 @@ fn one_that_fails_leaves_the_version_that_serves_alone() {
 #[test]
 fn counter_next_wrote_what_the_version_before_cannot_read_and_the_state_of_the_swap_serves() {
     let bay = Bay::started();
-    bay.drop_in("counter", &fixture("counter"));
-    bay.wait_version("counter", "1.0.0");
-    bay.call("counter.add", "");
-    bay.drop_in("counter", &fixture("counter_next"));
-    bay.wait_version("counter", "2.0.0");
-    assert_eq!(bay.call("counter.add", ""), "2");
+    count_with_both(&bay);
     let told = bay.hotbay(&["rollback", "counter"]);
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.stderr.contains("snapshot of the swap, sequence"), "{told:?}");
     assert_eq!(bay.call("counter.count", ""), "1");
 }
 
-/// Counter 1.0.0, which does not read what 2.0.0 writes, called once, replaced by 2.0.0, called once. Nothing is written
-/// between swaps.
-fn counted_on(faults: &str) -> Bay {
-    let mut bay = Bay::with("[state]\ninterval_ms = 600000\n[swap]\nrehearse = \"never\"");
-    bay.start_with(|command| _ = command.env("FAILPOINTS", faults));
+/// Counter 1.0.0, which does not read what 2.0.0 writes, called once, replaced by 2.0.0, called once.
+fn count_with_both(bay: &Bay) {
     bay.drop_in("counter", &fixture("counter"));
     bay.wait_version("counter", "1.0.0");
     bay.call("counter.add", "");
     bay.drop_in("counter", &fixture("counter_next"));
     bay.wait_version("counter", "2.0.0");
     assert_eq!(bay.call("counter.add", ""), "2");
+}
+
+/// The same, with nothing written between swaps.
+fn counted_on(faults: &str) -> Bay {
+    let mut bay = Bay::with("[state]\ninterval_ms = 600000\n[swap]\nrehearse = \"never\"");
+    bay.start_with(|command| _ = command.env("FAILPOINTS", faults));
+    count_with_both(&bay);
     bay
 }
 

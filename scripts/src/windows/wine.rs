@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 
 use super::{Missing, is_there};
 use crate::cargo::{root, target_folder};
+use crate::rustc::rustc;
 
 /// Where Debian puts it without its wrapper scripts, and what others call it.
 const PROGRAMS: &[&str] = &["/usr/lib/wine/wine64", "wine64", "wine"];
@@ -45,7 +46,7 @@ impl Wine {
         let library = system.join("bcryptprimitives.dll");
         if !library.is_file() {
             let source = root().join("scripts/wine/process_prng.rs");
-            let status = super::rustc()
+            let status = rustc(target)
                 .args([
                     "--edition",
                     "2024",

@@ -32,9 +32,8 @@ fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
     drop(release);
 }
 
-#[test]
-fn a_job_that_was_given_up_before_it_began_is_never_done() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+/// Runs `body` while the one thread of a lane is busy.
+fn while_busy(lane: &Lane, body: impl FnOnce()) {
     let (go, wait) = mpsc::channel::<()>();
     let (began, is_there) = mpsc::channel();
     thread::scope(|scope| {
@@ -45,15 +44,23 @@ fn a_job_that_was_given_up_before_it_began_is_never_done() {
             })
         });
         is_there.recv().unwrap();
-        let done = Arc::new(AtomicBool::new(false));
-        let there = Arc::clone(&done);
-        let given_up = request(&lane, SHORT, move || there.store(true, Ordering::SeqCst));
-        assert_eq!(given_up, Err(LaneError::TimedOut));
+        body();
         go.send(()).unwrap();
         assert_eq!(busy.join().unwrap(), Ok(Ok(())));
-        assert_eq!(lane.run(LONG, || ()), Ok(()));
-        assert!(!done.load(Ordering::SeqCst));
     });
+}
+
+#[test]
+fn a_job_that_was_given_up_before_it_began_is_never_done() {
+    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let done = Arc::new(AtomicBool::new(false));
+    let there = Arc::clone(&done);
+    while_busy(&lane, || {
+        let given_up = request(&lane, SHORT, move || there.store(true, Ordering::SeqCst));
+        assert_eq!(given_up, Err(LaneError::TimedOut));
+    });
+    assert_eq!(lane.run(LONG, || ()), Ok(()));
+    assert!(!done.load(Ordering::SeqCst));
 }
 
 #[test]
@@ -199,21 +206,8 @@ fn a_lane_that_is_warmed_up_is_not_used_up_and_one_that_is_busy_is_left_alone() 
     let first = lane.run(LONG, || thread::current().id()).unwrap();
     lane.warm_up(LONG);
     assert_eq!(lane.run(LONG, || thread::current().id()).unwrap(), first);
-    let (go, wait) = mpsc::channel::<()>();
-    let (began, is_there) = mpsc::channel();
-    thread::scope(|scope| {
-        let busy = scope.spawn(|| {
-            lane.run(LONG, move || {
-                began.send(()).unwrap();
-                wait.recv()
-            })
-        });
-        is_there.recv().unwrap();
-        // It would wait for ever.
-        lane.warm_up(LONG);
-        go.send(()).unwrap();
-        busy.join().unwrap().unwrap().unwrap();
-    });
+    // It would wait for ever.
+    while_busy(&lane, || lane.warm_up(LONG));
     assert_eq!(lane.close(LONG), 0);
     lane.warm_up(LONG);
 }
