@@ -34,7 +34,7 @@ enum Failure {
     /// another.
     Plugin { status: Status, known: Vec<String> },
     /// It was not asked.
-    Host(CallError),
+    Host(Box<CallError>),
 }
 
 /// Calls on this thread, appending to a buffer that the caller lends.
@@ -73,7 +73,7 @@ fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Ask
 fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
     match slot.enter(&mut |generation, entry| enter(generation, entry, method, request, reply.again())) {
         Ok(asked) => asked,
-        Err(refused) => Err(Box::new(Failure::Host(*no_entry(slot, *refused, Duration::ZERO)))),
+        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, Duration::ZERO)))),
     }
 }
 
@@ -116,7 +116,6 @@ pub(crate) fn request(
                     lane.withdraw(&job);
                     drop(job);
                     exchange.expire();
-                    exchange.abandon();
                 }
             }
             let service = slot.name().to_string();
@@ -174,7 +173,7 @@ fn failed(generation: &Generation, entered: Entered<'_>, status: Status) -> Box<
 fn error(slot: &Slot, method: &str, failure: Failure, mut reply: Out<'_>, before: usize) -> Box<CallError> {
     let (status, known) = match failure {
         Failure::Plugin { status, known } => (status, known),
-        Failure::Host(error) => return Box::new(error),
+        Failure::Host(error) => return error,
     };
     let text = reply.take_words(before);
     let service = slot.name().to_string();

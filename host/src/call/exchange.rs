@@ -70,10 +70,14 @@ impl Exchange {
         self.content().lease = Some(lease);
     }
 
-    /// Its deadline passed while it waited in the lane's mailbox. Before the lease goes: a receipt that is written then counts it.
-    pub(super) fn expire(&self) {
+    /// Its deadline passed while it waited in the lane's mailbox. Counted before the lease goes: a receipt that is written then
+    /// has it. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.
+    pub(super) fn expire(self: Arc<Self>) {
         if let Some(lease) = self.content().lease.take() {
             lease.expire();
+        }
+        if Arc::strong_count(&self) == 1 {
+            self.keep();
         }
     }
 
@@ -102,15 +106,6 @@ impl Exchange {
     pub(super) fn error(&self, slot: &Slot, method: &str, failure: Failure) -> Box<CallError> {
         let words = &mut self.content().reply;
         error(slot, method, failure, Lent::new(words).out(), 0)
-    }
-
-    /// Lets go of what was asked. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.
-    pub(super) fn abandon(self: Arc<Self>) {
-        if Arc::strong_count(&self) == 1 {
-            self.keep();
-        } else {
-            self.content().lease = None;
-        }
     }
 
     /// Keeps it for the thread's next request, without its lease. Nobody waits for it, and no lane will look at it again.

@@ -88,10 +88,7 @@ impl HostSide {
     fn find(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
         let slot = self.services.slot(service)?;
         // When another thread was quicker it may be there twice, which does no harm.
-        let _ = self.found.iter().try_for_each(|place| match place.set(Arc::clone(&slot)) {
-            Ok(()) => Err(()),
-            Err(_) => Ok(()),
-        });
+        self.found.iter().any(|place| place.set(Arc::clone(&slot)).is_ok());
         Ok(slot)
     }
 

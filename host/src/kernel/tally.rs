@@ -79,8 +79,8 @@ impl<const N: usize> Tally<N> {
     /// A call goes in on this thread.
     #[inline]
     pub(crate) fn enter(&self, thread: Thread, waited: bool) -> Entered<'_> {
-        let (shard, alone) = self.shard(thread);
-        let entered = Entered { shard, alone, waited };
+        let entered = self.accepted(thread, waited);
+        let Entered { shard, alone, .. } = entered;
         add(if waited { &shard.entered_after_wait } else { &shard.entered_at_once }, alone);
         entered
     }
@@ -100,6 +100,7 @@ impl<const N: usize> Tally<N> {
     }
 
     /// A request that was counted when it was accepted has its turn on this thread.
+    #[inline]
     pub(crate) fn accepted(&self, thread: Thread, waited: bool) -> Entered<'_> {
         let (shard, alone) = self.shard(thread);
         Entered { shard, alone, waited }
