@@ -80,6 +80,13 @@ impl Door {
     /// Goes in on this thread: `body` gets what is published, which stays alive until it returns, and this thread.
     #[inline]
     pub(crate) fn enter<R>(&self, body: impl FnOnce(&SlotState, Thread) -> R) -> Result<R, TooDeep> {
+        // SAFETY: it is named until `body` has returned, so alive (L1, L3).
+        self.name(|value, thread| body(unsafe { &*value }, thread))
+    }
+
+    /// Names what is published until `body` has returned (L2).
+    #[inline]
+    fn name<R>(&self, body: impl FnOnce(*const SlotState, Thread) -> R) -> Result<R, TooDeep> {
         let name = Name::take()?;
         let mut value = self.published.load(Ordering::Acquire);
         loop {
@@ -91,8 +98,7 @@ impl Door {
             }
             value = again;
         }
-        // SAFETY: L1, L3; `name` is cleared when it is dropped, after `body` (L2).
-        Ok(body(unsafe { &*value }, name.thread()))
+        Ok(body(value, name.thread()))
     }
 
     /// Goes in where nothing is in the way, which is so for most calls: `None` when this thread is new here, or inside of
@@ -117,7 +123,8 @@ impl Door {
 
     /// A counted reference to what is published, to carry elsewhere. Draining waits for it as for a reader.
     pub(crate) fn carry(&self) -> Result<Arc<SlotState>, TooDeep> {
-        self.enter(|value, _| {
+        // By the pointer that was published: one made of a reference may not reach the counts beside the value.
+        self.name(|value, _| {
             // SAFETY: `value` came from `Arc::into_raw`, and is alive here (L1).
             unsafe { Arc::increment_strong_count(value) };
             // SAFETY: as above; this takes over the count that was just added.

@@ -74,7 +74,7 @@ fn a_panic_inside_gives_the_lease_back() {
 fn threads_that_come_and_go_use_the_same_records() {
     let door = Door::new(state("old"));
     let before = COUNT.load(Ordering::SeqCst);
-    for _ in 0..200 {
+    for _ in 0..if cfg!(miri) { 110 } else { 200 } {
         std::thread::scope(|scope| scope.spawn(|| door.enter(|_, _| ()).unwrap()).join().unwrap());
     }
     // Other tests run beside this one, on some threads of their own.
@@ -100,7 +100,8 @@ fn readers_never_see_what_was_freed_while_it_is_replaced_under_them() {
                 })
             })
             .collect();
-        for number in 1..2000 {
+        // Miri takes a second for ten.
+        for number in 1..if cfg!(miri) { 50 } else { 2000 } {
             assert!(door.replace(state(&number.to_string())).drain(LONG));
         }
         end.store(true, Ordering::Relaxed);
