@@ -1,7 +1,7 @@
 //! Whether a thread runs the code of a library: then an address of that code, to which a call will return, lies on its stack.
 //!
 //! Linux shows where the stack of a thread that waits has its top. Windows stops the thread for a moment, see
-//! `windows/threads`. macOS would have to do the same, in a process that may hold its locks: not there. (There no thread is ever
+//! `windows/frames`. macOS would have to do the same, in a process that may hold its locks: not there. (There no thread is ever
 //! what holds a library: see `verify::Mark`.)
 
 #[cfg(not(windows))]
@@ -31,7 +31,7 @@ pub(crate) fn is_inside(id: u64, path: &Path) -> Option<bool> {
 }
 
 #[cfg(windows)]
-pub(crate) use super::windows::threads::is_inside;
+pub(crate) use super::windows::inside::is_inside;
 
 /// macOS, and others, see above.
 #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]

@@ -128,7 +128,9 @@ mod linux {
 pub(crate) use linux::{claim, current_id, moment, strangers_since, threads_have_begun};
 
 #[cfg(windows)]
-pub(crate) use super::windows::threads::{claim, current_id, is_inhabited, moment, strangers_since};
+pub(crate) use super::windows::inside::is_inhabited;
+#[cfg(windows)]
+pub(crate) use super::windows::threads::{claim, current_id, moment, strangers_since};
 
 /// Whether a thread runs the code of the library that has something at this address, and would go on in nothing if that was
 /// closed. Windows alone is asked: elsewhere a thread of Rust's keeps its library mapped.

@@ -14,16 +14,19 @@ use windows_sys::Win32::Foundation::{
     ERROR_ACCESS_DENIED, ERROR_LOCK_VIOLATION, ERROR_SHARING_VIOLATION, HMODULE,
 };
 use windows_sys::Win32::System::Diagnostics::Debug::{
-    SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SEM_NOOPENFILEERRORBOX, SetErrorMode,
+    ReadProcessMemory, SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SEM_NOOPENFILEERRORBOX, SetErrorMode,
 };
 use windows_sys::Win32::System::JobObjects::{
     AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION,
     JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
     JobObjectExtendedLimitInformation, SetInformationJobObject, TerminateJobObject,
 };
+use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
 use crate::kernel::patience::look_until;
 
+mod frames;
+pub(super) mod inside;
 mod slots;
 pub(super) mod threads;
 
@@ -178,7 +181,6 @@ fn addresses_around(address: usize) -> Option<Range<usize>> {
 
 fn addresses_of(module: HMODULE) -> Option<Range<usize>> {
     use windows_sys::Win32::System::ProcessStatus::{K32GetModuleInformation, MODULEINFO};
-    use windows_sys::Win32::System::Threading::GetCurrentProcess;
     // SAFETY: O6: the call takes nothing; what it answers stands for this process.
     let this = unsafe { GetCurrentProcess() };
     let mut told = MODULEINFO::default();
@@ -191,4 +193,14 @@ fn addresses_of(module: HMODULE) -> Option<Range<usize>> {
 
 fn require(done: windows_sys::core::BOOL) -> io::Result<()> {
     if done == 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+}
+
+/// Reads memory of this process which may be gone by now: the system says so, where a read of our own would crash.
+fn read(address: usize, into: &mut [u8]) -> Option<usize> {
+    // SAFETY: O6: the call takes nothing; what it answers stands for this process.
+    let this = unsafe { GetCurrentProcess() };
+    let (from, mut len) = (std::ptr::without_provenance(address), 0);
+    // SAFETY: O15: `into` is as long as is named and lives over the call, which fails where the address names nothing.
+    let done = unsafe { ReadProcessMemory(this, from, into.as_mut_ptr().cast(), into.len(), &raw mut len) };
+    (done != 0).then_some(len)
 }

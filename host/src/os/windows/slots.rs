@@ -7,7 +7,7 @@
 use windows_sys::Wdk::System::Threading::{NtQueryInformationProcess, ProcessBasicInformation};
 use windows_sys::Win32::System::Threading::{GetCurrentProcess, PROCESS_BASIC_INFORMATION};
 
-use super::threads::read;
+use super::read;
 
 /// More than a library takes.
 const ROOM: u32 = 32;
