@@ -59,6 +59,6 @@ pub use error::{KeyError, OpenError, SealError, StoreError};
 pub use header::{FORMAT, Header, Stamp};
 pub use key::{Key, KeyId};
 #[cfg(windows)]
-pub use os::{is_fixed, owner_only};
+pub use os::{Security, is_fixed, owner_only};
 pub use seal::{MAX_OVERHEAD, MAX_PLAIN, Opened, open, open_into, read_header, seal, seal_into};
 pub use store::{Listed, Store, make_folders};

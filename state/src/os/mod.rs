@@ -16,4 +16,7 @@ pub(crate) use windows::{
     rename_new, rename_over, sync,
 };
 #[cfg(windows)]
-pub use windows::{access::owner_only, is_fixed};
+pub use windows::{
+    access::{Security, owner_only},
+    is_fixed,
+};

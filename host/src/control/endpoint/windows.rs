@@ -1,8 +1,10 @@
 //! A named pipe that only its owner can use. The system's default access list would let others read from it.
 
 use std::io;
+use std::os::windows::io::AsHandle as _;
 use std::path::Path;
 
+use hotbay_state::Security;
 use interprocess::local_socket::tokio::{Listener, Stream, prelude::*};
 use interprocess::local_socket::{GenericNamespaced, ListenerOptions, Name};
 use interprocess::os::windows::local_socket::ListenerOptionsExt as _;
@@ -37,7 +39,17 @@ impl Endpoint {
     }
 
     pub(in crate::control) async fn connect(&self) -> io::Result<Stream> {
-        Stream::connect(self.name()?).await
+        let stream = Stream::connect(self.name()?).await?;
+        // Before a word is said: any program may have taken the name before our host did, and who is written to can act as
+        // who writes.
+        if !security(&stream)?.is_owners()? {
+            let text = format!(
+                r"the pipe \\.\pipe\{} was made by another user: end the program that has it",
+                self.pipe
+            );
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, text));
+        }
+        Ok(stream)
     }
 
     /// Whether a client runs as the host's user: the access list of the pipe has seen to that.
@@ -47,5 +59,28 @@ impl Endpoint {
 
     fn name(&self) -> io::Result<Name<'_>> {
         self.pipe.as_str().to_ns_name::<GenericNamespaced>()
+    }
+}
+
+fn security(stream: &Stream) -> io::Result<Security> {
+    match stream {
+        Stream::NamedPipe(pipe) => Security::of(pipe.inner().as_handle()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pipe_is_open_to_its_owner_and_to_who_runs_the_machine() {
+        let home = tempfile::tempdir().unwrap();
+        let endpoint = Endpoint::make(home.path()).unwrap();
+        let runtime = tokio::runtime::Runtime::new().unwrap();
+        runtime.block_on(async {
+            let _listener = endpoint.listen().unwrap();
+            let security = security(&endpoint.connect().await.unwrap()).unwrap();
+            assert!(security.lets_in_nobody_else().unwrap(), "{security:?}");
+        });
     }
 }
