@@ -70,6 +70,11 @@ fn hangs_in_initializer_and_is_named_while_the_rest_goes_on_and_the_host_ends_in
     assert!(bay.ok(&["why", name]).contains("keeps the system's loader for itself"));
     assert_eq!(bay.status(name).row.phase, Phase::Faulted);
     goes_on(&mut bay, 2);
+    if cfg!(windows) {
+        // No thread begins in a process whose loader is kept: what needs one more waits, the next load with the loop. The bay
+        // ends the host.
+        return;
+    }
     // What would be loaded waits, and says for whom.
     bay.drop_in("stateless", &fixture("stateless"));
     let waiting = bay.wait_phase("stateless", Phase::Faulted).reason.unwrap();
@@ -84,10 +89,6 @@ fn hangs_in_initializer_and_is_named_while_the_rest_goes_on_and_the_host_ends_in
     bay.ok(&["stop", "echo"]);
     assert!(bay.home().join("state").join("echo.state").is_file());
 
-    if cfg!(windows) {
-        // A console event comes on a new thread, which waits for the loader like all that begin there: the bay ends the host.
-        return;
-    }
     let asked = std::time::Instant::now();
     assert_eq!(bay.stop(), Some(0));
     let took = asked.elapsed();
