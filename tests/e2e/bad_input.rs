@@ -201,11 +201,6 @@ fn exits_in_initializer() {
 }
 
 #[test]
-fn hangs_in_initializer() {
-    assert_says(&rejected_fixture("hangs_in_initializer"), &["1500 ms"]);
-}
-
-#[test]
 fn crashes_in_create() {
     let row = rejected_fixture("crashes_in_create");
     assert_says(&row, &["probe"]);
@@ -221,6 +216,11 @@ fn exits_in_create() {
 #[test]
 fn hangs_in_create() {
     assert_says(&rejected_fixture("hangs_in_create"), &["1500 ms"]);
+}
+
+#[test]
+fn hangs_in_initializer() {
+    assert_says(&rejected_fixture("hangs_in_initializer"), &["1500 ms"]);
 }
 
 #[test]
