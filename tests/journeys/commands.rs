@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use hotbay::kernel::view::{Event, Phase};
 use hotbay::{CallError, Changed, ControlError};
-use hotbay_tests::{Hosted, eventually, fixture, with_version};
+use hotbay_tests::{Hosted, eventually, fixture, rename, with_version};
 
 /// No answer takes so long; whoever comes near it waits for what never comes.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -48,7 +48,8 @@ fn carry_out(hosted: &Hosted, command: Command) -> Result<Option<Changed>, Contr
             // Not through one temporary name: two may be at it.
             let whole = tempfile::NamedTempFile::new_in(hosted.file("counter").parent().unwrap()).unwrap();
             std::fs::write(&whole, version("1.3.0")).unwrap();
-            whole.persist(hosted.file("counter")).unwrap();
+            // Closed, as Windows moves no file that is open.
+            rename(&whole.into_temp_path(), &hosted.file("counter"));
             Ok(None)
         }
         Command::Add => add(hosted, "1.4.0").map(Some),
