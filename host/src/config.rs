@@ -25,7 +25,9 @@
 //! [state]
 //! interval_ms = 2000          # state that changed is written this often
 //! max_bytes = 268435456       # a plugin that exports more is stopped there: 256 MiB
-//! key_file = "state.key"      # or key_credential = "NAME", or key_env = "NAME"; else a key is made in the home folder
+//! keep = 5                    # snapshots of a service that are kept, the newest among them
+//! key_file = "state.key"      # and, or, key_credential = "NAME", key_env = "NAME": the first of them seals, all of them open;
+//!                             # without any a key is made in the home folder
 //!
 //! [probe]
 //! mode = "cached"             # or "always", "off"
@@ -167,11 +169,14 @@ pub struct State {
     pub interval: Duration,
     /// `max_bytes`: a plugin's export is stopped there. On its way to the next version state is in memory twice.
     pub max_bytes: u64,
-    /// Where the key comes from.
-    pub key: KeySource,
+    /// `keep`: so many snapshots of a service are kept, the newest among them.
+    pub keep: usize,
+    /// Where the keys come from, in this order. The first key of the first source seals; all others open what they sealed before.
+    /// None is as good as [`KeySource::Home`].
+    pub keys: Vec<KeySource>,
 }
 
-/// Where the key that seals state comes from.
+/// Where keys that seal state come from. Each may hold several: its first is the one that seals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum KeySource {
     /// `state.key` in the home folder, made on the first run.
@@ -181,7 +186,7 @@ pub enum KeySource {
     /// `key_credential = "NAME"`: the file of that name in the folder that `CREDENTIALS_DIRECTORY` names, where systemd lays
     /// a service's credentials.
     Credential(String),
-    /// `key_env = "NAME"`: hex or base64 of 16, 24 or 32 bytes.
+    /// `key_env = "NAME"`: hex or base64 of 16, 24 or 32 bytes. The host warns: what is in the environment, others may see.
     Environment(String),
 }
 
@@ -259,7 +264,12 @@ impl Default for Config {
                 min_calls: 20,
                 max_error_rate: 0.5,
             },
-            state: State { interval: Duration::from_secs(2), max_bytes: 256 << 20, key: KeySource::Home },
+            state: State {
+                interval: Duration::from_secs(2),
+                max_bytes: 256 << 20,
+                keep: hotbay_state::KEPT,
+                keys: vec![KeySource::Home],
+            },
             probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
             log: Log { level: hotbay_plugin_api::Level::Info },
             service: BTreeMap::new(),

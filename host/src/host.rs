@@ -1,10 +1,13 @@
 //! The host: what an embedding program, the command line and the control plane hold in their hands.
 
-mod folders;
+pub(crate) mod folders;
 mod handle;
+pub(crate) mod keys;
+mod state;
 
-use folders::{copy_in, key, lock, readable_folder};
+use folders::{copy_in, lock, readable_folder};
 pub use handle::Handle;
+pub use state::{PlainState, Rotated};
 
 use std::fs::File;
 use std::path::Path;
@@ -53,6 +56,8 @@ struct Inner {
     shared: Arc<Shared>,
     kernel: mpsc::Sender<Message>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    // Held by whoever writes the key file.
+    rotating: Mutex<()>,
     // Held for as long as the host lives: one host per home.
     _lock: File,
 }
@@ -76,11 +81,13 @@ impl Host {
         let stage = Stage::open(&config.home).map_err(home)?;
         let history = History::open(&config.home).map_err(home)?;
         let held = Held::open(&config.home).map_err(home)?;
-        let snapshots = Snapshots::new(key(&config)?, Store::open(config.home.join("state"))?);
+        let store = Store::open(config.home.join("state"))?.keeping(config.state.keep);
+        let snapshots = Snapshots::new(keys::ring(&config)?, store);
         let good = Good::open(&config.home).map_err(|error| match error {
             GoodError::Io(source) => home(source),
             GoodError::Store(error) => error.into(),
         })?;
+        good.reseal(&snapshots.keys());
         let rolled_back = RolledBackDigests::open(&config.home).map_err(home)?;
         let (marks, deadly) = Marks::open(&config.home).map_err(home)?;
 
@@ -91,9 +98,11 @@ impl Host {
         let name = "hotbay-kernel".to_owned();
         let thread = os::spawn(&name, move || kernel.run());
         let thread = thread.map_err(|source| HostError::Thread { name, source })?;
-        Ok(Host {
-            inner: Arc::new(Inner { shared, kernel: sender, thread: Mutex::new(Some(thread)), _lock: lock }),
-        })
+        let thread = Mutex::new(Some(thread));
+        let inner = Inner { shared, kernel: sender, thread, rotating: Mutex::default(), _lock: lock };
+        let host = Host { inner: Arc::new(inner) };
+        host.go_on_resealing();
+        Ok(host)
     }
 
     /// The settings, with absolute folders.

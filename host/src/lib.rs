@@ -74,4 +74,4 @@ mod linked;
 
 pub use config::Config;
 pub use error::{CallError, ControlError, HostError};
-pub use host::{Changed, Handle, Host};
+pub use host::{Changed, Handle, Host, PlainState, Rotated};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hotbay_plugin_api::Export;
 use hotbay_plugin_api::manifest::{Manifest, Schema};
-use hotbay_state::{Key, Store};
+use hotbay_state::{Key, KeyRing, Store};
 
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::generation::Generation;
@@ -42,7 +42,7 @@ impl Bay {
         let store = Store::open(home.path().join("state")).unwrap();
         Self {
             registry: Arc::default(),
-            snapshots: Snapshots::new(Key::generate().unwrap(), store),
+            snapshots: Snapshots::new(KeyRing::from(Key::generate().unwrap()), store),
             _home: home,
         }
     }
@@ -115,7 +115,7 @@ impl Bay {
 pub(crate) fn shared(home: &std::path::Path, set: impl FnOnce(&mut crate::Config)) -> Arc<Shared> {
     let mut config = crate::Config { home: home.to_owned(), ..crate::Config::default() };
     set(&mut config);
-    let snapshots = Snapshots::new(Key::generate().unwrap(), Store::open(home.join("state")).unwrap());
+    let snapshots = Snapshots::new(Key::generate().unwrap().into(), Store::open(home.join("state")).unwrap());
     let (marks, _) = Marks::open(home).unwrap();
     let (stage, history) = (Stage::open(home).unwrap(), History::open(home).unwrap());
     Arc::new(Shared::new(config, stage, snapshots, history, Good::open(home).unwrap(), marks))

@@ -160,6 +160,24 @@ pub(crate) fn limit_arenas() {
 #[cfg(all(not(all(target_os = "linux", target_env = "gnu")), feature = "cli"))]
 pub(crate) fn limit_arenas() {}
 
+/// Has no core dump of this process be written: keys and state in the clear are in its memory, and plugins may crash. Children, as the
+/// probe is, inherit it.
+///
+/// On Linux the limit is one byte: as too small for any dump it is as good as none, and it is also heard where dumps are piped to a
+/// program (`core_pattern`), which are made in spite of a limit of none.
+#[cfg(all(unix, feature = "cli"))]
+pub(crate) fn dump_no_core() {
+    use rustix::process::{Resource, Rlimit, setrlimit};
+    let limit = Some(u64::from(cfg!(target_os = "linux")));
+    if let Err(error) = setrlimit(Resource::Core, Rlimit { current: limit, maximum: limit }) {
+        tracing::warn!(%error, "failed to turn core dumps off: a crash may write the key that seals state to the disk");
+    }
+}
+
+/// Windows writes none by itself, and its window for a crash, from where one can, is not opened.
+#[cfg(all(windows, feature = "cli"))]
+pub(crate) fn dump_no_core() {}
+
 /// How a process ended, in words: its signal or crash code, else its exit code.
 pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     #[cfg(unix)]

@@ -13,6 +13,7 @@ mod up;
 mod miri;
 mod rustc;
 mod soak;
+mod crash;
 mod bench;
 
 use std::process::ExitCode;
@@ -33,6 +34,7 @@ enum Command {
     /// Build host and examples, drop these into the plugins folder, and run the host
     Up(up::Options),
     Soak(soak::Options),
+    Crash(crash::Options),
     Bench(bench::Options),
 }
 
@@ -44,6 +46,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Crash(options) => crash::run(&options),
         Command::Bench(options) => bench::run(&options),
     };
     if let Err(error) = done {

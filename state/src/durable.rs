@@ -40,6 +40,8 @@ pub enum Step {
     Write,
     /// Forcing the temporary file to the disk.
     Sync,
+    /// Keeping what the name holds under another one.
+    Keep,
     /// Giving the temporary file the name.
     Rename,
     /// Forcing the folder to the disk. The new file has the name already, and is whole; what is not known is
@@ -54,6 +56,7 @@ impl fmt::Display for Step {
             Step::Create => "create a temporary file in the folder",
             Step::Write => "write the temporary file; see whether the disk is full",
             Step::Sync => "force the temporary file to the disk; see whether the disk is failing",
+            Step::Keep => "keep the file before it under another name",
             Step::Rename => "rename the temporary file",
             Step::SyncFolder => "force the folder to the disk; see whether the disk is failing",
         })
@@ -77,15 +80,31 @@ pub struct WriteError {
 /// not write and would report success the second time. The temporary file is removed, and the next write begins
 /// with another one.
 pub(crate) fn write(path: &Path, onto: Onto, bytes: &[u8]) -> Result<(), WriteError> {
-    write_within(path, onto, bytes, IN_USE)
+    write_within(path, onto, bytes, IN_USE, || Ok(()))
 }
 
-fn write_within(path: &Path, onto: Onto, bytes: &[u8], in_use: Duration) -> Result<(), WriteError> {
+/// The same, and `keep` keeps what is there under another name first, when the new bytes are on the disk already.
+pub(crate) fn write_keeping(
+    path: &Path,
+    bytes: &[u8],
+    keep: impl FnOnce() -> io::Result<()>,
+) -> Result<(), WriteError> {
+    write_within(path, Onto::Anything, bytes, IN_USE, keep)
+}
+
+fn write_within(
+    path: &Path,
+    onto: Onto,
+    bytes: &[u8],
+    in_use: Duration,
+    keep: impl FnOnce() -> io::Result<()>,
+) -> Result<(), WriteError> {
     // Opened first: when the name has been taken, only the sync itself can still fail.
     let folder = step(Step::OpenFolder, || os::Folder::open(folder_of(path)))?;
     let mut temporary = step(Step::Create, || Temporary::create(path))?;
     step(Step::Write, || temporary.file.write_all(bytes))?;
     step(Step::Sync, || os::sync(&temporary.file))?;
+    step(Step::Keep, keep)?;
     step(Step::Rename, || temporary.rename(path, onto, in_use))?;
     step(Step::SyncFolder, || folder.sync())
 }
@@ -97,7 +116,7 @@ fn write_within(path: &Path, onto: Onto, bytes: &[u8], in_use: Duration) -> Resu
 /// # Errors
 /// The step that failed, and why. Until [`Step::SyncFolder`] the file is what it was.
 pub fn write_durably(path: &Path, bytes: &[u8], in_use: Duration) -> Result<(), WriteError> {
-    write_within(path, Onto::Anything, bytes, in_use)
+    write_within(path, Onto::Anything, bytes, in_use, || Ok(()))
 }
 
 /// The folder that `path` is in.

@@ -67,8 +67,26 @@ pub enum KeyError {
         /// What is wrong with what it holds.
         source: Box<KeyError>,
     },
-    /// A new key file could not be written.
-    #[error("create the key file {path}")]
+    /// A ring takes no more keys.
+    #[error("take another key: there are {limit} already; retire some with `hotbay keys retire ID`")]
+    TooMany {
+        /// How many it takes.
+        limit: usize,
+    },
+    /// There is no such key.
+    #[error("find the key {id}: it is none of the ring")]
+    Unknown {
+        /// What was asked for.
+        id: KeyId,
+    },
+    /// The primary cannot be taken out.
+    #[error("retire key {id}: it is the one that seals; make another with `hotbay keys rotate` first")]
+    Primary {
+        /// Its id.
+        id: KeyId,
+    },
+    /// A key file could not be written.
+    #[error("write the key file {path}")]
     Create {
         /// The key file.
         path: PathBuf,
@@ -235,6 +253,60 @@ pub enum StoreError {
         /// What is wrong with it.
         source: OpenError,
     },
+    /// It is authentic, and older than the newest that is known of: somebody put an old file back. It was not touched.
+    #[error(
+        "trust {path}: it is snapshot {found}, and there was a newer one, {known}; \
+         `hotbay state restore {service} --to {found}` accepts it"
+    )]
+    Older {
+        /// The file.
+        path: PathBuf,
+        /// The service.
+        service: String,
+        /// Its sequence.
+        found: u64,
+        /// The highest that there was.
+        known: u64,
+    },
+    /// There is no snapshot, and there was one.
+    #[error(
+        "find {path}: it is gone, and there was a snapshot {known}; `hotbay state show {service}` tells what is kept, and \
+         `hotbay state restore {service} --to SEQUENCE` goes back to it"
+    )]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// The service.
+        service: String,
+        /// The highest that there was.
+        known: u64,
+    },
+    /// No snapshot of that number is kept.
+    #[error("find snapshot {sequence} of {service}: {}", kept(kept_ones))]
+    NoSuch {
+        /// The service.
+        service: String,
+        /// What was asked for.
+        sequence: u64,
+        /// Those that there are, newest first.
+        kept_ones: Vec<u64>,
+    },
+    /// `HEAD` cannot be used. It was not touched.
+    #[error("read {path}, which tells old snapshots from new ones")]
+    Head {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: OpenError,
+    },
+    /// What is damaged could not be moved out of the way.
+    #[error("move {path} into quarantine")]
+    Quarantine {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        source: io::Error,
+    },
     /// The file could not be renamed.
     #[error("set {path} aside")]
     Aside {
@@ -243,4 +315,12 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+fn kept(sequences: &[u64]) -> String {
+    if sequences.is_empty() {
+        return "none is kept".to_owned();
+    }
+    let all: Vec<String> = sequences.iter().map(u64::to_string).collect();
+    format!("there are {}", all.join(", "))
 }

@@ -58,6 +58,20 @@ pub struct Header {
     pub plain_len: u64,
 }
 
+impl Header {
+    /// What the caller of [`seal`](crate::seal) said.
+    #[must_use]
+    pub fn stamp(&self) -> Stamp<'_> {
+        Stamp {
+            service: &self.service,
+            plugin_version: &self.plugin_version,
+            schema: self.schema,
+            sequence: self.sequence,
+            generation: self.generation,
+        }
+    }
+}
+
 /// A header with what only the cipher needs.
 pub(crate) struct Frame {
     pub(crate) header: Header,

@@ -66,6 +66,11 @@ impl Key {
         Key::new(&bytes[..])
     }
 
+    /// Its length: 128, 192 or 256.
+    pub fn bits(&self) -> usize {
+        8 * self.bytes.len()
+    }
+
     /// What the key is called where it must not be shown: in headers, errors and lists.
     pub fn id(&self) -> KeyId {
         self.id
@@ -79,6 +84,11 @@ impl Key {
     /// Derives `out` from the key; `salt` and `info` decide what comes out.
     pub(crate) fn derive(&self, salt: &[u8], info: &[&[u8]], out: &mut [u8]) {
         expand(Some(salt), &self.bytes, info, out);
+    }
+
+    /// The same without a salt, for what has one subkey per key.
+    pub(crate) fn derive_unsalted(&self, info: &[&[u8]], out: &mut [u8]) {
+        expand(None, &self.bytes, info, out);
     }
 
     /// The key as the text of a key file.

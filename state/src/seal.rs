@@ -146,6 +146,12 @@ pub(crate) fn seal_with_header(
     seal_once(key, stamp, plain, Once::draw()?)
 }
 
+/// Seals what was opened with another key: it says of itself what it said before, also when it was sealed first.
+pub(crate) fn seal_as(key: &Key, opened: &Opened) -> Result<Vec<u8>, SealError> {
+    let once = Once { created_unix_ms: opened.header.created_unix_ms, ..Once::draw()? };
+    seal_once(key, &opened.header.stamp(), &opened.plain, once).map(|(capsule, _)| capsule)
+}
+
 /// Never call this twice with one [`Once`] outside of tests: a nonce used again gives the plain text away.
 pub(crate) fn seal_once(
     key: &Key,

@@ -1,4 +1,4 @@
-//! Capsules in a folder, one file per service.
+//! Capsules in a folder, one file per service, and beside it those that were the newest before.
 
 use std::fs::{self, File};
 use std::io::{self, ErrorKind, Read as _};
@@ -6,24 +6,42 @@ use std::path::{Path, PathBuf};
 
 use crate::durable::{self, Onto, folder_of};
 use crate::error::{OpenError, StoreError};
+use crate::head::{self, Head};
 use crate::header::{Frame, Header, MAX_HEADER, Stamp};
 use crate::key::Key;
 use crate::name;
 use crate::os::{self, Folder};
+use crate::ring::KeyRing;
 use crate::seal::{self, Opened};
 
+mod files;
+mod older;
+mod recover;
 #[cfg(test)]
 mod tests;
 
+pub use files::{Checked, Resealed, Sealed};
+pub use recover::{Found, Quarantined};
+
 const EXTENSION: &str = ".state";
 
-/// A folder of sealed state: `<service>.state` for each service, and what was set aside.
+const ASIDE: &str = ".aside-";
+
+/// What tells old snapshots from new ones. No service is called so.
+const HEAD: &str = "HEAD";
+
+/// Snapshots of a service that are kept where nothing else is said, the newest among them.
+pub const KEPT: usize = 5;
+
+/// A folder of sealed state: `<service>.state` for each service is its newest snapshot. Those before it are in `older/`, what was
+/// damaged in `quarantine/`, and `HEAD` tells which was the newest.
 ///
 /// It keeps nothing open and nothing in memory; several can look at one folder. Who may write to it is for the
 /// caller to settle: of two that save the same service at once, the last has its way, with a whole file.
 #[derive(Clone, Debug)]
 pub struct Store {
     folder: PathBuf,
+    keep: usize,
 }
 
 /// One file of a [`Store`], as far as it can be known without a key.
@@ -46,15 +64,29 @@ impl Store {
     /// # Errors
     /// [`StoreError::Folder`] if it cannot be made or read.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Store, StoreError> {
-        let store = Store { folder: dir.into() };
+        let store = Store { folder: dir.into(), keep: KEPT };
         make_folders(&store.folder).map_err(|source| store.folder_error(source))?;
         for file_name in store.file_names()? {
             // Only what our own writes are called; anything else in the folder is not ours to remove.
-            if durable::meant_for(&file_name).and_then(service_of).is_some() {
+            let is_ours = |target: &str| target == HEAD || service_of(target).is_some() || is_aside(target);
+            if durable::meant_for(&file_name).is_some_and(is_ours) {
                 durable::remove_leftover(&store.folder.join(file_name));
             }
         }
+        store.clean_older();
         Ok(store)
+    }
+
+    /// The same store, which keeps so many snapshots of each service, the newest among them.
+    #[must_use]
+    pub fn keeping(self, keep: usize) -> Store {
+        Store { keep: keep.max(1), ..self }
+    }
+
+    /// The folder.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// Where the state of `service` is, or would be. The name is only checked when the file is used.
@@ -62,7 +94,8 @@ impl Store {
         self.folder.join(format!("{service}{EXTENSION}"))
     }
 
-    /// Seals `plain` and replaces the snapshot of the service with it. When this returns it is on the disk.
+    /// Seals `plain` and replaces the snapshot of the service with it; the one before is kept under its number. When this returns
+    /// it is on the disk.
     ///
     /// # Errors
     /// [`StoreError::Service`], [`StoreError::Seal`] or [`StoreError::Save`]; the old snapshot stays.
@@ -70,7 +103,7 @@ impl Store {
         let path = self.checked_path(stamp.service)?;
         let (sealed, header) = seal::seal_with_header(key, stamp, plain)
             .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
-        save(path, &sealed)?;
+        self.write(stamp.service, path, &sealed)?;
         Ok(header)
     }
 
@@ -84,16 +117,24 @@ impl Store {
         let path = self.checked_path(service)?;
         let header = seal::read_header(sealed).and_then(|header| of_service(header, service));
         header.map_err(|source| StoreError::Capsule { path: path.clone(), source })?;
-        save(path, sealed)
+        self.write(service, path, sealed)
+    }
+
+    fn write(&self, service: &str, path: PathBuf, sealed: &[u8]) -> Result<(), StoreError> {
+        durable::write_keeping(&path, sealed, || self.keep_under_number(service))
+            .map_err(|source| StoreError::Save { path, source })?;
+        // What is too many now is tried again with the next snapshot, should it not go.
+        let _ = self.prune(service, self.keep);
+        Ok(())
     }
 
     /// Opens the snapshot of the service; `None` if it has none.
     ///
     /// # Errors
     /// [`StoreError::Load`] names the file and what is wrong with it; it is not touched.
-    pub fn load(&self, key: &Key, service: &str) -> Result<Option<Opened>, StoreError> {
+    pub fn load(&self, keys: &KeyRing, service: &str) -> Result<Option<Opened>, StoreError> {
         let Some(sealed) = self.load_sealed(service)? else { return Ok(None) };
-        let opened = seal::open(key, service, &sealed);
+        let opened = keys.open(service, &sealed);
         opened.map(Some).map_err(|source| StoreError::Load { path: self.path(service), source })
     }
 
@@ -120,7 +161,39 @@ impl Store {
         let mut services: Vec<String> =
             self.file_names()?.iter().filter_map(|name| service_of(name)).map(str::to_owned).collect();
         services.sort_unstable();
-        Ok(services.into_iter().map(|service| self.look_at(service)).collect())
+        Ok(services.into_iter().map(|service| look_at(self.path(&service), service)).collect())
+    }
+
+    /// Reads `HEAD`; one that is missing knows nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Head`]
+    pub fn head(&self, keys: &KeyRing) -> Result<Head, StoreError> {
+        let path = self.folder.join(HEAD);
+        let failed = |source| StoreError::Head { path: path.clone(), source };
+        match read_at_most(&path, head::MAX_FILE) {
+            Ok(bytes) => Head::open(keys, &bytes).map_err(failed),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(Head::default()),
+            Err(source) => Err(failed(OpenError::Read { source })),
+        }
+    }
+
+    /// Replaces `HEAD`. When this returns it is on the disk.
+    ///
+    /// # Errors
+    /// [`StoreError::Save`]; the old one stays.
+    pub fn write_head(&self, keys: &KeyRing, head: &Head) -> Result<(), StoreError> {
+        let path = self.folder.join(HEAD);
+        durable::write(&path, Onto::Anything, &head.seal(keys.primary()))
+            .map_err(|source| StoreError::Save { path, source })
+    }
+
+    /// Renames `HEAD` to `HEAD.aside-<unix ms>`, where it cannot be read and another is to be begun.
+    ///
+    /// # Errors
+    /// [`StoreError::Aside`]
+    pub fn set_head_aside(&self) -> Result<Option<PathBuf>, StoreError> {
+        self.aside(self.folder.join(HEAD), os::rename_new)
     }
 
     /// Renames the snapshot of the service to `<service>.state.aside-<unix ms>`, so that the service begins anew
@@ -129,7 +202,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Service`], or [`StoreError::Aside`] if it cannot be renamed.
     pub fn set_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
-        self.aside(service, os::rename_new)
+        self.aside(self.checked_path(service)?, os::rename_new)
     }
 
     /// The same, and the snapshot stays in its place as well, for the next save to replace: at no moment is there none.
@@ -137,25 +210,20 @@ impl Store {
     /// # Errors
     /// [`StoreError::Service`], or [`StoreError::Aside`] if it cannot be kept under another name.
     pub fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
-        self.aside(service, |path, target| match fs::hard_link(path, target) {
-            Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
-                // No second names on this file system.
-                durable::write(target, Onto::Nothing, &read(path)?).map_err(|error| error.source)
-            }
-            done => done,
-        })
+        self.aside(self.checked_path(service)?, second_name)
     }
 
     fn aside(
         &self,
-        service: &str,
+        path: PathBuf,
         give: impl Fn(&Path, &Path) -> io::Result<()>,
     ) -> Result<Option<PathBuf>, StoreError> {
-        let path = self.checked_path(service)?;
         let aside = |source| StoreError::Aside { path: path.clone(), source };
         let folder = Folder::open(&self.folder).map_err(aside)?;
         for unix_ms in seal::unix_ms().. {
-            let target = self.folder.join(format!("{service}{EXTENSION}.aside-{unix_ms}"));
+            let mut name = path.file_name().unwrap_or_default().to_owned();
+            name.push(format!("{ASIDE}{unix_ms}"));
+            let target = self.folder.join(name);
             match give(&path, &target) {
                 Ok(()) => {
                     folder.sync().map_err(aside)?;
@@ -184,26 +252,44 @@ impl Store {
         Ok(entries.into_iter().filter_map(|entry| entry.file_name().into_string().ok()).collect())
     }
 
-    fn look_at(&self, service: String) -> Listed {
-        let path = self.path(&service);
-        let (bytes, header) = match read_start(&path) {
-            Ok((start, total)) => {
-                let header =
-                    Frame::parse(&start, total).and_then(|(frame, _)| of_service(frame.header, &service));
-                (total, header)
-            }
-            Err(source) => (0, Err(OpenError::Read { source })),
-        };
-        Listed { service, path, bytes, header }
-    }
-
     fn folder_error(&self, source: io::Error) -> StoreError {
         StoreError::Folder { path: self.folder.clone(), source }
     }
 }
 
-fn save(path: PathBuf, sealed: &[u8]) -> Result<(), StoreError> {
-    durable::write(&path, Onto::Anything, sealed).map_err(|source| StoreError::Save { path, source })
+/// What a file says of itself, and whether that fits its name.
+fn look_at(path: PathBuf, service: String) -> Listed {
+    let (bytes, header) = match read_start(&path) {
+        Ok((start, total)) => {
+            let header =
+                Frame::parse(&start, total).and_then(|(frame, _)| of_service(frame.header, &service));
+            (total, header)
+        }
+        Err(source) => (0, Err(OpenError::Read { source })),
+    };
+    Listed { service, path, bytes, header }
+}
+
+/// Gives a file a second name, if that is free.
+fn second_name(path: &Path, target: &Path) -> io::Result<()> {
+    match fs::hard_link(path, target) {
+        Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
+            // No second names on this file system.
+            durable::write(target, Onto::Nothing, &read(path)?).map_err(|error| error.source)
+        }
+        done => done,
+    }
+}
+
+/// Whether it is the name of a file that was set aside.
+fn is_aside(file_name: &str) -> bool {
+    aside_of(file_name).is_some()
+}
+
+/// The service whose file was set aside under this name.
+fn aside_of(file_name: &str) -> Option<&str> {
+    let (name, unix_ms) = file_name.rsplit_once(ASIDE)?;
+    service_of(name).filter(|_| !unix_ms.is_empty() && unix_ms.bytes().all(|b| b.is_ascii_digit()))
 }
 
 fn service_of(file_name: &str) -> Option<&str> {
@@ -223,6 +309,16 @@ fn read(path: &Path) -> io::Result<Vec<u8>> {
     // A file too large for the memory is an error like any other, not the end of the process.
     bytes.try_reserve_exact(usize::try_from(length(&file)?).map_err(|_| io::ErrorKind::OutOfMemory)?)?;
     file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read_at_most(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let file = os::open_file(path)?;
+    if length(&file)? > limit {
+        return Err(io::Error::new(ErrorKind::InvalidData, "it is longer than any that was written"));
+    }
+    let mut bytes = Vec::new();
+    file.take(limit).read_to_end(&mut bytes)?;
     Ok(bytes)
 }
 

@@ -3,9 +3,9 @@
 use hotbay::kernel::view::Phase;
 use hotbay_tests::{Bay, fixture};
 
-/// Counts to three, spoils the stored state (or its key), and holds what must hold then.
+/// Counts to three, spoils the stored state (or its key), and holds what must hold where there is no other snapshot to go back to.
 fn quarantined(spoil: impl FnOnce(&Bay)) -> String {
-    let mut bay = Bay::started();
+    let mut bay = Bay::with("[state]\nkeep = 1").up();
     bay.drop_in("counter", &fixture("counter"));
     bay.wait_version("counter", "1.0.0");
     for _ in 0..3 {
@@ -106,6 +106,8 @@ fn another_services_file() {
 #[test]
 fn one_service_in_quarantine_holds_up_no_other() {
     let mut bay = stored();
+    // There is none before it, or there is.
+    let _ = std::fs::remove_dir_all(bay.home().join("state").join("older"));
     std::fs::write(bay.state_file("counter"), b"broken").unwrap();
     bay.drop_in("echo", &hotbay_tests::example("echo"));
     bay.start();

@@ -125,7 +125,7 @@ fn counter_next_left_within_its_window_loses_nothing_of_its_state() {
     assert_eq!(bay.call("counter.count", ""), "1");
     let [newer] = &aside(&bay)[..] else { panic!("{:?}", aside(&bay)) };
     bay.ok(&["stop", "counter"]);
-    std::fs::copy(newer, bay.state_file("counter")).unwrap();
+    bay.ok(&["state", "import", "counter", newer.to_str().unwrap()]);
     bay.ok(&["start", "counter"]);
     bay.wait_version("counter", "2.0.0");
     assert_eq!(bay.call("counter.count", ""), "2");

@@ -77,7 +77,7 @@ fn the_settings_beside_the_unit_name_what_it_makes() {
     assert_eq!(config.home.parent(), Some(Path::new("/var/lib/hotbay")));
     let shell = block("sh");
     assert!(shell.contains(&format!("HOTBAY_HOME={} ", config.home.display())));
-    let KeySource::Credential(name) = config.state.key else { panic!("the key is a credential") };
+    let [KeySource::Credential(name)] = &config.state.keys[..] else { panic!("the key is a credential") };
     let [credential] = &values("LoadCredentialEncrypted")[..] else { panic!("there is one credential") };
     let (of_unit, file) = credential.split_once(':').expect("a name and a file");
     assert_eq!(of_unit, name);

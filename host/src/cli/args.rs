@@ -129,10 +129,21 @@ pub(super) enum Command {
         #[arg(long, value_name = "PATH|VERSION")]
         api: Option<String>,
     },
-    /// Look at sealed state; needs no host and no key, and shows none of its content
+    /// Sealed state: look at it, check it, copy it, go back to an earlier snapshot
     State {
+        /// The host's configuration, which says where the keys are [default: hotbay.toml, if there is one]
+        #[arg(long, global = true, value_name = "FILE")]
+        config: Option<PathBuf>,
         #[command(subcommand)]
         command: State,
+    },
+    /// The keys that seal state; none of them is ever shown
+    Keys {
+        /// The host's configuration, which says where the keys are [default: hotbay.toml, if there is one]
+        #[arg(long, global = true, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        command: Keys,
     },
 }
 
@@ -148,12 +159,99 @@ pub(super) struct Run {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum State {
-    /// Every snapshot
+    /// The newest snapshot of each service; needs no host and no key
     List,
-    /// One snapshot
+    /// The snapshots of a service, what was set aside, and what was damaged; needs no host and no key
     Show {
         /// The service
         name: String,
+    },
+    /// Where two snapshots differ
+    Diff {
+        /// The service
+        name: String,
+        /// The older one, by its number [default: the one before]
+        #[arg(long, value_name = "SEQUENCE")]
+        from: Option<u64>,
+        /// The newer one [default: the newest]
+        #[arg(long, value_name = "SEQUENCE")]
+        to: Option<u64>,
+        /// Also show what is there, in the clear
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Write a snapshot to a file, sealed; `-` for stdout
+    Export {
+        /// The service
+        name: String,
+        /// The file, which must not exist
+        file: PathBuf,
+        /// Which one, by its number [default: the newest]
+        #[arg(long, value_name = "SEQUENCE")]
+        at: Option<u64>,
+        /// In the clear: whoever has the file can read it
+        #[arg(long)]
+        plain: bool,
+    },
+    /// Make the content of a file the newest snapshot of a service that does not run; the one before is kept
+    Import {
+        /// The service
+        name: String,
+        /// What `export` wrote, or what was set aside or lies in quarantine and still opens
+        file: PathBuf,
+        /// It is in the clear: bytes that the plugin takes
+        #[arg(long, requires = "schema", requires = "from_version")]
+        plain: bool,
+        /// The schema that it is in
+        #[arg(long, requires = "plain")]
+        schema: Option<u32>,
+        /// The version of the plugin that it is from
+        #[arg(long, requires = "plain", value_name = "VERSION")]
+        from_version: Option<String>,
+    },
+    /// Make an earlier snapshot of a service that does not run the newest; the one before is kept
+    Restore {
+        /// The service
+        name: String,
+        /// Which one, by its number; `hotbay state show NAME` tells them
+        #[arg(long, value_name = "SEQUENCE")]
+        to: u64,
+    },
+    /// Open every file and say what is wrong with it; needs no host, and touches nothing. Ends with 1 if anything is
+    Verify {
+        /// The service [default: all]
+        name: Option<String>,
+    },
+    /// Have the host write a service's state now; returns when it is durable
+    Snapshot {
+        /// The service
+        name: String,
+    },
+    /// Remove snapshots that are older than those that are kept
+    Prune {
+        /// The service [default: all]
+        name: Option<String>,
+        /// How many stay, the newest among them [default: `state.keep`]
+        #[arg(long, value_name = "COUNT")]
+        keep: Option<usize>,
+        /// Also remove what was set aside and what lies in quarantine
+        #[arg(long)]
+        aside: bool,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Keys {
+    /// Make the first key
+    Init,
+    /// The keys, and how many files need each
+    List,
+    /// Make a new key that seals from now on, and seal anew what the ones before sealed; cut off, it goes on when the host starts
+    Rotate,
+    /// Forget a key, for good; refused while any file needs it
+    Retire {
+        /// Its id, or the begin of it
+        id: String,
     },
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod call;
 mod events;
 mod history;
+mod keys;
 mod list;
 mod log;
 mod new;
@@ -89,7 +90,13 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         }
         Command::Check { file } => check::check(&file, &out),
         Command::New { name, api } => new::new(&name, api.as_deref()),
-        Command::State { command } => state::state(&home_or_default(home), command, &out),
+        Command::State { config, command } => {
+            state::state(&state::Offline::new(home, config.as_deref())?, command, deadline, &out)
+        }
+        Command::Keys { config, command } => {
+            let at = state::Offline::new(home, config.as_deref())?;
+            keys::keys(&at, &command, &Client::new(&at.config.home, deadline), &out)
+        }
     }
 }
 

@@ -37,6 +37,8 @@ const KEPT: Duration = Duration::from_secs(365 * 24 * 3600);
 
 pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> {
     crate::os::limit_arenas();
+    // Keys and state in the clear are in memory.
+    crate::os::dump_no_core();
     let mut config = Config::load(args.config.as_deref())?;
     config.plugins = args.plugins.unwrap_or(config.plugins);
     config.home = home.unwrap_or(config.home);

@@ -31,6 +31,9 @@ fn screen(status: &Status) -> String {
         let at = stamp_and_age(snapshot.created_unix_ms);
         line("state", format!("{} bytes in schema {}, sealed {at}", snapshot.bytes, snapshot.schema));
     }
+    if let Some(recovered) = &status.recovered {
+        line("recovered", recovered.clone());
+    }
     if let Some(receipt) = &status.last_swap {
         line("last swap", told(receipt));
     }

@@ -93,6 +93,10 @@ fn explain(status: &Status) -> Why<'_> {
             ],
         ),
     };
+    if let Some(recovered) = &status.recovered {
+        because.push(recovered.clone());
+        next.push(format!("see what is kept with `hotbay state show {name}`"));
+    }
     // Who stopped it on purpose does not ask for what happened before.
     if let Some(receipt) = &status.last_swap
         && receipt.outcome == Outcome::RolledBack

@@ -25,6 +25,8 @@ const LANES: RangeInclusive<u64> = 1..=256;
 const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
 /// A tebibyte. More is no limit.
 const MEBIBYTES: u64 = 1 << 20;
+/// The newest is always kept.
+const KEEP: RangeInclusive<u64> = 1..=1000;
 
 type Millis = Option<Spanned<u64>>;
 
@@ -83,9 +85,10 @@ struct Probation {
 struct State {
     interval_ms: Millis,
     max_bytes: Option<Spanned<u64>>,
-    key_file: Option<Spanned<PathBuf>>,
+    keep: Option<Spanned<u64>>,
+    key_file: Option<PathBuf>,
     key_credential: Option<Spanned<String>>,
-    key_env: Option<Spanned<String>>,
+    key_env: Option<String>,
 }
 
 #[derive(Deserialize, Default)]
@@ -196,9 +199,17 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         }
         config.state.max_bytes = max.into_inner();
     }
+    if let Some(keep) = file.state.keep {
+        if !KEEP.contains(keep.get_ref()) {
+            let problem =
+                format!("{} is out of range: from {} to {}", keep.get_ref(), KEEP.start(), KEEP.end());
+            return Err(at(keep.span().start, problem));
+        }
+        config.state.keep = usize::try_from(keep.into_inner()).unwrap_or(usize::MAX);
+    }
     let mut sources = Vec::new();
     if let Some(named) = file.state.key_file {
-        sources.push(("key_file", named.span().start, KeySource::File(beside(named.into_inner()))));
+        sources.push(KeySource::File(beside(named)));
     }
     if let Some(name) = file.state.key_credential {
         if name.get_ref().contains(['/', '\\']) || matches!(name.get_ref().as_str(), "" | "." | "..") {
@@ -206,15 +217,14 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
                 format!("no credential can be called `{}`: it is the name of a file", name.get_ref());
             return Err(at(name.span().start, problem));
         }
-        sources.push(("key_credential", name.span().start, KeySource::Credential(name.into_inner())));
+        sources.push(KeySource::Credential(name.into_inner()));
     }
     if let Some(name) = file.state.key_env {
-        sources.push(("key_env", name.span().start, KeySource::Environment(name.into_inner())));
+        sources.push(KeySource::Environment(name));
     }
-    if let [(first, ..), (_, start, _), ..] = sources.as_slice() {
-        return Err(at(*start, format!("there is a `{first}` already; keep one of the two")));
+    if !sources.is_empty() {
+        config.state.keys = sources;
     }
-    config.state.key = sources.pop().map_or(KeySource::Home, |(.., source)| source);
 
     config.probe.mode = file.probe.mode.unwrap_or(config.probe.mode);
     take(&mut config.probe.deadline, file.probe.deadline_ms, PERIOD)?;

@@ -72,7 +72,10 @@ fn everything_can_be_set() {
     assert!(!config.probation.is_on());
     assert_eq!((config.probation.window_calls, config.probation.min_calls), (8, 7));
     assert_eq!(config.probation.max_error_rate, 0.25);
-    assert_eq!((config.state.interval, config.state.key), (ms(60), KeySource::Environment("KEY".into())));
+    assert_eq!(
+        (config.state.interval, config.state.keys),
+        (ms(60), vec![KeySource::Environment("KEY".into())])
+    );
     assert_eq!((config.probe.mode, config.probe.deadline), (ProbeMode::Always, ms(70)));
     assert_eq!(config.probe.program.unwrap(), Path::new("/bin/probe"));
     assert_eq!(config.log.level, Level::Trace);
@@ -87,7 +90,7 @@ fn paths_are_relative_to_the_file() {
     let text = "plugins = \"p\"\n[state]\nkey_file = \"k\"";
     let config = Config::parse(text, Path::new("/etc/hotbay/hotbay.toml")).unwrap();
     assert_eq!(config.plugins, Path::new("/etc/hotbay/p"));
-    assert_eq!(config.state.key, KeySource::File("/etc/hotbay/k".into()));
+    assert_eq!(config.state.keys, [KeySource::File("/etc/hotbay/k".into())]);
     // What is not in the file is where the command runs.
     assert_eq!(config.home, Path::new(".hotbay"));
 }
@@ -159,17 +162,25 @@ fn a_time_that_cannot_be_meant_is_refused() {
 }
 
 #[test]
-fn one_key_at_most() {
-    let problem = refused("[state]\nkey_file = \"k\"\nkey_env = \"K\"");
-    assert!(problem.contains(":3:11: there is a `key_file` already"), "{problem}");
-    let problem = refused("[state]\nkey_env = \"K\"\nkey_credential = \"c\"");
-    assert!(problem.contains("there is a `key_credential` already"), "{problem}");
+fn keys_come_from_a_file_then_a_credential_then_the_environment() {
+    let config = parse("[state]\nkey_env = \"K\"\nkey_credential = \"c\"\nkey_file = \"k\"").unwrap();
+    let [KeySource::File(_), KeySource::Credential(_), KeySource::Environment(_)] = &config.state.keys[..]
+    else {
+        panic!("{:?}", config.state.keys)
+    };
+    assert_eq!(parse("").unwrap().state.keys, [KeySource::Home]);
+}
+
+#[test]
+fn at_least_the_newest_snapshot_is_kept() {
+    assert_eq!(parse("[state]\nkeep = 1").unwrap().state.keep, 1);
+    assert!(refused("[state]\nkeep = 0").contains("0 is out of range: from 1"));
 }
 
 #[test]
 fn a_credential_is_named_and_not_a_path() {
     let config = parse("[state]\nkey_credential = \"hotbay-key\"").unwrap();
-    assert_eq!(config.state.key, KeySource::Credential("hotbay-key".into()));
+    assert_eq!(config.state.keys, [KeySource::Credential("hotbay-key".into())]);
     for name in ["../key", "a/b", "..", ""] {
         let problem = refused(&format!("[state]\nkey_credential = \"{name}\""));
         assert!(problem.contains(":2:18: no credential can be called"), "{problem}");

@@ -128,6 +128,14 @@ fn carry_out(
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+        Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
+        Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
+        Request::Import { name, plain } => {
+            let snapshot = value(&host.import(&name, &body, plain.as_ref())?)?;
+            return Ok((Value::Null, snapshot.to_string().into_bytes()));
+        }
+        Request::RotateKeys => value(&host.rotate_keys()?),
+        Request::RetireKey { id } => value(&host.retire_key(&id)?),
     };
     Ok((value?, Vec::new()))
 }

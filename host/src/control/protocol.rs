@@ -96,6 +96,34 @@ pub enum Request {
         /// How long to wait.
         deadline_ms: u64,
     },
+    /// Writes a service's state down; answered when it is durable.
+    Snapshot {
+        /// The service.
+        name: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Makes an earlier snapshot of a service that does not run the newest.
+    Restore {
+        /// The service.
+        name: String,
+        /// The number of the snapshot.
+        sequence: u64,
+    },
+    /// Makes the frame's body the newest snapshot of a service that does not run.
+    Import {
+        /// The service.
+        name: String,
+        /// What it is, where it is in the clear and no capsule.
+        plain: Option<crate::PlainState>,
+    },
+    /// Makes a new key that seals from now on, and begins to seal anew what the ones before sealed.
+    RotateKeys,
+    /// Forgets a key that nothing needs any more.
+    RetireKey {
+        /// Its id.
+        id: String,
+    },
 }
 
 impl Request {
@@ -108,14 +136,19 @@ impl Request {
             | Request::Rollback { deadline_ms, .. }
             | Request::Remove { deadline_ms, .. }
             | Request::Start { deadline_ms, .. }
-            | Request::Stop { deadline_ms, .. } => {
+            | Request::Stop { deadline_ms, .. }
+            | Request::Snapshot { deadline_ms, .. } => {
                 Some(Duration::from_millis(*deadline_ms).min(MAX_DEADLINE))
             }
             Request::Ping
             | Request::List
             | Request::Status { .. }
             | Request::History { .. }
-            | Request::Events { .. } => None,
+            | Request::Events { .. }
+            | Request::Restore { .. }
+            | Request::Import { .. }
+            | Request::RotateKeys
+            | Request::RetireKey { .. } => None,
         }
     }
 }

@@ -5,10 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use hotbay_state::Key;
-
-use crate::config::KeySource;
-use crate::{Config, HostError, os};
+use crate::{HostError, os};
 
 pub(super) fn readable_folder(path: &Path) -> Result<PathBuf, HostError> {
     let failed = |source| HostError::Plugins { path: path.to_owned(), source };
@@ -17,7 +14,7 @@ pub(super) fn readable_folder(path: &Path) -> Result<PathBuf, HostError> {
     std::fs::canonicalize(path).map_err(failed)
 }
 
-pub(super) fn lock(home: &Path) -> Result<File, HostError> {
+pub(crate) fn lock(home: &Path) -> Result<File, HostError> {
     let path = home.join("lock");
     let failed = |source| HostError::Home { path: path.clone(), source };
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
@@ -25,22 +22,6 @@ pub(super) fn lock(home: &Path) -> Result<File, HostError> {
         Ok(()) => Ok(file),
         Err(std::fs::TryLockError::WouldBlock) => Err(HostError::Locked { path }),
         Err(std::fs::TryLockError::Error(source)) => Err(failed(source)),
-    }
-}
-
-pub(super) fn key(config: &Config) -> Result<Key, HostError> {
-    match &config.state.key {
-        KeySource::Home => Ok(Key::load_or_create(&config.home.join("state.key"))?.0),
-        KeySource::File(path) => Ok(Key::load(path)?),
-        KeySource::Credential(name) => {
-            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
-            let folder = folder.ok_or_else(|| HostError::NoCredentials { name: name.clone() })?;
-            Ok(Key::load_credential(&Path::new(&folder).join(name))?)
-        }
-        KeySource::Environment(name) => {
-            let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
-            Ok(Key::parse(&text)?)
-        }
     }
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use hotbay_plugin_api::manifest::Manifest;
-use hotbay_state::{Key, Store, StoreError};
+use hotbay_state::{KeyId, KeyRing, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::clock;
@@ -53,7 +53,7 @@ impl Good {
     pub(crate) fn open(home: &Path) -> Result<Self, GoodError> {
         let (records, all) = Records::<Kept>::open(home.join("good"))?;
         let (pending, interrupted) = Records::<Kept>::open(home.join("pending"))?;
-        let states = Store::open(records.folder())?;
+        let states = Store::open(records.folder())?.keeping(1);
         let state_of_services = home.join("state");
         let good = Self { records, pending, states, state_of_services, kept: Mutex::default() };
         for (name, kept) in all {
@@ -165,9 +165,9 @@ impl Good {
     }
 
     /// The state that the good version had when it was replaced, while that is kept.
-    pub(crate) fn state(&self, key: &Key, service: &str) -> Option<Capsule> {
+    pub(crate) fn state(&self, keys: &KeyRing, service: &str) -> Option<Capsule> {
         let sealed = fs::read(self.states.path(service)).ok()?;
-        match hotbay_state::open(key, service, &sealed) {
+        match keys.open(service, &sealed) {
             Ok(opened) => Some(Capsule {
                 schema: opened.header.schema,
                 plain_len: opened.plain.len() as u64,
@@ -180,6 +180,26 @@ impl Good {
                 None
             }
         }
+    }
+
+    /// Seals the kept states anew with the primary, where that is to be done: before operations begin, which write them too. What
+    /// cannot be opened is told when somebody goes back to it.
+    pub(crate) fn reseal(&self, keys: &KeyRing) {
+        for sealed in self.states.sealed().unwrap_or_default() {
+            if let Err(error) = self.states.reseal(keys, &sealed) {
+                let error = crate::error::chain(&error);
+                tracing::warn!(
+                    plugin = sealed.service,
+                    error,
+                    "the state of the last good version stays as it is"
+                );
+            }
+        }
+    }
+
+    /// The kept states that a key is needed for. They go when the window has passed.
+    pub(crate) fn needs(&self, key: KeyId) -> Result<Vec<PathBuf>, StoreError> {
+        self.states.needs(key)
     }
 
     /// The window is passed, or the state is where it belongs: nobody goes back to it any more.

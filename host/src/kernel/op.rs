@@ -189,15 +189,21 @@ fn remains(unloaded: Unloaded) -> Vec<Remains> {
 /// Makes an earlier state the service's own again. What is there now is kept aside, and at no moment is there none.
 fn put_back_state(shared: &Shared, name: &str, state: &Capsule) -> Result<(), String> {
     let put_back = guarded("put_back", || shared.snapshots.put_back(name, state));
-    let aside = put_back.inspect_err(|error| {
+    let (aside, sequence) = put_back.inspect_err(|error| {
         tracing::error!(
             plugin = name,
             error,
             "failed to put the state of the last good version back on disk"
         );
     })?;
+    shared.snapshots.keep_head(true);
     let kept = aside.map(|path| format!("; the newer one is kept as {}", path.display())).unwrap_or_default();
-    shared.journal.note("snapshot", Some(name), None, format!("back to snapshot {}{kept}", sequence(state)));
+    shared.journal.note(
+        "snapshot",
+        Some(name),
+        None,
+        format!("back to snapshot {}, as {sequence}{kept}", self::sequence(state)),
+    );
     Ok(())
 }
 

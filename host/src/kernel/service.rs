@@ -44,6 +44,12 @@ pub(crate) struct Service {
     pub(crate) snapshot_due: Instant,
     /// How many in a row failed.
     pub(crate) snapshots_failed: u32,
+    /// Somebody waits for one: it is taken at the next occasion.
+    pub(crate) snapshot_wanted: bool,
+    /// Counts snapshots that ended.
+    pub(crate) snapshots: u64,
+    /// How the last one ended.
+    pub(crate) last_snapshot: Result<(), String>,
     /// Swap at the next occasion, also when nothing changed.
     pub(crate) reload: bool,
     /// Go back to the last good version at the next occasion: somebody asked.
@@ -160,6 +166,9 @@ impl Service {
             past: Counts::default(),
             snapshot_due: Instant::now(),
             snapshots_failed: 0,
+            snapshot_wanted: false,
+            snapshots: 0,
+            last_snapshot: Ok(()),
             reload: false,
             back: false,
             good: None,

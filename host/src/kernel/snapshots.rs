@@ -1,75 +1,122 @@
-//! Durable state of all services: the key, the store, and what was written last.
+//! Durable state of all services: the keys, the store, and what was written last.
+
+mod head;
+mod rotate;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "cli")]
+pub(crate) use rotate::Progress;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use hotbay_state::{Key, OpenError, Opened, Store, StoreError};
+use hotbay_state::{Header, KeyRing, OpenError, Opened, Store, StoreError};
 
 use super::generation::Generation;
 use super::view::Snapshot;
+use crate::PlainState;
 use crate::error::chain;
 use crate::swap::Capsule;
+use head::KeptHead;
 
 /// Writes and reads the snapshots of services.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
-    pub(crate) key: Key,
+    keys: RwLock<Arc<KeyRing>>,
     store: Store,
+    head: KeptHead,
     last: Mutex<BTreeMap<String, Last>>,
 }
 
 /// The newest snapshot of a service.
 #[derive(Debug, Clone, Default)]
 struct Last {
-    sequence: u64,
+    // The highest number that was given away; `None` until the files were looked at.
+    sequence: Option<u64>,
     // Digest and schema of what is on disk: the same is not written again.
     written: Option<(blake3::Hash, u32)>,
     shown: Option<Snapshot>,
     // What is on disk is newer than what is to be written: it is kept under another name before.
     aside_first: bool,
+    // What was gone back from because it was damaged, and whether somebody was told.
+    recovered: Option<(String, bool)>,
+    // Whoever writes a file of the service holds it: operations take turns, but a rotation goes on beside them.
+    writing: Arc<Mutex<()>>,
 }
 
 impl Snapshots {
-    pub(crate) fn new(key: Key, store: Store) -> Self {
-        Self { key, store, last: Mutex::default() }
+    pub(crate) fn new(keys: KeyRing, store: Store) -> Self {
+        let head = KeptHead::read(&store, &keys);
+        Self { keys: RwLock::new(Arc::new(keys)), store, head, last: Mutex::default() }
     }
 
-    /// Opens the newest snapshot of a service.
+    /// The keys, as they are now.
+    pub(crate) fn keys(&self) -> Arc<KeyRing> {
+        Arc::clone(&self.keys.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Opens the newest snapshot of a service. Where that is damaged, the one before takes its place.
     pub(crate) fn load(&self, service: &str) -> Result<Option<Opened>, StoreError> {
-        let opened = self.store.load(&self.key, service)?;
-        if let Some(opened) = &opened {
-            let header = &opened.header;
-            let shown = Snapshot {
-                sequence: header.sequence,
-                schema: header.schema,
-                bytes: header.plain_len,
-                created_unix_ms: header.created_unix_ms,
-            };
-            let written = Some((blake3::hash(&opened.plain), header.schema));
-            let mut all = self.lock();
-            let last = all.entry(service.to_owned()).or_default();
-            (last.sequence, last.written, last.shown) = (header.sequence, written, Some(shown));
+        let found = {
+            let writing = self.writing(service);
+            let _turn = turn(&writing);
+            let known = self.head.get();
+            self.store.find(&self.keys(), &known, service, || self.next_sequence(service))?
+        };
+        if let Some(first) = found.quarantined.first() {
+            let sequence = found.opened.as_ref().map_or(0, |opened| opened.header.sequence);
+            let text = format!(
+                "the newest snapshot was damaged ({}) and is kept as {}; it goes on from the one before, as {sequence}: what changed \
+                 since is lost",
+                first.reason,
+                first.path.display()
+            );
+            tracing::error!(plugin = service, "{text}");
+            self.lock().entry(service.to_owned()).or_default().recovered = Some((text, false));
         }
-        Ok(opened)
+        // The number is looked for now: whoever seals behind a gate must not wait for the disk.
+        let _ = self.highest(service);
+        if let Some(opened) = &found.opened {
+            self.note(&opened.header, Some((blake3::hash(&opened.plain), opened.header.schema)));
+        }
+        Ok(found.opened)
     }
 
     /// Keeps the service's file under another name, so that the service begins with empty state.
     pub(crate) fn set_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
-        let aside = self.store.set_aside(service)?;
+        let _ = self.highest(service);
+        self.head.note_aside(&self.store, &self.keys(), service);
+        let writing = self.writing(service);
+        let aside = {
+            let _turn = turn(&writing);
+            self.store.set_aside(service)?
+        };
         if let Some(last) = self.lock().get_mut(service) {
-            (last.written, last.shown) = (None, None);
+            (last.written, last.shown, last.recovered) = (None, None, None);
         }
         Ok(aside)
     }
 
-    /// Writes an earlier state in place of a newer one, which is kept aside; answers where. Until that is done nothing else is
-    /// written for the service either: what goes on from the earlier state would replace the newer one.
-    pub(crate) fn put_back(&self, service: &str, earlier: &Capsule) -> Result<Option<PathBuf>, String> {
+    /// Writes an earlier state in place of a newer one, which is kept aside; answers where, and under which number. Until that is
+    /// done nothing else is written for the service either: what goes on from the earlier state would replace the newer one.
+    pub(crate) fn put_back(
+        &self,
+        service: &str,
+        earlier: &Capsule,
+    ) -> Result<(Option<PathBuf>, u64), String> {
         self.lock().entry(service.to_owned()).or_default().aside_first = true;
         let aside = self.keep_aside(service)?;
-        self.save_capsule(service, earlier)?;
-        Ok(aside)
+        // Under a new number: one that is lower than what there was would be taken for an old file that somebody put back.
+        let keys = self.keys();
+        let opened = keys.open(service, &earlier.sealed).map_err(|e| chain(&e))?;
+        let sequence = self.next_sequence(service);
+        let stamp = hotbay_state::Stamp { sequence, ..opened.header.stamp() };
+        let sealed = hotbay_state::seal(keys.primary(), &stamp, &opened.plain).map_err(|e| chain(&e))?;
+        let digest = Some(blake3::hash(&opened.plain));
+        self.save_capsule(service, &Capsule { sealed, digest, ..earlier.without_bytes() })?;
+        Ok((aside, sequence))
     }
 
     fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, String> {
@@ -77,7 +124,11 @@ impl Snapshots {
             return Ok(None);
         }
         let kept = crate::fault::point("aside", service).map_err(|e| e.to_string());
-        let kept = kept.and_then(|()| self.store.keep_aside(service).map_err(|e| chain(&e)));
+        let writing = self.writing(service);
+        let kept = kept.and_then(|()| {
+            let _turn = turn(&writing);
+            self.store.keep_aside(service).map_err(|e| chain(&e))
+        });
         let aside = kept.map_err(|e| format!("failed to keep the newer state of `{service}` aside: {e}"))?;
         if let Some(last) = self.lock().get_mut(service) {
             last.aside_first = false;
@@ -85,12 +136,22 @@ impl Snapshots {
         Ok(aside)
     }
 
-    /// The number of the next snapshot of a service.
+    /// The number of the next snapshot of a service: above each that it had before.
     pub(crate) fn next_sequence(&self, service: &str) -> u64 {
-        let mut all = self.lock();
-        let last = all.entry(service.to_owned()).or_default();
-        last.sequence += 1;
-        last.sequence
+        let next = self.highest(service).saturating_add(1);
+        self.lock().entry(service.to_owned()).or_default().sequence = Some(next);
+        next
+    }
+
+    /// The highest number so far, by `HEAD` and by what the files say.
+    fn highest(&self, service: &str) -> u64 {
+        if let Some(known) = self.lock().get(service).and_then(|last| last.sequence) {
+            return known;
+        }
+        // A folder that cannot be read says so when it is written to.
+        let of_files = self.store.highest(service).unwrap_or(0);
+        let of_head = self.head.get().of(service).map_or(0, |newest| newest.sequence);
+        *self.lock().entry(service.to_owned()).or_default().sequence.insert(of_files.max(of_head))
     }
 
     /// Seals and writes what a generation exported, unless that is on disk already. Whether it was written.
@@ -109,7 +170,7 @@ impl Snapshots {
     /// The newest durable snapshot, sealed; it was seen that it opens.
     pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, String> {
         let Some(sealed) = self.store.load_sealed(service).map_err(|e| chain(&e))? else { return Ok(None) };
-        let opened = hotbay_state::open(&self.key, service, &sealed).map_err(|e| chain(&e))?;
+        let opened = self.keys().open(service, &sealed).map_err(|e| chain(&e))?;
         let (schema, plain_len) = (opened.header.schema, opened.header.plain_len);
         Ok(Some(Capsule { sealed, schema, plain_len, digest: Some(blake3::hash(&opened.plain)) }))
     }
@@ -120,18 +181,79 @@ impl Snapshots {
             tracing::info!(plugin = service, "the newer state is kept as {}", aside.display());
         }
         crate::fault::point("disk", service).map_err(|e| format!("failed to write the snapshot: {e}"))?;
-        self.store.save_sealed(service, &capsule.sealed).map_err(|e| chain(&e))?;
-        let header = hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?;
-        let mut all = self.lock();
-        let last = all.entry(service.to_owned()).or_default();
-        last.written = capsule.digest.map(|digest| (digest, capsule.schema));
-        last.shown = Some(Snapshot {
-            sequence: header.sequence,
-            schema: header.schema,
-            bytes: header.plain_len,
-            created_unix_ms: header.created_unix_ms,
-        });
+        let writing = self.writing(service);
+        let header = {
+            let _turn = turn(&writing);
+            let (header, keys) =
+                (hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?, self.keys());
+            if header.key_id == keys.primary().id() {
+                self.store.save_sealed(service, &capsule.sealed).map_err(|e| chain(&e))?;
+            } else {
+                // The keys were rotated since it was sealed: nothing is written with one that may be retired in a moment.
+                let opened = keys.open(service, &capsule.sealed).map_err(|e| chain(&e))?;
+                self.store.save_again(&keys, &opened, header.sequence).map_err(|e| chain(&e))?;
+            }
+            header
+        };
+        self.note(&header, capsule.digest.map(|digest| (digest, capsule.schema)));
         Ok(())
+    }
+
+    /// Makes an earlier snapshot the newest, for a service that does not run.
+    pub(crate) fn restore(&self, service: &str, sequence: u64) -> Result<Header, StoreError> {
+        let keys = self.keys();
+        // A number is taken only where there is something to be numbered.
+        let opened = self.store.load_at(&keys, service, sequence)?;
+        let anew = self.next_sequence(service);
+        let header = {
+            let writing = self.writing(service);
+            let _turn = turn(&writing);
+            self.store.save_again(&keys, &opened, anew)?
+        };
+        self.note(&header, None);
+        self.keep_head(true);
+        Ok(header)
+    }
+
+    /// Makes what is in a file the newest, for a service that does not run.
+    pub(crate) fn import(
+        &self,
+        service: &str,
+        bytes: &[u8],
+        plain: Option<&PlainState>,
+    ) -> Result<Header, StoreError> {
+        let keys = self.keys();
+        let path = self.store.path(service);
+        let sequence = self.next_sequence(service);
+        let header = {
+            let writing = self.writing(service);
+            let _turn = turn(&writing);
+            match plain {
+                Some(PlainState { schema, version }) => {
+                    let stamp = hotbay_state::Stamp {
+                        service,
+                        plugin_version: version,
+                        schema: *schema,
+                        sequence,
+                        generation: 0,
+                    };
+                    self.store.save(keys.primary(), &stamp, bytes)?
+                }
+                None => {
+                    let opened = keys.open(service, bytes);
+                    let opened = opened.map_err(|source| StoreError::Capsule { path, source })?;
+                    self.store.save_again(&keys, &opened, sequence)?
+                }
+            }
+        };
+        self.note(&header, None);
+        self.keep_head(true);
+        Ok(header)
+    }
+
+    /// Writes `HEAD`, if anything was saved since; unless it is `due` only when that was a while ago.
+    pub(crate) fn keep_head(&self, due: bool) {
+        self.head.write(&self.store, &self.keys(), due);
     }
 
     /// The newest durable snapshot, as far as this run knows.
@@ -139,12 +261,43 @@ impl Snapshots {
         self.lock().get(service).and_then(|last| last.shown.clone())
     }
 
+    /// What was gone back from in this run because it was damaged.
+    pub(crate) fn recovered(&self, service: &str) -> Option<String> {
+        self.lock().get(service).and_then(|last| last.recovered.as_ref()).map(|(text, _)| text.clone())
+    }
+
+    /// The same, once.
+    pub(crate) fn news(&self, service: &str) -> Option<String> {
+        let mut all = self.lock();
+        let (text, told) = all.get_mut(service)?.recovered.as_mut()?;
+        (!std::mem::replace(told, true)).then(|| text.clone())
+    }
+
+    /// A snapshot is durable.
+    fn note(&self, header: &Header, written: Option<(blake3::Hash, u32)>) {
+        self.head.note(&header.service, header.sequence);
+        let mut all = self.lock();
+        let last = all.entry(header.service.clone()).or_default();
+        last.sequence = last.sequence.max(Some(header.sequence));
+        last.written = written;
+        last.shown = Some(header.clone().into());
+    }
+
+    fn writing(&self, service: &str) -> Arc<Mutex<()>> {
+        Arc::clone(&self.lock().entry(service.to_owned()).or_default().writing)
+    }
+
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Last>> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
+fn turn(writing: &Mutex<()>) -> MutexGuard<'_, ()> {
+    writing.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// Whether the file itself is what is wrong, not the disk or the folder.
 pub(crate) fn is_unreadable(error: &StoreError) -> bool {
-    std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<OpenError>)
+    matches!(error, StoreError::Older { .. } | StoreError::Gone { .. })
+        || std::error::Error::source(error).is_some_and(<dyn std::error::Error>::is::<OpenError>)
 }

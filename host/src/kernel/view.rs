@@ -89,6 +89,9 @@ pub struct Status {
     pub errors: u64,
     /// The newest durable snapshot; `null` without state.
     pub snapshot: Option<Snapshot>,
+    /// What was gone back from in this run of the host because it was damaged, and where that is kept.
+    #[serde(default)]
+    pub recovered: Option<String>,
     /// Old generations whose code is still mapped, and why.
     pub pinned: Vec<Pinned>,
     /// The newest receipt.
@@ -100,6 +103,13 @@ pub struct Status {
     pub rolled_back: Vec<RolledBack>,
     /// What happened to it, newest last: the last 20 events.
     pub events: Vec<Event>,
+}
+
+impl From<hotbay_state::Header> for Snapshot {
+    fn from(header: hotbay_state::Header) -> Self {
+        let hotbay_state::Header { sequence, schema, plain_len: bytes, created_unix_ms, .. } = header;
+        Snapshot { sequence, schema, bytes, created_unix_ms }
+    }
 }
 
 /// A snapshot of a service's state on disk.
@@ -293,8 +303,8 @@ pub struct Event {
     pub sequence: u64,
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
-    /// What: `discovered verified probed loaded started swapped passed drained unloaded stopped snapshot removed` on the way of a plugin's life,
-    /// `shadowed rejected faulted quarantined rolled_back pinned` beside it.
+    /// What: `discovered verified probed loaded started swapped passed drained unloaded stopped snapshot resealed removed` on the way of a
+    /// plugin's life, `recovered shadowed rejected faulted quarantined rolled_back pinned` beside it.
     pub kind: String,
     /// The service, where it is known.
     pub service: Option<String>,

@@ -69,6 +69,8 @@ pub(crate) enum Goal {
     Takes(Digest),
     /// An operation later than this many has ended; what was asked for is for those who are told that it did not come.
     Ends { command: &'static str, after: u64 },
+    /// A snapshot later than this many is durable, or failed.
+    Saved { after: u64 },
     /// The service runs.
     Runs,
     /// The service is stopped.
@@ -132,6 +134,13 @@ impl Wish {
 
     /// The answer to who waits for the end of an operation. Asked before the next one begins.
     pub(crate) fn answer_ended(&self, service: &Service, target: Option<&Candidate>) -> Answer {
+        if let Goal::Saved { after } = &self.goal {
+            let changed = || Changed { row: service.row(&self.name, target), receipt: None };
+            let ended = service.last_snapshot.clone().map(|()| changed());
+            let failed = |why| format!("failed to take a snapshot of service `{}`: {why}", self.name);
+            return (service.snapshots > *after)
+                .then(|| ended.map_err(|why| ControlError::Failed { reason: failed(why) }));
+        }
         let Goal::Ends { after, .. } = &self.goal else { return None };
         if service.ended <= *after || service.busy.is_some() {
             return None;
@@ -175,6 +184,9 @@ impl Wish {
                 let reason =
                     format!("failed to {command} service `{}`: nothing could be loaded: {why}", self.name);
                 Some(Err(ControlError::Refused { reason }))
+            }
+            Goal::Saved { .. } => {
+                service.serving.is_none().then(|| Err(self.superseded("it was stopped meanwhile")))
             }
             Goal::Takes(digest) => self.takes(service, digest, sight, &changed),
             Goal::Runs => match service.phase {
@@ -272,6 +284,7 @@ impl Wish {
         let command = match &self.goal {
             Goal::Takes(_) => "add",
             Goal::Ends { command, .. } => command,
+            Goal::Saved { .. } => "snapshot",
             Goal::Runs => "start",
             Goal::Stops => "stop",
             Goal::Goes(_) => "remove",

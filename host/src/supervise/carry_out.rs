@@ -53,6 +53,7 @@ impl Kernel {
             }
             Step::Snapshot => {
                 let Some(generation) = service.generation.clone() else { return };
+                service.snapshot_wanted = false;
                 (Task::Snapshot, self.spawn(name, move |shared| op::snapshot(shared, generation)))
             }
             Step::Keep => {

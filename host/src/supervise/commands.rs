@@ -129,6 +129,36 @@ impl Kernel {
         self.wishes.push(Wish::new(name, Goal::Stops, reply));
     }
 
+    /// Writes the state of a service down, now. One that is on its way does not count: it may have looked before.
+    pub(crate) fn snapshot(&mut self, name: String, reply: Reply) {
+        let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
+        let why = match &service.serving {
+            None => "it does not run; what it had was written when it stopped",
+            Some(serving) if !serving.stateful => "it keeps no state",
+            Some(_) => {
+                service.snapshot_wanted = true;
+                let under_way = service.busy.is_some_and(|busy| busy.task == Task::Snapshot);
+                let after = service.snapshots + u64::from(under_way);
+                return self.wishes.push(Wish::new(name, Goal::Saved { after }, reply));
+            }
+        };
+        let reason = format!("failed to take a snapshot of service `{name}`: {why}");
+        send(&reply, Err(ControlError::Refused { reason }));
+    }
+
+    /// Whether the state of a service may be exchanged on disk: nobody has it in memory, and would write it down again.
+    pub(crate) fn is_at_rest(&self, name: &str) -> Result<(), ControlError> {
+        let Some(service) = self.services.get(name) else { return Ok(()) };
+        if service.serving.is_none() && service.busy.is_none() && service.phase != Phase::Starting {
+            return Ok(());
+        }
+        let reason = format!(
+            "failed to put another snapshot in the place of the newest of service `{name}`: it is {}; `hotbay stop {name}` first, and `hotbay start {name}` then",
+            service.phase
+        );
+        Err(ControlError::Refused { reason })
+    }
+
     pub(crate) fn remove(&mut self, name: String, reply: Reply) {
         let mut paths: BTreeSet<PathBuf> =
             self.candidates_of(&name).iter().map(|candidate| candidate.path.clone()).collect();

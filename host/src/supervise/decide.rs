@@ -280,7 +280,8 @@ enum Missing {
 }
 
 fn step_of_rest(service: &Service, reason: Option<String>) -> Step {
-    if service.is_due_for_snapshots() && service.snapshot_due <= Instant::now() {
+    let is_time = service.snapshot_wanted || service.snapshot_due <= Instant::now();
+    if service.is_due_for_snapshots() && is_time {
         return Step::Snapshot;
     }
     Step::Stay(Phase::Running, reason)

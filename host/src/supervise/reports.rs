@@ -123,6 +123,8 @@ impl Kernel {
                 let pause = self.shared.config.state.interval * 2u32.pow(failed.min(10));
                 service.snapshot_due =
                     Instant::now() + pause.min(SELDOM.max(self.shared.config.state.interval));
+                service.snapshots += 1;
+                service.last_snapshot.clone_from(&written);
                 if let Err(reason) = written {
                     tracing::error!(plugin = %name, reason, "the snapshot was not written; the last one holds");
                 }

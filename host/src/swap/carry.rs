@@ -64,8 +64,15 @@ impl Capsule {
             sequence: snapshots.next_sequence(&from.name),
             generation: from.number,
         };
-        hotbay_state::seal_into(&snapshots.key, &stamp, state, &mut sealed).map_err(|e| chain(&e))?;
+        hotbay_state::seal_into(snapshots.keys().primary(), &stamp, state, &mut sealed)
+            .map_err(|e| chain(&e))?;
         Ok(Self { sealed, schema, plain_len: state.len() as u64, digest: None })
+    }
+
+    /// The same of which only the bytes are missing.
+    pub(crate) fn without_bytes(&self) -> Self {
+        let Self { schema, plain_len, digest, .. } = *self;
+        Self { sealed: Vec::new(), schema, plain_len, digest }
     }
 
     /// Opens the capsule and gives the state to `into`, which has never been started. The state comes back.
@@ -76,8 +83,7 @@ impl Capsule {
         mut plain: Plain,
         deadline: Duration,
     ) -> Result<Plain, String> {
-        hotbay_state::open_into(&snapshots.key, &into.name, &self.sealed, &mut plain)
-            .map_err(|e| chain(&e))?;
+        snapshots.keys().open_into(&into.name, &self.sealed, &mut plain).map_err(|e| chain(&e))?;
         give(into, self.schema, plain, deadline)
     }
 }

@@ -77,7 +77,7 @@ fn ways(
         ways.push((Handover::Carried, None));
     }
     if ways.is_empty() || desperate {
-        let state = shared.good.state(&shared.snapshots.key, &old.name);
+        let state = shared.good.state(&shared.snapshots.keys(), &old.name);
         if let Some(state) = state.filter(|state| reads.accepts(state.schema)).map(Arc::new) {
             ways.push((Handover::Given { lossless: !desperate }, Some(Arc::clone(&state))));
             ways.extend(desperate.then_some((Handover::Beside, Some(state))));

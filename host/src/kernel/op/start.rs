@@ -56,7 +56,7 @@ fn bring_back_state(shared: &Shared, good: &Generation) -> Result<(), String> {
         // Whatever is wrong with it is told when it is loaded.
         Err(_) => return Ok(()),
     };
-    if let Some(state) = shared.good.state(&shared.snapshots.key, &good.name)
+    if let Some(state) = shared.good.state(&shared.snapshots.keys(), &good.name)
         && !readable
         && reads.accepts(state.schema)
     {
@@ -84,6 +84,7 @@ fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Ge
                 Failure { kind: FailureKind::Passing, reason: chain(&e) }
             }
         })?;
+        tell_recovered(shared, &loaded.generation);
         if let Some(opened) = opened {
             give(&loaded.generation, opened.header.schema, opened.plain, within).map_err(|reason| {
                 faulted(format!(
@@ -95,4 +96,11 @@ fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Ge
     crate::start::start(loaded, within)
         .map(|started| started.generation)
         .map_err(|(_, error)| faulted(error.to_string()))
+}
+
+/// Says, once, that state was gone back to because the newer one was damaged.
+pub(super) fn tell_recovered(shared: &Shared, generation: &Generation) {
+    if let Some(text) = shared.snapshots.news(&generation.name) {
+        shared.journal.note("recovered", Some(&generation.name), Some(&generation.side()), text);
+    }
 }

@@ -94,7 +94,9 @@ fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
     let state =
         export(generation, Plain::default(), shared.config.state.max_bytes, shared.config.swap.callback)
             .map_err(|e| e.to_string())?;
-    shared.snapshots.save(generation, &state).map(drop)
+    let saved = shared.snapshots.save(generation, &state).map(drop);
+    shared.snapshots.keep_head(true);
+    saved
 }
 
 /// Writes the state of a running service, if it changed.
@@ -115,6 +117,7 @@ pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
         Ok((false, _)) => Ok(()),
         Err(reason) => Err(reason),
     };
+    shared.snapshots.keep_head(false);
     drop(generation);
     Report { name, task: Task::Snapshot, outcome: Outcome::Snapshotted(outcome), remains: Vec::new() }
 }

@@ -3,6 +3,7 @@
 use std::sync::{Arc, mpsc};
 
 use super::keep::{keep_good, keep_pending};
+use super::start::tell_recovered;
 use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence};
 use crate::drain::drain;
 use crate::error::chain;
@@ -213,6 +214,7 @@ fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<L
         Some(opened) => give(new, opened.header.schema, opened.plain, shared.config.swap.callback).map(drop),
         None => Ok(()),
     });
+    tell_recovered(shared, new);
     match fed {
         Ok(()) => Ok(loaded),
         Err(reason) => {
@@ -223,7 +225,9 @@ fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<L
 
 /// The durable snapshot, beside the swap: callers go on meanwhile, and the file before it is replaced in one step.
 fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
-    match guarded("snapshot", || shared.snapshots.save_capsule(name, capsule)) {
+    let written = guarded("snapshot", || shared.snapshots.save_capsule(name, capsule));
+    shared.snapshots.keep_head(true);
+    match written {
         Ok(()) => {
             shared.journal.note("snapshot", Some(name), Some(side), format!("{} bytes", capsule.plain_len))
         }

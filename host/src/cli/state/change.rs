@@ -1,0 +1,156 @@
+//! What changes state at rest: by the host where one runs, else by the files, from which hosts are kept away meanwhile.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde::Serialize;
+
+use super::{Offline, failed};
+use crate::PlainState;
+use crate::cli::args::millis;
+use crate::cli::change::existing;
+use crate::cli::output::{Output, narrate, one_line};
+use crate::control::client::{Client, ClientError};
+use crate::control::exit::Exit;
+use crate::control::protocol::{Failure, Request};
+use crate::kernel::snapshots::Snapshots;
+use crate::kernel::view::Snapshot;
+
+/// What `prune` did.
+#[derive(Debug, Serialize)]
+struct Pruned {
+    service: String,
+    removed: usize,
+}
+
+pub(super) fn snapshot(
+    client: &Client,
+    name: String,
+    deadline: Duration,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let request = Request::Snapshot { name: name.clone(), deadline_ms: millis(deadline) };
+    let snapshot: Snapshot = client.ask(&request)?;
+    let told = format!("{name}: snapshot {} is on the disk, {} bytes", snapshot.sequence, snapshot.bytes);
+    tell(&snapshot, &told, out)
+}
+
+pub(super) fn restore(
+    at: &Offline,
+    client: &Client,
+    name: String,
+    sequence: u64,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let asked = client.ask::<Snapshot>(&Request::Restore { name: name.clone(), sequence });
+    let (snapshot, by_host) = match asked {
+        Err(ClientError::Unreachable { .. }) => {
+            let _lock = at.lock()?;
+            let snapshots = Snapshots::new(at.keys()?, at.store_of(&name)?);
+            (snapshots.restore(&name, sequence).map_err(failed)?.into(), false)
+        }
+        done => (done?, true),
+    };
+    tell_newest(&name, &format!("snapshot {sequence}"), &snapshot, by_host, out)
+}
+
+pub(super) fn import(
+    at: &Offline,
+    client: &Client,
+    name: String,
+    file: &Path,
+    plain: Option<PlainState>,
+    out: &Output,
+) -> anyhow::Result<()> {
+    existing(file)?;
+    let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
+    let bytes = zeroize::Zeroizing::new(bytes);
+    let request = Request::Import { name: name.clone(), plain: plain.clone() };
+    let (snapshot, by_host) = match client.pass(&request, &bytes) {
+        Err(ClientError::Unreachable { .. }) => {
+            let _lock = at.lock()?;
+            crate::os::private_folder(&at.config.home)?;
+            let store = hotbay_state::Store::open(at.config.home.join("state")).map_err(failed)?;
+            let snapshots = Snapshots::new(at.keys()?, store.keeping(at.config.state.keep));
+            (snapshots.import(&name, &bytes, plain.as_ref()).map_err(failed)?.into(), false)
+        }
+        done => (serde_json::from_slice(&done?).context("failed to read the host's answer")?, true),
+    };
+    tell_newest(&name, &format!("`{}`", file.display()), &snapshot, by_host, out)
+}
+
+fn tell_newest(
+    name: &str,
+    what: &str,
+    snapshot: &Snapshot,
+    by_host: bool,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let next = if by_host { format!("; `hotbay start {name}` goes on from it") } else { String::new() };
+    tell(snapshot, &format!("{name}: {what} is the newest now, as {}{next}", snapshot.sequence), out)
+}
+
+fn tell(snapshot: &Snapshot, told: &str, out: &Output) -> anyhow::Result<()> {
+    if out.is_json() {
+        return out.json(snapshot);
+    }
+    narrate(&one_line(told));
+    Ok(())
+}
+
+pub(super) fn prune(
+    at: &Offline,
+    name: Option<&str>,
+    keep: Option<usize>,
+    aside: bool,
+    out: &Output,
+) -> anyhow::Result<()> {
+    let keep = keep.unwrap_or(at.config.state.keep);
+    let mut services: Vec<String> = match name {
+        Some(name) => {
+            at.store_of(name)?;
+            vec![name.to_owned()]
+        }
+        None => match at.store()? {
+            Some(store) => store.sealed().map_err(failed)?.into_iter().map(|sealed| sealed.service).collect(),
+            None => Vec::new(),
+        },
+    };
+    services.dedup();
+    let mut all = Vec::new();
+    for service in services {
+        let Some(store) = at.store()? else { continue };
+        let mut removed = store.prune(&service, keep).map_err(failed)?;
+        if aside {
+            removed += out_of_the_way(&store, &service)?;
+        }
+        all.push(Pruned { service, removed });
+    }
+    if out.is_json() {
+        return out.json(&all);
+    }
+    let row = |pruned: &Pruned| vec![pruned.service.clone(), pruned.removed.to_string()];
+    out.table(&["SERVICE", "REMOVED"], &all.iter().map(row).collect::<Vec<_>>())
+}
+
+/// Removes what was set aside of a service, and what lies in quarantine.
+fn out_of_the_way(store: &hotbay_state::Store, service: &str) -> anyhow::Result<usize> {
+    let asides = store.sealed().map_err(failed)?.into_iter().filter(|sealed| {
+        sealed.service == service && sealed.sequence.is_none() && sealed.path != store.path(service)
+    });
+    let mut paths: Vec<PathBuf> = asides.map(|sealed| sealed.path).collect();
+    for (path, _) in store.quarantined(service).map_err(failed)? {
+        let mut reason = path.clone().into_os_string();
+        reason.push(".reason");
+        // It may be gone already, and says nothing by itself.
+        let _ = std::fs::remove_file(reason);
+        paths.push(path);
+    }
+    for path in &paths {
+        std::fs::remove_file(path).map_err(|error| {
+            Failure::new(Exit::Failed, format!("failed to remove `{}`: {error}", path.display()))
+        })?;
+    }
+    Ok(paths.len())
+}

@@ -1,0 +1,82 @@
+//! What a command needs that looks at files itself: the settings of the host, its store, its keys and its lock.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use hotbay_state::{KeyRing, Store, StoreError};
+
+use crate::control::exit::Exit;
+use crate::control::protocol::Failure;
+use crate::host::{folders, keys};
+use crate::{Config, HostError};
+
+/// The files of a home folder.
+#[derive(Debug)]
+pub(in crate::cli) struct Offline {
+    pub(in crate::cli) config: Config,
+}
+
+impl Offline {
+    /// By the host's settings: those of `file`, else those of the working directory.
+    pub(in crate::cli) fn new(home: Option<PathBuf>, file: Option<&Path>) -> anyhow::Result<Self> {
+        let mut config = match file {
+            Some(file) => Config::load(Some(file))?,
+            // As for any other command: while the next settings are being written, what is there can still be looked at.
+            None => Config::load(None).unwrap_or_default(),
+        };
+        config.home = home.unwrap_or(config.home);
+        Ok(Self { config })
+    }
+
+    /// The store; `None` where none was ever made.
+    pub(in crate::cli) fn store(&self) -> anyhow::Result<Option<Store>> {
+        self.store_in("state")
+    }
+
+    /// A store of the home folder.
+    pub(in crate::cli) fn store_in(&self, folder: &str) -> anyhow::Result<Option<Store>> {
+        let folder = self.config.home.join(folder);
+        if !folder.exists() {
+            return Ok(None);
+        }
+        let store = Store::open(folder).map_err(failed)?;
+        Ok(Some(store.keeping(self.config.state.keep)))
+    }
+
+    /// The store, and that there is state of a service at all.
+    pub(super) fn store_of(&self, name: &str) -> anyhow::Result<Store> {
+        let store = self.store()?;
+        let known: Vec<String> = match &store {
+            Some(store) => store.sealed().map_err(failed)?.into_iter().map(|sealed| sealed.service).collect(),
+            None => Vec::new(),
+        };
+        match store {
+            Some(store) if known.iter().any(|service| service == name) => Ok(store),
+            _ => {
+                let mut known = known;
+                known.dedup();
+                Err(super::not_found(name, &self.config.home, &known).into())
+            }
+        }
+    }
+
+    /// The keys that the host would use. None is made.
+    pub(in crate::cli) fn keys(&self) -> Result<KeyRing, HostError> {
+        keys::existing_ring(&self.config)
+    }
+
+    /// Keeps hosts away while files are changed; refused while one runs.
+    pub(in crate::cli) fn lock(&self) -> Result<File, HostError> {
+        folders::lock(&self.config.home)
+    }
+}
+
+/// An error of the store, with the exit code that it ends with.
+pub(in crate::cli) fn failed(error: StoreError) -> anyhow::Error {
+    let exit = match &error {
+        StoreError::NoSuch { .. } => Exit::NotFound,
+        StoreError::Service { .. } => Exit::Usage,
+        _ => Exit::Failed,
+    };
+    Failure::new(exit, format!("failed to {:#}", anyhow::Error::new(error))).into()
+}

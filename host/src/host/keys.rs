@@ -1,0 +1,89 @@
+//! Where the keys come from that seal state.
+
+use std::path::{Path, PathBuf};
+
+use hotbay_state::{KeyError, KeyId, KeyRing};
+
+use crate::config::KeySource;
+use crate::{Config, ControlError, HostError};
+
+/// Why keys are not rotated here.
+pub(crate) const NOT_IN_A_FILE: &str = "failed to change the keys: the first of them comes from a credential or the environment; put \
+     the new key there, before the old one and with white space between them, and restart the host: it seals anew what needs it";
+
+/// The key whose id begins so.
+pub(crate) fn by_id(ring: &KeyRing, id: &str) -> Result<KeyId, ControlError> {
+    let mut like = ring.keys().map(hotbay_state::Key::id).filter(|of| of.to_string().starts_with(id));
+    match (like.next(), like.next()) {
+        (Some(one), None) if !id.is_empty() => Ok(one),
+        _ => {
+            let known: Vec<String> = ring.keys().map(|key| key.id().to_string()).collect();
+            let reason = format!("failed to find a key `{id}`: there are {}", known.join(", "));
+            Err(ControlError::NoFile { reason })
+        }
+    }
+}
+
+/// That no file needs a key.
+pub(crate) fn is_free(id: KeyId, needed: &[PathBuf]) -> Result<(), ControlError> {
+    let [first, rest @ ..] = needed else { return Ok(()) };
+    let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
+    let reason = format!(
+        "failed to retire key {id}: `{}`{more} can be read with no other; a rotation seals anew what it can, and goes on when the host \
+         is started; `hotbay events` tells how far it is",
+        first.display()
+    );
+    Err(ControlError::Refused { reason })
+}
+
+/// The keys of all sources, in their order; on the first run one is made in the home folder.
+pub(crate) fn ring(config: &Config) -> Result<KeyRing, HostError> {
+    read(config, |path| Ok(KeyRing::load_or_create(path)?.0))
+}
+
+/// The same, and nothing is made.
+pub(crate) fn existing_ring(config: &Config) -> Result<KeyRing, HostError> {
+    read(config, KeyRing::load)
+}
+
+/// The file that a rotation writes: the first source, where that is a file.
+pub(crate) fn file(config: &Config) -> Option<PathBuf> {
+    match config.state.keys.first() {
+        None | Some(KeySource::Home) => Some(in_home(config)),
+        Some(KeySource::File(path)) => Some(path.clone()),
+        Some(KeySource::Credential(_) | KeySource::Environment(_)) => None,
+    }
+}
+
+fn in_home(config: &Config) -> PathBuf {
+    config.home.join("state.key")
+}
+
+fn read(config: &Config, home: impl Fn(&Path) -> Result<KeyRing, KeyError>) -> Result<KeyRing, HostError> {
+    let mut all: Option<KeyRing> = None;
+    let sources = if config.state.keys.is_empty() { &[KeySource::Home][..] } else { &config.state.keys };
+    for source in sources {
+        let ring = match source {
+            KeySource::Home => home(&in_home(config))?,
+            KeySource::File(path) => KeyRing::load(path)?,
+            KeySource::Credential(name) => {
+                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+                let folder = folder.ok_or_else(|| HostError::NoCredentials { name: name.clone() })?;
+                KeyRing::load_credential(&Path::new(&folder).join(name))?
+            }
+            KeySource::Environment(name) => {
+                let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
+                tracing::warn!(
+                    "the key that seals state is in the environment, as `{name}`: plugins, child processes and whoever may look at \
+                     this process can read it; `state.key_file` or `state.key_credential` keeps it from them"
+                );
+                KeyRing::parse(&zeroize::Zeroizing::new(text))?
+            }
+        };
+        match &mut all {
+            None => all = Some(ring),
+            Some(all) => all.join(&ring)?,
+        }
+    }
+    Ok(all.expect("there is a source"))
+}

@@ -1,0 +1,98 @@
+//! `HEAD` as a host keeps it: in memory at once, on the disk lazily.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use hotbay_state::{Head, KeyRing, Store};
+
+use crate::error::chain;
+
+/// How far it may lag while a service goes on changing.
+const PERIOD: Duration = Duration::from_secs(60);
+
+#[derive(Debug)]
+pub(super) struct KeptHead {
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    head: Head,
+    // Something was noted that is not on the disk.
+    is_news: bool,
+    written: Instant,
+    // The one on the disk cannot be read: it is kept aside before another is written.
+    aside_first: bool,
+}
+
+impl KeptHead {
+    /// Reads it. One that cannot be read is told of, and knows nothing: it must not keep a service from its state.
+    pub(super) fn read(store: &Store, keys: &KeyRing) -> Self {
+        let (head, aside_first) = match store.head(keys) {
+            Ok(head) => (head, false),
+            Err(error) => {
+                let error = chain(&error);
+                tracing::warn!(error, "an old snapshot that somebody put back would not be noticed");
+                (Head::default(), true)
+            }
+        };
+        Self { kept: Mutex::new(Kept { head, is_news: false, written: Instant::now(), aside_first }) }
+    }
+
+    pub(super) fn get(&self) -> Head {
+        self.lock().head.clone()
+    }
+
+    /// Notes a snapshot that is durable.
+    pub(super) fn note(&self, service: &str, sequence: u64) {
+        let mut kept = self.lock();
+        kept.is_news |= kept.head.note(service, sequence);
+    }
+
+    /// Notes that a service's file is set aside on purpose, for good before it is.
+    pub(super) fn note_aside(&self, store: &Store, keys: &KeyRing, service: &str) {
+        let mut kept = self.lock();
+        if kept.head.of(service).is_some_and(|newest| !newest.aside) {
+            kept.head.note_aside(service);
+            kept.is_news = true;
+            kept.write(store, keys);
+        }
+    }
+
+    /// Writes what is news; where it is not `due`, only when it was written a while ago.
+    pub(super) fn write(&self, store: &Store, keys: &KeyRing, due: bool) {
+        let mut kept = self.lock();
+        if kept.is_news && (due || kept.written.elapsed() >= PERIOD) {
+            kept.write(store, keys);
+        }
+    }
+
+    /// Writes it under the primary, also where nothing is news.
+    pub(super) fn rewrite(&self, store: &Store, keys: &KeyRing) {
+        let mut kept = self.lock();
+        if !kept.aside_first && kept.head != Head::default() {
+            kept.write(store, keys);
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept {
+    fn write(&mut self, store: &Store, keys: &KeyRing) {
+        // Also where it fails: not with each snapshot again.
+        self.written = Instant::now();
+        if self.aside_first
+            && let Err(error) = store.set_head_aside()
+        {
+            return tracing::warn!(error = chain(&error), "HEAD lags behind");
+        }
+        self.aside_first = false;
+        match store.write_head(keys, &self.head) {
+            Ok(()) => self.is_news = false,
+            Err(error) => tracing::warn!(error = chain(&error), "HEAD lags behind"),
+        }
+    }
+}

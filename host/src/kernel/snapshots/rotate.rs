@@ -1,0 +1,72 @@
+//! From one key to the next: all that is sealed with another than the primary is sealed anew, beside what goes on.
+
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
+
+use hotbay_state::{KeyId, KeyRing, Resealed, Sealed, StoreError};
+
+use super::{Snapshots, turn};
+use crate::error::chain;
+
+/// How a rotation went, or goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Progress {
+    /// Files that are to be looked at.
+    pub(crate) files: usize,
+    /// Files that were sealed anew.
+    pub(crate) resealed: usize,
+    /// Files that could not be: they need the key that they are sealed with.
+    pub(crate) failed: Vec<String>,
+}
+
+impl Snapshots {
+    /// Whether there is anything for [`Snapshots::reseal`] to do: another key than the primary, and a file that needs it.
+    pub(crate) fn is_to_be_resealed(&self) -> bool {
+        let keys = self.keys();
+        let mut others = keys.keys().skip(1);
+        others.any(|key| self.store.needs(key.id()).is_ok_and(|files| !files.is_empty()))
+    }
+
+    /// Takes other keys into use.
+    pub(crate) fn exchange_keys(&self, keys: KeyRing) {
+        *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+    }
+
+    /// Seals every file that needs it with the primary. Each is replaced in one step: cut off anywhere, it goes on from there at the
+    /// next start. `tell` hears of each file.
+    pub(crate) fn reseal(&self, mut tell: impl FnMut(&Progress)) -> Result<Progress, StoreError> {
+        let mut progress = Progress::default();
+        // What a swap or a save wrote meanwhile is sealed with the primary already, and what it moved under a number is seen by
+        // another look.
+        loop {
+            let all = self.store.sealed()?;
+            progress.files = all.len();
+            let before = progress.resealed;
+            progress.failed.clear();
+            for sealed in &all {
+                match self.reseal_file(sealed) {
+                    Ok(Resealed::Anew) => progress.resealed += 1,
+                    Ok(_) => continue,
+                    Err(error) => progress.failed.push(chain(&error)),
+                }
+                tell(&progress);
+            }
+            if progress.resealed == before {
+                break;
+            }
+        }
+        self.head.rewrite(&self.store, &self.keys());
+        Ok(progress)
+    }
+
+    fn reseal_file(&self, sealed: &Sealed) -> Result<Resealed, StoreError> {
+        let writing = self.writing(&sealed.service);
+        let _turn = turn(&writing);
+        self.store.reseal(&self.keys(), sealed)
+    }
+
+    /// The files that need a key.
+    pub(crate) fn needs(&self, key: KeyId) -> Result<Vec<PathBuf>, StoreError> {
+        self.store.needs(key)
+    }
+}

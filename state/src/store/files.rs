@@ -1,0 +1,174 @@
+//! Every sealed file of a folder: which key it needs, whether it is whole, and sealing it anew with another key.
+
+use std::path::PathBuf;
+
+use super::{HEAD, Listed, Store, aside_of, look_at, read};
+use crate::durable::{self, Onto};
+use crate::error::{OpenError, StoreError};
+use crate::key::KeyId;
+use crate::ring::KeyRing;
+use crate::seal;
+
+#[cfg(test)]
+mod tests;
+
+/// A file that holds a capsule.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Sealed {
+    /// Whose state it is, by its name.
+    pub service: String,
+    /// The file.
+    pub path: PathBuf,
+    /// The sequence in its name, where there is one.
+    pub sequence: Option<u64>,
+}
+
+/// What [`Store::reseal`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Resealed {
+    /// It is sealed with the primary now.
+    Anew,
+    /// It was before.
+    AsItWas,
+    /// It is gone.
+    Gone,
+}
+
+/// A file, and what is wrong with it.
+pub type Checked = (PathBuf, Result<(), StoreError>);
+
+impl Store {
+    /// All files that hold state: the newest, those before them, and what was set aside; by service. What is in quarantine is
+    /// damaged, and not among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`]
+    pub fn sealed(&self) -> Result<Vec<Sealed>, StoreError> {
+        let newest = self.file_names()?.into_iter().filter_map(|name| {
+            let service = super::service_of(&name).or_else(|| aside_of(&name))?.to_owned();
+            Some(Sealed { service, path: self.folder.join(name), sequence: None })
+        });
+        let older = self.all_older()?.into_iter().map(|(service, sequence, path)| Sealed {
+            service,
+            path,
+            sequence: Some(sequence),
+        });
+        let mut all: Vec<Sealed> = newest.chain(older).collect();
+        all.sort_unstable_by(|a, b| (&a.service, &a.path).cmp(&(&b.service, &b.path)));
+        Ok(all)
+    }
+
+    /// The same files with what each says of itself, or in which way it is wrong. Bodies are not read.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`]
+    pub fn headers(&self) -> Result<Vec<Listed>, StoreError> {
+        Ok(self.sealed()?.into_iter().map(|sealed| look_at(sealed.path, sealed.service)).collect())
+    }
+
+    /// The files that a key is needed for, as far as their headers tell; `HEAD` is no loss and not among them.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`]
+    pub fn needs(&self, key: KeyId) -> Result<Vec<PathBuf>, StoreError> {
+        let of = |sealed: Sealed| look_at(sealed.path, sealed.service);
+        let needs = |listed: &Listed| match &listed.header {
+            Ok(header) => header.key_id == key,
+            // Misplaced, and whole all the same.
+            Err(OpenError::OtherService { .. }) => super::read_start(&listed.path)
+                .ok()
+                .and_then(|(start, total)| crate::header::Frame::parse(&start, total).ok())
+                .is_some_and(|(frame, _)| frame.header.key_id == key),
+            Err(_) => false,
+        };
+        Ok(self.sealed()?.into_iter().map(of).filter(needs).map(|listed| listed.path).collect())
+    }
+
+    /// Seals a file anew with the primary, unless it is. It says of itself what it said before, and takes the place of the old one
+    /// in one step. Whoever calls it sees to it that nobody else writes the file at the same time.
+    ///
+    /// # Errors
+    /// [`StoreError::Load`] if it cannot be opened, [`StoreError::Seal`], [`StoreError::Save`]; it stays as it was.
+    pub fn reseal(&self, keys: &KeyRing, sealed: &Sealed) -> Result<Resealed, StoreError> {
+        let path = &sealed.path;
+        let load = |source| StoreError::Load { path: path.clone(), source };
+        let listed = look_at(path.clone(), sealed.service.clone());
+        match listed.header {
+            Ok(header) if header.key_id == keys.primary().id() => return Ok(Resealed::AsItWas),
+            Err(OpenError::Read { source }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(Resealed::Gone);
+            }
+            Ok(_) => {}
+            Err(source) => return Err(load(source)),
+        }
+        let bytes = read(path).map_err(|source| load(OpenError::Read { source }))?;
+        let opened = keys.open(&sealed.service, &bytes).map_err(load)?;
+        let anew = seal::seal_as(keys.primary(), &opened)
+            .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
+        durable::write(path, Onto::Anything, &anew)
+            .map_err(|source| StoreError::Save { path: path.clone(), source })?;
+        Ok(Resealed::Anew)
+    }
+
+    /// Opens every file of a service, or of all, and `HEAD`; each with what is wrong with it. Nothing is touched.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`]
+    pub fn verify(&self, keys: &KeyRing, service: Option<&str>) -> Result<Vec<Checked>, StoreError> {
+        let head = self.head(keys);
+        let mut all = Vec::new();
+        for sealed in
+            self.sealed()?.into_iter().filter(|sealed| service.is_none_or(|of| of == sealed.service))
+        {
+            let path = sealed.path.clone();
+            let is_newest = path == self.path(&sealed.service);
+            match open(keys, &sealed) {
+                // It was the newest, or one too many, a moment ago.
+                Err(OpenError::Read { source }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(source) => all.push((path.clone(), Err(StoreError::Load { path, source }))),
+                Ok(found) => {
+                    let known = head.as_ref().ok().and_then(|head| head.of(&sealed.service));
+                    let is_old = known.filter(|known| is_newest && found < known.sequence);
+                    let result = is_old.map_or(Ok(()), |known| {
+                        let (service, known) = (sealed.service, known.sequence);
+                        Err(StoreError::Older { path: path.clone(), service, found, known })
+                    });
+                    all.push((path, result));
+                }
+            }
+        }
+        if let Ok(head) = &head {
+            for (name, newest) in head.iter().filter(|(name, _)| service.is_none_or(|of| of == *name)) {
+                let path = self.path(name);
+                if !newest.aside && !path.exists() {
+                    let gone = StoreError::Gone {
+                        path: path.clone(),
+                        service: name.to_owned(),
+                        known: newest.sequence,
+                    };
+                    all.push((path, Err(gone)));
+                }
+            }
+        }
+        let path = self.folder.join(HEAD);
+        if path.exists() {
+            all.push((path, head.map(drop)));
+        }
+        Ok(all)
+    }
+}
+
+/// Opens a file; its sequence.
+fn open(keys: &KeyRing, sealed: &Sealed) -> Result<u64, OpenError> {
+    match sealed.sequence {
+        Some(sequence) => {
+            super::older::open_older(keys, &sealed.service, sequence, &sealed.path).map(|_| sequence)
+        }
+        None => {
+            let bytes = read(&sealed.path).map_err(|source| OpenError::Read { source })?;
+            keys.open(&sealed.service, &bytes).map(|opened| opened.header.sequence)
+        }
+    }
+}

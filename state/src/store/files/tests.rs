@@ -1,0 +1,95 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::{Head, Key, Stamp};
+
+fn key(byte: u8) -> Key {
+    Key::new(&[byte; 32]).unwrap()
+}
+
+fn saved() -> (TempDir, Store) {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path().join("state")).unwrap();
+    for (service, last) in [("echo", 3), ("kv", 2)] {
+        for sequence in 1..=last {
+            let stamp = Stamp { service, plugin_version: "1.0.0", schema: 1, sequence, generation: 1 };
+            store.save(&key(1), &stamp, format!("{service} {sequence}").as_bytes()).unwrap();
+        }
+    }
+    store.keep_aside("kv").unwrap();
+    (home, store)
+}
+
+#[test]
+fn a_rotation_reseals_every_file_and_what_they_say_stays() {
+    let (_home, store) = saved();
+    let ring = KeyRing::from(key(1)).rotated(key(2)).unwrap();
+    let before = store.list().unwrap();
+    let all = store.sealed().unwrap();
+    assert_eq!(all.len(), 3 + 2 + 1);
+    assert_eq!(store.needs(key(1).id()).unwrap().len(), all.len());
+    // Cut off after two, and begun again.
+    for sealed in &all[..2] {
+        assert_eq!(store.reseal(&ring, sealed).unwrap(), Resealed::Anew);
+    }
+    assert_eq!(store.needs(key(1).id()).unwrap().len(), all.len() - 2);
+    let done: Vec<Resealed> = all.iter().map(|sealed| store.reseal(&ring, sealed).unwrap()).collect();
+    assert_eq!(done.iter().filter(|done| **done == Resealed::AsItWas).count(), 2);
+    assert!(store.needs(key(1).id()).unwrap().is_empty());
+
+    let only_new = KeyRing::from(key(2));
+    for (listed, was) in store.list().unwrap().iter().zip(&before) {
+        let (now, was) = (listed.header.as_ref().unwrap(), was.header.as_ref().unwrap());
+        assert_eq!(now.key_id, key(2).id());
+        assert_eq!((now.sequence, now.created_unix_ms), (was.sequence, was.created_unix_ms));
+        let opened = store.load(&only_new, &listed.service).unwrap().unwrap();
+        assert_eq!(*opened.plain, format!("{} {}", listed.service, now.sequence).as_bytes());
+    }
+    assert!(store.verify(&only_new, None).unwrap().iter().all(|(_, checked)| checked.is_ok()));
+}
+
+#[test]
+fn what_cannot_be_opened_or_is_gone_stays_as_it_is() {
+    let (_home, store) = saved();
+    let ring = KeyRing::from(key(2)).rotated(key(3)).unwrap();
+    let all = store.sealed().unwrap();
+    let bytes = fs::read(&all[0].path).unwrap();
+    assert!(matches!(store.reseal(&ring, &all[0]), Err(StoreError::Load { .. })));
+    assert_eq!(fs::read(&all[0].path).unwrap(), bytes);
+    fs::remove_file(&all[0].path).unwrap();
+    assert_eq!(store.reseal(&ring, &all[0]).unwrap(), Resealed::Gone);
+}
+
+#[test]
+fn verify_names_each_file_and_what_is_wrong_with_it() {
+    let (_home, store) = saved();
+    let ring = KeyRing::from(key(1));
+    let mut head = Head::default();
+    head.note("echo", 3);
+    head.note("lost", 5);
+    store.write_head(&ring, &head).unwrap();
+    let wrong = |service: Option<&str>| -> Vec<String> {
+        let all = store.verify(&ring, service).unwrap();
+        all.into_iter().filter_map(|(_, checked)| checked.err()).map(|error| error.to_string()).collect()
+    };
+    assert_eq!(store.verify(&ring, None).unwrap().len(), 6 + 1 + 1);
+    let gone = wrong(None);
+    assert!(gone.len() == 1 && gone[0].contains("lost"), "{gone:?}");
+    assert!(wrong(Some("kv")).is_empty());
+
+    let path = store.path("kv");
+    let mut bytes = fs::read(&path).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, &bytes).unwrap();
+    let damaged = wrong(Some("kv"));
+    assert!(damaged.len() == 1 && damaged[0].contains("kv.state"), "{damaged:?}");
+    assert_eq!(fs::read(&path).unwrap(), bytes, "nothing is touched");
+
+    fs::remove_file(store.path("echo")).unwrap();
+    fs::copy(store.older_path("echo", 2), store.path("echo")).unwrap();
+    let old = wrong(Some("echo"));
+    assert!(old.len() == 1 && old[0].contains("snapshot 2"), "{old:?}");
+}

@@ -1,0 +1,172 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+use crate::durable::failing;
+use crate::{Key, Stamp, Step};
+
+fn ring() -> KeyRing {
+    Key::new(&[7; 32]).unwrap().into()
+}
+
+fn stamp(sequence: u64) -> Stamp<'static> {
+    Stamp { service: "echo", plugin_version: "1.0.0", schema: 1, sequence, generation: 1 }
+}
+
+fn saved(last: u64) -> (TempDir, Store) {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path().join("state")).unwrap();
+    for sequence in 1..=last {
+        save(&store, sequence);
+    }
+    (home, store)
+}
+
+fn save(store: &Store, sequence: u64) {
+    store.save(ring().primary(), &stamp(sequence), format!("state {sequence}").as_bytes()).unwrap();
+}
+
+fn sequences(store: &Store) -> Vec<u64> {
+    store.older("echo").unwrap().into_iter().map(|listed| listed.header.unwrap().sequence).collect()
+}
+
+fn plain(store: &Store) -> String {
+    String::from_utf8(store.load(&ring(), "echo").unwrap().unwrap().plain.to_vec()).unwrap()
+}
+
+#[test]
+fn names_of_older_ones_are_service_and_twenty_digits() {
+    assert_eq!(numbered("echo.00000000000000000007.state"), Some(("echo", 7)));
+    for name in [
+        "echo.state",
+        "echo.7.state",
+        "echo.0000000000000000000x.state",
+        "E.00000000000000000007.state",
+        "echo.99999999999999999999.state",
+    ] {
+        assert_eq!(numbered(name), None, "{name}");
+    }
+}
+
+#[test]
+fn the_last_five_are_kept_the_newest_under_the_services_own_name() {
+    let (_home, store) = saved(8);
+    assert_eq!(plain(&store), "state 8");
+    assert_eq!(sequences(&store), [7, 6, 5, 4]);
+    for sequence in 4..=8 {
+        let opened = store.load_at(&ring(), "echo", sequence).unwrap();
+        assert_eq!(*opened.plain, format!("state {sequence}").as_bytes());
+    }
+    let error = store.load_at(&ring(), "echo", 3).unwrap_err();
+    assert!(error.to_string().ends_with("there are 8, 7, 6, 5, 4"), "{error}");
+    assert_eq!(store.highest("echo").unwrap(), 8);
+    assert_eq!(store.highest("kv").unwrap(), 0);
+}
+
+#[test]
+fn as_many_are_kept_as_was_said_and_one_keeps_no_folder() {
+    let (_home, store) = saved(0);
+    let (two, one) = (store.clone().keeping(2), store.clone().keeping(0));
+    save(&one, 1);
+    save(&one, 2);
+    assert!(!store.folder().join("older").exists());
+    save(&two, 3);
+    save(&two, 4);
+    assert_eq!(sequences(&store), [3]);
+    assert_eq!(store.prune("echo", 1).unwrap(), 1);
+    assert!(sequences(&store).is_empty());
+    assert_eq!(plain(&store), "state 4");
+}
+
+#[test]
+fn services_keep_theirs_apart() {
+    let (_home, store) = saved(3);
+    store.save(ring().primary(), &Stamp { service: "echo-2", ..stamp(9) }, b"other").unwrap();
+    store.save(ring().primary(), &Stamp { service: "echo-2", ..stamp(10) }, b"other").unwrap();
+    store.prune("echo-2", 1).unwrap();
+    assert_eq!(sequences(&store), [2, 1]);
+}
+
+#[test]
+fn a_save_that_fails_or_died_halfway_leaves_the_newest_and_the_next_one_goes_on() {
+    let (_home, store) = saved(2);
+    for step in [Step::Keep, Step::Rename] {
+        failing::at(step, || store.save(ring().primary(), &stamp(3), b"never")).unwrap_err();
+        assert_eq!(plain(&store), "state 2", "{step}");
+    }
+    // As after a crash between the two: the newest has its number already.
+    keep(&store);
+    assert_eq!(sequences(&store), [2, 1]);
+    save(&store, 3);
+    assert_eq!((plain(&store), sequences(&store)), ("state 3".to_owned(), vec![2, 1]));
+    assert!(asides(&store).is_empty(), "one capsule under its number is enough");
+}
+
+fn keep(store: &Store) {
+    store.keep_under_number("echo").unwrap();
+}
+
+fn asides(store: &Store) -> Vec<String> {
+    store.file_names().unwrap().into_iter().filter(|name| name.contains("aside")).collect()
+}
+
+#[test]
+fn another_capsule_under_the_same_number_is_kept_too() {
+    let (_home, store) = saved(2);
+    keep(&store);
+    save(&store, 2);
+    keep(&store);
+    assert_eq!(asides(&store).len(), 1);
+    assert_eq!(sequences(&store), [2, 1]);
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_aside_and_not_overwritten() {
+    let (_home, store) = saved(1);
+    fs::write(store.path("echo"), "no state").unwrap();
+    save(&store, 2);
+    let aside = asides(&store);
+    assert_eq!(fs::read(store.folder().join(&aside[0])).unwrap(), b"no state");
+    assert_eq!(plain(&store), "state 2");
+}
+
+#[test]
+fn a_restored_snapshot_is_the_newest_under_a_new_number_and_none_is_lost() {
+    let (_home, store) = saved(4);
+    let header = store.restore(&ring(), "echo", 2, 5).unwrap();
+    assert_eq!((header.sequence, header.schema), (5, 1));
+    assert_eq!((plain(&store), sequences(&store)), ("state 2".to_owned(), vec![4, 3, 2, 1]));
+    store.restore(&ring(), "echo", 5, 6).unwrap();
+    assert_eq!((plain(&store), sequences(&store)), ("state 2".to_owned(), vec![5, 4, 3, 2]));
+}
+
+#[test]
+fn an_older_file_under_another_number_is_refused() {
+    let (_home, store) = saved(3);
+    fs::copy(store.older_path("echo", 1), store.older_path("echo", 2)).unwrap();
+    let error = store.load_at(&ring(), "echo", 2).unwrap_err();
+    assert!(matches!(error, StoreError::Load { source: OpenError::BadHeader { .. }, .. }), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn what_is_kept_is_for_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o7777;
+    let (_home, store) = saved(2);
+    assert_eq!(mode(&store.older_folder()), 0o700);
+    assert_eq!(mode(&store.older_path("echo", 1)), 0o600);
+}
+
+#[test]
+fn leftovers_of_copies_are_removed_at_open_and_nothing_else() {
+    let (_home, store) = saved(3);
+    let folder = store.older_folder();
+    let left = folder.join(".echo.00000000000000000001.state.1-2.tmp");
+    fs::write(&left, "half").unwrap();
+    fs::write(folder.join(".other.1-2.tmp"), "not ours").unwrap();
+    let store = Store::open(store.folder()).unwrap();
+    assert!(!left.exists() && folder.join(".other.1-2.tmp").exists());
+    assert_eq!(sequences(&store), [2, 1]);
+}

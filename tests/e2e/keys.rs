@@ -1,0 +1,160 @@
+//! Keys: made, told apart, rotated while a host runs and while none does, retired when nothing needs them.
+
+use hotbay::kernel::view::Phase;
+use hotbay_tests::{Bay, eventually, fixture};
+use serde_json::Value;
+
+fn counted() -> Bay {
+    let bay = Bay::started();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    for _ in 0..3 {
+        bay.call("counter.add", "");
+        bay.ok(&["state", "snapshot", "counter"]);
+    }
+    bay
+}
+
+/// Ids, roles and how many files need each, the primary first.
+fn keys(bay: &Bay) -> Vec<(String, String, u64)> {
+    let all: Value = serde_json::from_str(&bay.ok(&["keys", "list", "-o", "json"])).unwrap();
+    let key = |key: &Value| {
+        let text = |name: &str| key[name].as_str().unwrap().to_owned();
+        (text("id"), text("role"), key["files"].as_u64().unwrap())
+    };
+    all.as_array().unwrap().iter().map(key).collect()
+}
+
+/// Waits until no file needs another key than the primary.
+fn wait_resealed(bay: &Bay) -> Vec<(String, String, u64)> {
+    eventually("all is sealed with the new key", || {
+        let keys = keys(bay);
+        (keys[0].2 > 0 && keys[1..].iter().all(|(.., files)| *files == 0)).then_some(keys)
+    })
+}
+
+#[test]
+fn a_rotation_beside_a_running_host_reseals_all_and_the_old_key_can_go() {
+    let mut bay = counted();
+    let before = keys(&bay);
+    let [(old, role, files)] = &before[..] else { panic!("{before:?}") };
+    assert!(role == "primary" && *files >= 3, "{before:?}");
+    let needed = bay.hotbay(&["keys", "retire", old]);
+    assert_eq!(needed.code, 4, "{needed:?}");
+    bay.ok(&["keys", "rotate"]);
+    let after = wait_resealed(&bay);
+    assert_eq!(after.len(), 2);
+    assert_eq!((after[1].0.as_str(), after[1].1.as_str()), (old.as_str(), "reads"));
+    eventually("it is told", || bay.ok(&["events"]).contains("resealed").then_some(()));
+    bay.call("counter.add", "");
+    bay.ok(&["state", "snapshot", "counter"]);
+    bay.ok(&["keys", "retire", old]);
+    assert_eq!(bay.hotbay(&["keys", "retire", &after[0].0]).code, 4, "the primary stays");
+    assert_eq!(bay.hotbay(&["keys", "retire", "0000"]).code, 3);
+    bay.ok(&["state", "verify"]);
+    bay.kill();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.count", ""), "4");
+    assert_eq!(keys(&bay).len(), 1);
+}
+
+#[test]
+fn a_rotation_without_a_host_and_one_that_was_cut_off_come_to_their_end() {
+    let mut bay = counted();
+    assert_eq!(bay.stop(), Some(0));
+    let first = keys(&bay)[0].0.clone();
+    let rotated = bay.hotbay(&["keys", "rotate"]);
+    assert!(rotated.code == 0 && rotated.stderr.contains("sealed anew"), "{rotated:?}");
+    assert_eq!(wait_resealed(&bay)[1].0, first);
+    // As if a host had died right after the new key was written.
+    let text = std::fs::read_to_string(bay.home().join("state.key")).unwrap();
+    let third = "5a".repeat(32);
+    std::fs::write(bay.home().join("state.key"), format!("{third}\n{text}")).unwrap();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(wait_resealed(&bay).len(), 3);
+    assert_eq!(bay.call("counter.count", ""), "3");
+}
+
+#[test]
+fn a_key_is_made_once_and_a_credential_or_the_environment_is_not_written() {
+    let bay = Bay::new();
+    bay.ok(&["keys", "init"]);
+    let again = bay.hotbay(&["keys", "init"]);
+    assert_eq!(again.code, 4, "{again:?}");
+    assert_eq!(keys(&bay).len(), 1);
+    let mut bay = Bay::with("[state]\nkey_env = \"HOTBAY_TEST_KEY\"");
+    let key = "5a".repeat(16);
+    bay.drop_in("counter", &fixture("counter"));
+    bay.start_with(|command| _ = command.env("HOTBAY_TEST_KEY", &key));
+    bay.wait_version("counter", "1.0.0");
+    let log = bay.log();
+    assert!(log.contains("HOTBAY_TEST_KEY") && !log.contains(&key), "{log}");
+    let refused = bay.hotbay(&["keys", "rotate"]);
+    assert!(refused.code == 4 && refused.stderr.contains("restart the host"), "{refused:?}");
+}
+
+#[test]
+fn several_sources_are_one_ring_and_the_file_is_what_seals() {
+    let old = "a5".repeat(32);
+    let mut bay = Bay::with("[state]\nkey_env = \"HOTBAY_TEST_KEY\"");
+    bay.drop_in("counter", &fixture("counter"));
+    bay.start_with(|command| _ = command.env("HOTBAY_TEST_KEY", &old));
+    bay.wait_version("counter", "1.0.0");
+    bay.call("counter.add", "");
+    assert_eq!(bay.stop(), Some(0));
+    let settings = std::fs::read_to_string(bay.path("hotbay.toml")).unwrap();
+    let both = settings.replace("key_env", "key_file = \"new.key\"\nkey_env");
+    std::fs::write(bay.path("hotbay.toml"), both).unwrap();
+    std::fs::write(bay.path("new.key"), "5a".repeat(24)).unwrap();
+    #[cfg(unix)] // Windows has no such modes.
+    std::fs::set_permissions(bay.path("new.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        .unwrap();
+    bay.start_with(|command| _ = command.env("HOTBAY_TEST_KEY", &old));
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.count", ""), "1");
+    eventually("all is sealed with the file's key", || {
+        let listed = bay.ok(&["state", "show", "counter", "-o", "json"]);
+        (!listed.contains("aes-256")).then_some(())
+    });
+    // Without the old one it goes on.
+    assert_eq!(bay.stop(), Some(0));
+    std::fs::write(
+        bay.path("hotbay.toml"),
+        settings.replace("key_env = \"HOTBAY_TEST_KEY\"", "key_file = \"new.key\""),
+    )
+    .unwrap();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.count", ""), "1");
+}
+
+#[test]
+fn a_key_that_was_taken_away_moves_nothing() {
+    let mut bay = counted();
+    bay.kill();
+    let before = std::fs::read(bay.state_file("counter")).unwrap();
+    std::fs::write(bay.home().join("state.key"), "5a".repeat(32)).unwrap();
+    bay.start();
+    bay.wait_phase("counter", Phase::Quarantined);
+    assert_eq!(std::fs::read(bay.state_file("counter")).unwrap(), before);
+    assert!(!bay.home().join("state").join("quarantine").exists());
+    let missing = keys(&bay);
+    assert!(missing.iter().any(|(_, role, files)| role == "missing" && *files >= 3), "{missing:?}");
+    assert_eq!(bay.hotbay(&["state", "verify"]).code, 1);
+}
+
+#[cfg(target_os = "linux")] // Where the limit can be read of another process.
+#[test]
+fn a_crash_writes_no_core_and_the_host_still_sees_its_own_mappings() {
+    let bay = counted();
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", bay.pid())).unwrap();
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let words: Vec<&str> = core.split_whitespace().collect();
+    assert_eq!(words[4..6], ["1", "1"], "{core}");
+    bay.drop_in("counter", &fixture("counter_next"));
+    bay.wait_version("counter", "2.0.0");
+    let retired = bay.wait_receipt("counter", 1).retired;
+    assert_eq!(retired, hotbay::kernel::view::Retired::Unloaded);
+}
