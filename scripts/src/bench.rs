@@ -35,6 +35,10 @@ use crate::cargo::{self, Artefacts};
 /// one pinned caller from load to retire, against the longest in an equally long window without a swap. Then where the time
 /// goes: when each event came, and the stages of the receipts.
 ///
+/// State: `seal` and `open` are the storage's, into memory that is there; `bare seal` and `bare open` are the crate of the cipher, one
+/// message and no file format; `copy` is a memcpy. One row of each on one processor, and of sealing and opening on two, against what
+/// two threads with the bare cipher gain.
+///
 /// Not measured: relib and what Cargo cannot bring, more than two threads, more than one caller at a gate, other sizes of requests, a cold cache, and what
 /// `nice`, `taskset` or a neighbour does to it. Differences of a few percent between two runs mean nothing.
 #[derive(Debug, clap::Args)]
@@ -50,7 +54,7 @@ pub(crate) struct Options {
     rounds: Option<u32>,
 }
 
-const GROUPS: [&str; 5] = ["call", "peers", "request", "scale", "swap"];
+const GROUPS: [&str; 6] = ["call", "peers", "request", "scale", "state", "swap"];
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let groups: Vec<&str> = match options.groups.as_slice() {
@@ -66,8 +70,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         match built.and_then(|built| Program::of("peers", "plugged", built)) {
             // A fresh probe starts the program again, and one with the peers in it takes longer to start.
             Ok(peers) => {
-                let (swaps, calls) = groups.iter().partition(|group| **group == "swap");
-                vec![(peers, calls), (bench, swaps)]
+                let (own, calls) = groups.iter().partition(|group| ["state", "swap"].contains(*group));
+                vec![(peers, calls), (bench, own)]
             }
             Err(why) => vec![(bench.without_peers(&why), groups)],
         }

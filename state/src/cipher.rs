@@ -1,27 +1,31 @@
-//! The cipher: the one place that knows AES-GCM.
+//! The ciphers, and the seam behind which their implementations stand.
 //!
-//! Another implementation, or another cipher, comes in here and nowhere else.
+//! What is sealed by one implementation is opened by another: a cipher is a standard, and its bytes are the same.
+//! `aes-gcm` is what there is by default; the feature `aws-lc` puts `aws-lc-rs` in its place.
 
 use std::fmt;
 
-use aes_gcm::aead::inout::InOutBuf;
-use aes_gcm::aead::{AeadInOut, KeyInit};
-use aes_gcm::aes::Aes192;
-use aes_gcm::aes::cipher::consts::{U12, U16};
-use aes_gcm::{Aes128Gcm, Aes256Gcm, AesGcm, Error};
 use serde::{Serialize, Serializer};
-use zeroize::Zeroizing;
 
-use crate::key::Key;
+#[cfg(feature = "aws-lc")]
+mod aws_lc;
+#[cfg(any(test, not(feature = "aws-lc")))]
+mod rust_crypto;
 
-type Aes192Gcm = AesGcm<Aes192, U12>;
+#[cfg(test)]
+mod tests;
+
+#[cfg(feature = "aws-lc")]
+use aws_lc as implementation;
+#[cfg(not(feature = "aws-lc"))]
+use rust_crypto as implementation;
 
 pub(crate) const NONCE: usize = 12;
-pub(crate) const SALT: usize = 32;
 pub(crate) const TAG: usize = 16;
 
-/// Keeps subkeys apart from whatever else is derived from a key, and those of one format from those of the next.
-const SUBKEY_LABEL: &[u8] = b"hotbay state 1 subkey";
+/// The longest message: where the counter of 32 bits ends.
+#[cfg(feature = "aws-lc")]
+const MAX_MESSAGE: u64 = (1 << 36) - 32;
 
 /// The cipher that a capsule is sealed with. The length of the key decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -57,12 +61,17 @@ impl Cipher {
             .find(|cipher| cipher.code() == code)
     }
 
-    fn key_len(self) -> usize {
+    pub(crate) fn key_len(self) -> usize {
         match self {
             Cipher::Aes128Gcm => 16,
             Cipher::Aes192Gcm => 24,
             Cipher::Aes256Gcm => 32,
         }
+    }
+
+    /// The cipher with its key, which must be [as long](Self::key_len) as it asks for.
+    pub(crate) fn keyed(self, key: &[u8]) -> Box<dyn Aead> {
+        implementation::keyed(self, key)
     }
 }
 
@@ -82,81 +91,31 @@ impl Serialize for Cipher {
     }
 }
 
-/// The key of one capsule, wiped when dropped.
+/// A message was refused: it is not what was sealed, or too long.
+#[derive(Debug)]
+pub(crate) struct Refused;
+
+/// An implementation of a cipher that has its key, which it wipes when dropped.
 ///
-/// A random nonce of 12 bytes must not be relied on for more than 2³² messages under one key, and a host that
-/// writes every two seconds for many services gets there. Each capsule has a salt of its own and with it a
-/// subkey of its own, under which one message is ever sealed.
-pub(crate) struct Subkey {
-    cipher: Cipher,
-    bytes: Zeroizing<[u8; 32]>,
-}
-
-impl Subkey {
-    pub(crate) fn derive(key: &Key, salt: &[u8; SALT]) -> Subkey {
-        let cipher = key.cipher();
-        let mut bytes = Zeroizing::new([0; 32]);
-        key.derive(salt, &[SUBKEY_LABEL, &[cipher.code()]], &mut bytes[..cipher.key_len()]);
-        Subkey { cipher, bytes }
-    }
-
-    /// Encrypts `input` into `output`, which has the same length, and returns the tag over `header` and `output`.
-    ///
-    /// From one buffer into the other: the plain text is never where the capsule is.
-    pub(crate) fn encrypt(
+/// From one buffer into another: no plain text is ever where the capsule is for longer than a chunk takes.
+pub(crate) trait Aead: Send + Sync {
+    /// Encrypts `plain` into `body`, of the same length, and returns the tag over `ad` and `body`.
+    fn seal(
         &self,
         nonce: &[u8; NONCE],
-        header: &[u8],
-        input: &[u8],
-        output: &mut [u8],
-    ) -> Result<[u8; TAG], Error> {
-        let body = InOutBuf::new(input, output).map_err(|_| Error)?;
-        match self.cipher {
-            Cipher::Aes128Gcm => encrypt::<Aes128Gcm>(self.bytes(), nonce, header, body),
-            Cipher::Aes192Gcm => encrypt::<Aes192Gcm>(self.bytes(), nonce, header, body),
-            Cipher::Aes256Gcm => encrypt::<Aes256Gcm>(self.bytes(), nonce, header, body),
-        }
-    }
+        ad: &[u8],
+        plain: &[u8],
+        body: &mut [u8],
+    ) -> Result<[u8; TAG], Refused>;
 
-    /// Decrypts `input` into `output` if `tag` is the tag over `header` and `input`; if not, `output` is not written.
-    pub(crate) fn decrypt(
+    /// Decrypts `body` into `plain`, of the same length, if `tag` is the tag over `ad` and `body`; if not, what `plain`
+    /// holds is of no use.
+    fn open(
         &self,
         nonce: &[u8; NONCE],
-        header: &[u8],
-        input: &[u8],
-        output: &mut [u8],
+        ad: &[u8],
+        body: &[u8],
         tag: &[u8; TAG],
-    ) -> Result<(), Error> {
-        let body = InOutBuf::new(input, output).map_err(|_| Error)?;
-        match self.cipher {
-            Cipher::Aes128Gcm => decrypt::<Aes128Gcm>(self.bytes(), nonce, header, body, tag),
-            Cipher::Aes192Gcm => decrypt::<Aes192Gcm>(self.bytes(), nonce, header, body, tag),
-            Cipher::Aes256Gcm => decrypt::<Aes256Gcm>(self.bytes(), nonce, header, body, tag),
-        }
-    }
-
-    fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.cipher.key_len()]
-    }
-}
-
-fn encrypt<C: KeyInit + AeadInOut<NonceSize = U12, TagSize = U16>>(
-    key: &[u8],
-    nonce: &[u8; NONCE],
-    header: &[u8],
-    body: InOutBuf<'_, '_, u8>,
-) -> Result<[u8; TAG], Error> {
-    let cipher = C::new_from_slice(key).map_err(|_| Error)?;
-    cipher.encrypt_inout_detached(nonce.into(), header, body).map(Into::into)
-}
-
-fn decrypt<C: KeyInit + AeadInOut<NonceSize = U12, TagSize = U16>>(
-    key: &[u8],
-    nonce: &[u8; NONCE],
-    header: &[u8],
-    body: InOutBuf<'_, '_, u8>,
-    tag: &[u8; TAG],
-) -> Result<(), Error> {
-    let cipher = C::new_from_slice(key).map_err(|_| Error)?;
-    cipher.decrypt_inout_detached(nonce.into(), header, body, tag.into())
+        plain: &mut [u8],
+    ) -> Result<(), Refused>;
 }

@@ -10,7 +10,7 @@ use thiserror::Error;
 
 use crate::durable::WriteError;
 use crate::key::KeyId;
-use crate::seal::MAX_PLAIN;
+use crate::layout::MAX_PLAIN;
 
 /// Why there is no key.
 #[derive(Debug, Error)]
@@ -107,17 +107,33 @@ pub enum SealError {
         /// The name as given.
         service: String,
     },
-    /// The plugin's version cannot stand in a header.
-    #[error("seal state of plugin version {version:?}: it must be at most 255 visible ASCII characters")]
-    Version {
-        /// The version as given.
-        version: String,
+    /// A text of the stamp cannot stand in a header.
+    #[error("seal state with the {field} {text:?}: it must be at most 255 visible ASCII characters")]
+    Text {
+        /// Which text.
+        field: &'static str,
+        /// The text as given.
+        text: String,
     },
-    /// The state is larger than AES-GCM takes as one message.
-    #[error("seal {len} bytes as one message: AES-GCM takes {MAX_PLAIN} at most")]
+    /// The state is longer than its chunks can be counted.
+    #[error("seal {len} bytes: {MAX_PLAIN} are the most")]
     TooLarge {
         /// Its length in bytes.
         len: u64,
+    },
+    /// The state is not as long as was said when sealing began.
+    #[error("seal the state: {declared} bytes were announced, and it has {got}")]
+    Length {
+        /// How long it was to be.
+        declared: u64,
+        /// How long it was when that was seen.
+        got: u64,
+    },
+    /// The capsule could not be written.
+    #[error("write the capsule")]
+    Write {
+        /// What the writer said.
+        source: io::Error,
     },
     /// The operating system gave no random bytes.
     #[error("get random bytes from the operating system")]
@@ -129,8 +145,8 @@ pub enum SealError {
 
 /// Why a capsule could not be opened.
 ///
-/// All but [`Damaged`](Self::Damaged) are found in the header before anything is decrypted. A header that was
-/// tampered with can therefore appear as any of them, never as an opened capsule.
+/// Nothing of the state is decrypted before the header is authentic. A header that was tampered with can appear as any
+/// of these, never as an opened capsule.
 #[derive(Debug, Error)]
 #[non_exhaustive]
 pub enum OpenError {
@@ -181,15 +197,33 @@ pub enum OpenError {
         /// The id of the key that was tried.
         ours: KeyId,
     },
-    /// Header, body or tag are not what was sealed.
+    /// The key is the right one and the header is not what was sealed.
     #[error(
-        "authenticate the state: it was damaged or changed after it was sealed; restore a copy or set it aside"
+        "trust the state's header: it was damaged or changed after it was sealed; restore a copy or set it aside"
     )]
-    Damaged,
+    HeaderChanged,
+    /// A chunk is not what was sealed.
+    #[error(
+        "authenticate chunk {chunk} of the state: it was damaged or changed after it was sealed, or is another file's; restore a copy or set it aside"
+    )]
+    Damaged {
+        /// Which, from 0.
+        chunk: u64,
+    },
+    /// A chunk is authentic and in another one's place.
+    #[error(
+        "find chunk {chunk} of the state in its place: chunk {belongs} is there; chunks were moved, repeated or left out; restore a copy or set it aside"
+    )]
+    Misplaced {
+        /// Which place, from 0.
+        chunk: u64,
+        /// The place where the chunk belongs that was found there.
+        belongs: u64,
+    },
     /// Something was appended.
     #[error("accept the state: {extra} bytes follow its end; restore a copy or set it aside")]
     Trailing {
-        /// How many.
+        /// How many, as far as was read.
         extra: u64,
     },
     /// Its bytes could not be read at all.

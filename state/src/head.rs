@@ -105,7 +105,7 @@ impl Head {
         let ours = keys.primary().id();
         let key = keys.get(sealed_with).ok_or(OpenError::WrongKey { sealed_with, ours })?;
         let (signed, tag) = bytes.split_at(bytes.len() - TAG);
-        mac(key).chain_update(signed).verify_slice(tag).map_err(|_| OpenError::Damaged)?;
+        mac(key).chain_update(signed).verify_slice(tag).map_err(|_| OpenError::Damaged { chunk: 0 })?;
         // From here on the bytes are ours; what cannot be read was written by a defect.
         let mut rest = &signed[start.len() + 8..];
         let mut take = |len: usize| {

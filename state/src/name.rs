@@ -3,8 +3,8 @@
 /// Longest service name, in bytes.
 pub(crate) const MAX_SERVICE: usize = 64;
 
-/// Longest plugin version, in bytes: what a length of one byte can say.
-pub(crate) const MAX_VERSION: usize = 255;
+/// Longest text in a header, in bytes: what a length of one byte can say.
+pub(crate) const MAX_TEXT: usize = 255;
 
 /// Whether `service` can name a file.
 ///
@@ -24,12 +24,12 @@ fn is_device(name: &str) -> bool {
     matches!(name, "con" | "prn" | "aux" | "nul") || numbered("com") || numbered("lpt")
 }
 
-/// Whether `version` can be a plugin's version.
+/// Whether `text` can be a plugin's name or version, or a content type.
 ///
 /// Headers are shown before anything has been authenticated; with visible ASCII only, a forged one cannot
 /// send control sequences to the terminal of whoever lists the folder.
-pub(crate) fn is_version(version: &str) -> bool {
-    version.len() <= MAX_VERSION && version.bytes().all(|b| b.is_ascii_graphic())
+pub(crate) fn is_text(text: &str) -> bool {
+    text.len() <= MAX_TEXT && text.bytes().all(|b| b.is_ascii_graphic())
 }
 
 #[cfg(test)]
@@ -51,12 +51,12 @@ mod tests {
     }
 
     #[test]
-    fn versions_are_visible_ascii() {
-        for version in ["1.0\n", "1.0 ", "\x1b[2J", "1.0é", &"1".repeat(256)] {
-            assert!(!is_version(version), "{version:?}");
+    fn texts_are_visible_ascii() {
+        for text in ["1.0\n", "1.0 ", "\x1b[2J", "1.0é", &"1".repeat(256)] {
+            assert!(!is_text(text), "{text:?}");
         }
-        for version in ["", "1.0.0", "2.0.0-rc.1+build.5", &"1".repeat(255)] {
-            assert!(is_version(version), "{version:?}");
+        for text in ["", "1.0.0", "2.0.0-rc.1+build.5", &"1".repeat(255)] {
+            assert!(is_text(text), "{text:?}");
         }
     }
 }

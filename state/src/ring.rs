@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use crate::error::{KeyError, OpenError};
 use crate::header::Header;
 use crate::key::{Key, KeyId};
-use crate::seal::{self, Opened};
+use crate::open::{self, Opened};
 
 /// The most keys that a ring has.
 pub(crate) const MAX_KEYS: usize = 32;
@@ -96,7 +96,7 @@ impl KeyRing {
     /// # Errors
     /// As [`open`](crate::open); [`OpenError::WrongKey`] where the ring does not have that key.
     pub fn open(&self, service: &str, sealed: &[u8]) -> Result<Opened, OpenError> {
-        seal::open(self.for_capsule(sealed), service, sealed)
+        open::open(self.for_capsule(sealed), service, sealed)
     }
 
     /// The same into `plain`, as [`open_into`](crate::open_into).
@@ -109,12 +109,12 @@ impl KeyRing {
         sealed: &[u8],
         plain: &mut Zeroizing<Vec<u8>>,
     ) -> Result<Header, OpenError> {
-        seal::open_into(self.for_capsule(sealed), service, sealed, plain)
+        open::open_into(self.for_capsule(sealed), service, sealed, plain)
     }
 
     /// The primary also where the header cannot be read, or names a key that is not here: opening says what is wrong.
     fn for_capsule(&self, sealed: &[u8]) -> &Key {
-        let named = seal::read_header(sealed).ok().and_then(|header| self.get(header.key_id));
+        let named = open::read_header(sealed).ok().and_then(|header| self.get(header.key_id));
         named.unwrap_or_else(|| self.primary())
     }
 
@@ -142,23 +142,21 @@ impl KeyRing {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Stamp;
+    use crate::sample::STAMP;
+    use crate::seal;
 
     fn key(byte: u8) -> Key {
         Key::new(&[byte; 32]).unwrap()
     }
 
-    const STAMP: Stamp<'_> =
-        Stamp { service: "echo", plugin_version: "1.0.0", schema: 1, sequence: 1, generation: 1 };
-
     #[test]
     fn what_any_key_of_the_ring_sealed_is_opened_and_nothing_else() {
         let ring = KeyRing::from(key(1)).rotated(key(2)).unwrap();
         for byte in [1, 2] {
-            let capsule = seal::seal(&key(byte), &STAMP, b"state").unwrap();
+            let capsule = seal(&key(byte), &STAMP, b"state").unwrap();
             assert_eq!(*ring.open("echo", &capsule).unwrap().plain, b"state");
         }
-        let other = seal::seal(&key(3), &STAMP, b"state").unwrap();
+        let other = seal(&key(3), &STAMP, b"state").unwrap();
         let error = ring.open("echo", &other).unwrap_err();
         let expected = key(3).id();
         assert!(

@@ -10,9 +10,10 @@ use crate::head::{self, Head};
 use crate::header::{Frame, Header, MAX_HEADER, Stamp};
 use crate::key::Key;
 use crate::name;
+use crate::open::{self, Opened};
 use crate::os::{self, Folder};
 use crate::ring::KeyRing;
-use crate::seal::{self, Opened};
+use crate::seal;
 
 mod files;
 mod older;
@@ -115,7 +116,7 @@ impl Store {
     /// without the key), [`StoreError::Service`] or [`StoreError::Save`]; the old snapshot stays.
     pub fn save_sealed(&self, service: &str, sealed: &[u8]) -> Result<(), StoreError> {
         let path = self.checked_path(service)?;
-        let header = seal::read_header(sealed).and_then(|header| of_service(header, service));
+        let header = open::read_header(sealed).and_then(|header| of_service(header, service));
         header.map_err(|source| StoreError::Capsule { path: path.clone(), source })?;
         self.write(service, path, sealed)
     }

@@ -232,10 +232,11 @@ impl Snapshots {
                 Some(PlainState { schema, version }) => {
                     let stamp = hotbay_state::Stamp {
                         service,
+                        plugin: service,
                         plugin_version: version,
                         schema: *schema,
                         sequence,
-                        generation: 0,
+                        ..hotbay_state::Stamp::default()
                     };
                     self.store.save(keys.primary(), &stamp, bytes)?
                 }

@@ -31,14 +31,15 @@ pub(crate) struct Room {
 impl Room {
     /// Room for so many bytes of state, and some more: it may grow until it is exported.
     pub(crate) fn for_state(bytes: u64) -> Self {
-        let bytes = usize::try_from(bytes.saturating_add(bytes / 8)).unwrap_or(usize::MAX);
-        let sealed = faulted_in(bytes.saturating_add(hotbay_state::MAX_OVERHEAD));
+        let bytes = bytes.saturating_add(bytes / 8);
+        let sealed = faulted_in(hotbay_state::max_sealed_len(bytes));
         Self { plain: Plain::new(faulted_in(bytes)), sealed }
     }
 }
 
 /// Memory whose every page is there: the system hands out fresh ones at their first touch, one by one.
-fn faulted_in(bytes: usize) -> Vec<u8> {
+fn faulted_in(bytes: u64) -> Vec<u8> {
+    let bytes = usize::try_from(bytes).unwrap_or(usize::MAX);
     let mut memory = Vec::new();
     // Where there is not so much, whoever needs it will say so.
     if memory.try_reserve_exact(bytes).is_ok() {
@@ -59,10 +60,14 @@ impl Capsule {
         let schema = from.manifest().state.as_ref().map_or(0, |schema| schema.writes);
         let stamp = Stamp {
             service: &from.name,
+            // A plugin has the name of the service that it registers.
+            plugin: &from.manifest().name,
             plugin_version: &from.manifest().version,
             schema,
             sequence: snapshots.next_sequence(&from.name),
             generation: from.number,
+            // How it writes its state is the plugin's own affair.
+            content_type: "",
         };
         hotbay_state::seal_into(snapshots.keys().primary(), &stamp, state, &mut sealed)
             .map_err(|e| chain(&e))?;

@@ -9,8 +9,8 @@ use crate::durable;
 use crate::error::{OpenError, StoreError};
 use crate::header::{Frame, Header};
 use crate::name;
+use crate::open::Opened;
 use crate::ring::KeyRing;
-use crate::seal::Opened;
 
 #[cfg(test)]
 mod tests;

@@ -10,8 +10,9 @@ use crate::durable::{self, Onto};
 use crate::error::{OpenError, StoreError};
 use crate::head::Head;
 use crate::header::Header;
+use crate::open::Opened;
 use crate::ring::KeyRing;
-use crate::seal::{self, Opened};
+use crate::seal;
 
 #[cfg(test)]
 mod tests;

@@ -6,8 +6,15 @@ use super::*;
 use crate::durable::failing;
 use crate::{OpenError, SealError, Step};
 
-const ONE: Stamp<'_> =
-    Stamp { service: "echo", plugin_version: "1.0.0", schema: 1, sequence: 1, generation: 1 };
+const ONE: Stamp<'_> = Stamp {
+    service: "echo",
+    plugin: "echo",
+    plugin_version: "1.0.0",
+    schema: 1,
+    sequence: 1,
+    generation: 1,
+    content_type: "application/json",
+};
 const TWO: Stamp<'_> = Stamp { sequence: 2, ..ONE };
 
 fn key() -> Key {
@@ -139,7 +146,7 @@ fn names_that_are_no_service_are_refused_at_the_door() {
         assert!(matches!(store.set_aside(service), Err(StoreError::Service { .. })), "{service}");
     }
     let error = store.save(&key(), &Stamp { plugin_version: "\n", ..ONE }, b"").unwrap_err();
-    assert!(matches!(error, StoreError::Seal { source: SealError::Version { .. }, .. }), "{error}");
+    assert!(matches!(error, StoreError::Seal { source: SealError::Text { .. }, .. }), "{error}");
     assert!(names(&store).is_empty());
 }
 

@@ -10,7 +10,7 @@ pub(crate) const SERVICE: &str = "echo";
 pub(crate) const SAVES: u64 = 3;
 
 pub(crate) fn stamp(sequence: u64) -> Stamp<'static> {
-    Stamp { service: SERVICE, plugin_version: "1.0.0", schema: 1, sequence, generation: 1 }
+    Stamp { service: SERVICE, schema: 1, sequence, ..Stamp::default() }
 }
 
 /// The state that a snapshot of this number holds: its own number, again and again, so that a mixture shows.

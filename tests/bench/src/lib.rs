@@ -11,6 +11,7 @@ mod limits;
 mod ours;
 mod pairs;
 mod actor;
+mod state;
 mod swap;
 mod peers;
 
@@ -63,6 +64,9 @@ fn run(options: &Options, bring: Option<Bring>) -> Result<()> {
     if !rows.is_empty() {
         // What is called goes above what is swapped.
         lines.splice(0..0, rounds::measure(rows, options.rounds.unwrap_or(CALL_ROUNDS))?);
+    }
+    if options.wants(Group::State) {
+        lines.extend(rounds::measure(state::rows()?, options.rounds.unwrap_or(CALL_ROUNDS))?);
     }
     if options.json() { report::json(&lines) } else { report::table(&lines) }
 }

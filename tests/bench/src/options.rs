@@ -13,6 +13,8 @@ pub(crate) enum Group {
     Scale,
     /// Other hosts of plugins, beside calls on one thread
     Peers,
+    /// State, sealed and opened
+    State,
     /// Swaps under a caller
     Swap,
 }

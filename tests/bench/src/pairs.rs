@@ -13,7 +13,7 @@ use crate::pin;
 use crate::rounds::{Goal, Row, timed};
 
 /// What one thread does; made on that thread.
-type Work = Box<dyn FnMut(u64) -> Duration>;
+pub(crate) type Work = Box<dyn FnMut(u64) -> Duration>;
 
 /// One row on one thread, one on two: what they scale is compared.
 pub(crate) fn rows(target: &Handle) -> Vec<Row> {
@@ -51,11 +51,13 @@ pub(crate) fn rows(target: &Handle) -> Vec<Row> {
 }
 
 /// On a thread of its own as well, so that nothing but their number differs.
-fn alone(work: impl Fn() -> Work + Sync + Send + 'static) -> impl FnMut(u64) -> Duration + Send {
+pub(crate) fn alone(work: impl Fn() -> Work + Sync + Send + 'static) -> impl FnMut(u64) -> Duration + Send {
     move |calls| on_threads(1, calls, &work)
 }
 
-fn together(work: impl Fn() -> Work + Sync + Send + 'static) -> impl FnMut(u64) -> Duration + Send {
+pub(crate) fn together(
+    work: impl Fn() -> Work + Sync + Send + 'static,
+) -> impl FnMut(u64) -> Duration + Send {
     move |calls| on_threads(2, calls, &work)
 }
 

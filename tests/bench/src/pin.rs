@@ -3,11 +3,19 @@
 /// Pins this thread to the `index`-th of the processors that the process may use. False where that cannot be done.
 #[cfg(target_os = "linux")]
 pub(crate) fn to(index: usize) -> bool {
+    among(index..index + 1)
+}
+
+/// Lets this thread, and those that it starts, use these of the processors that the process may use. False where that cannot
+/// be done.
+#[cfg(target_os = "linux")]
+pub(crate) fn among(indices: std::ops::Range<usize>) -> bool {
     use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
-    let Some(processor) = allowed().get(index).copied() else { return false };
+    let count = u32::try_from(indices.len()).unwrap_or(u32::MAX);
+    let Some(processors) = allowed().get(indices) else { return false };
     let mut only = CpuSet::new();
-    only.set(processor);
-    sched_setaffinity(None, &only).is_ok() && sched_getaffinity(None).is_ok_and(|set| set.count() == 1)
+    processors.iter().for_each(|processor| only.set(*processor));
+    sched_setaffinity(None, &only).is_ok() && sched_getaffinity(None).is_ok_and(|set| set.count() == count)
 }
 
 /// Of the process, whatever this thread is pinned to by now.
@@ -29,6 +37,11 @@ pub(crate) fn works() -> bool {
 // Windows: and macOS: the figures of a bench are taken on Linux; elsewhere the scheduler chooses, and the table says so.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn to(_: usize) -> bool {
+    false
+}
+
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn among(_: std::ops::Range<usize>) -> bool {
     false
 }
 

@@ -37,6 +37,8 @@ pub enum Goal {
     AddsAtMost(f64, &'static str),
     /// From one thread to two, at least so much of what another row gains over its own control.
     ScalesAtLeast(f64, &'static str),
+    /// From one processor to two, at least so many times as fast, on a machine where the second row is so over the third.
+    GainsAtLeast(f64, &'static str, &'static str),
 }
 
 impl Row {
@@ -175,6 +177,14 @@ fn line(row: &Row, times: &Times) -> Result<Line> {
             line.note = Some(format!("scales {scaled:.2}, its control {control:.2}: {share:.2}"));
             let measured = control >= SCALES;
             line.judge(format!("scales ≥ {limit} × {limit_row}"), measured.then_some(share >= limit));
+        }
+        Some(Goal::GainsAtLeast(limit, pair, alone)) => {
+            let (pair, alone) = times.get(pair).zip(times.get(alone)).context("a row was not measured")?;
+            let there = median(&by_round(alone, pair, |alone, pair| alone / pair));
+            let gain = median(&by_round(over, own, |over, own| over / own));
+            line.note = Some(format!("gains {gain:.2}, the machine {there:.2}"));
+            // What a neighbour has of the other processor is not ours to gain.
+            line.judge(format!("gains ≥ {limit}"), (there >= limit).then_some(gain >= limit));
         }
     }
     Ok(line)

@@ -12,7 +12,7 @@ fn snapshots(home: &std::path::Path) -> Snapshots {
 
 fn capsule(snapshots: &Snapshots, state: &[u8]) -> Capsule {
     let sequence = snapshots.next_sequence("echo");
-    let stamp = Stamp { service: "echo", plugin_version: "1.0.0", schema: 1, sequence, generation: 1 };
+    let stamp = Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() };
     let sealed = hotbay_state::seal(snapshots.keys().primary(), &stamp, state).unwrap();
     Capsule { sealed, schema: 1, plain_len: state.len() as u64, digest: Some(blake3::hash(state)) }
 }

@@ -14,7 +14,7 @@ fn saved() -> (TempDir, Store) {
     let store = Store::open(home.path().join("state")).unwrap();
     for (service, last) in [("echo", 3), ("kv", 2)] {
         for sequence in 1..=last {
-            let stamp = Stamp { service, plugin_version: "1.0.0", schema: 1, sequence, generation: 1 };
+            let stamp = Stamp { service, schema: 1, sequence, ..Stamp::default() };
             store.save(&key(1), &stamp, format!("{service} {sequence}").as_bytes()).unwrap();
         }
     }

@@ -11,7 +11,7 @@ fn ring() -> KeyRing {
 }
 
 fn stamp(sequence: u64) -> Stamp<'static> {
-    Stamp { service: "echo", plugin_version: "1.0.0", schema: 1, sequence, generation: 1 }
+    Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() }
 }
 
 fn saved(last: u64) -> (TempDir, Store) {

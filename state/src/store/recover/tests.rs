@@ -11,7 +11,7 @@ fn ring() -> KeyRing {
 }
 
 fn stamp(sequence: u64) -> Stamp<'static> {
-    Stamp { service: "echo", plugin_version: "1.0.0", schema: 1, sequence, generation: 1 }
+    Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() }
 }
 
 fn saved(last: u64) -> (TempDir, Store) {
@@ -96,7 +96,7 @@ fn where_there_is_none_before_it_nothing_moves() {
     let (_home, store) = saved(1);
     let bad = spoil(&store.path("echo"));
     let error = find(&store, &head(1)).unwrap_err();
-    assert!(matches!(error, StoreError::Load { source: OpenError::Damaged, .. }), "{error}");
+    assert!(matches!(error, StoreError::Load { source: OpenError::Damaged { .. }, .. }), "{error}");
     assert_eq!(fs::read(store.path("echo")).unwrap(), bad);
     assert!(!store.folder().join("quarantine").exists());
 }
@@ -189,7 +189,7 @@ fn head_is_written_read_and_found_out_when_it_was_changed() {
     let path = store.folder().join("HEAD");
     spoil(&path);
     let error = store.head(&ring()).unwrap_err();
-    assert!(matches!(error, StoreError::Head { source: OpenError::Damaged, .. }), "{error}");
+    assert!(matches!(error, StoreError::Head { source: OpenError::Damaged { .. }, .. }), "{error}");
     let aside = store.set_head_aside().unwrap().unwrap();
     assert!(aside.exists() && !path.exists());
     fs::write(store.folder().join(".HEAD.1-2.tmp"), "half").unwrap();
