@@ -36,7 +36,7 @@ use crate::watch::Watch;
 use crate::{Config, ffi};
 
 /// A service lets one of higher priority finish its start first, for so long at most: one that hangs holds nobody up.
-const PRIORITY_PATIENCE: Duration = Duration::from_secs(1);
+const PRIORITY_PATIENCE: Duration = Duration::from_secs(3);
 
 /// What failed for a reason that may pass is tried again after so long: soon enough for a disk that was full, seldom
 /// enough for callers whom each attempt to stop turns away for a moment.
