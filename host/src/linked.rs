@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hotbay_plugin_api::Export;
-use hotbay_plugin_api::manifest::{Manifest, Schema};
+use hotbay_plugin_api::manifest::Manifest;
 use hotbay_state::{Key, KeyRing, Store};
 
 use crate::ffi::{HostSide, Plugin, Services};
@@ -70,7 +70,7 @@ impl Bay {
             methods: declaration.methods.iter().map(ToString::to_string).collect(),
             topics: Vec::new(),
             capabilities: Vec::new(),
-            state: P::SCHEMA.map(|(writes, reads)| Schema { writes, reads: reads.to_vec() }),
+            state: P::SHAPE.map(|shape| shape.to_schema()),
             toolchain: String::new(),
             target: String::new(),
             panic: "unwind".to_owned(),
@@ -96,6 +96,7 @@ impl Bay {
             began: crate::os::moment(),
             lane,
             replaced: Mutex::default(),
+            kept: Mutex::default(),
             plugin,
             staged,
         };

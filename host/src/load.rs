@@ -68,7 +68,9 @@ pub(crate) fn load(
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
             let replaced = Mutex::default();
-            let generation = Generation { name, number, load, tally, began, lane, replaced, plugin, staged };
+            let kept = Mutex::default();
+            let generation =
+                Generation { name, number, load, tally, began, lane, replaced, kept, plugin, staged };
             Ok(Loaded { generation: Arc::new(generation) })
         }
         Ok(Err(refused)) => {

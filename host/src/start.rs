@@ -95,6 +95,17 @@ fn callback(
 /// Writes the plugin's state into memory that is there, `max` bytes at most.
 pub(crate) fn export(
     generation: &Arc<Generation>,
+    into: Plain,
+    max: u64,
+    deadline: Duration,
+) -> Result<Plain, CallbackError> {
+    export_in(generation, generation.schema(), into, max, deadline)
+}
+
+/// The same in this schema: its own, or one that it goes back to.
+pub(crate) fn export_in(
+    generation: &Arc<Generation>,
+    schema: u32,
     mut into: Plain,
     max: u64,
     deadline: Duration,
@@ -102,7 +113,7 @@ pub(crate) fn export(
     into.clear();
     let mut limited = Limited::new(std::mem::take(&mut *into), usize::try_from(max).unwrap_or(usize::MAX));
     let body = move |inside: &Arc<Generation>| {
-        let answer = inside.plugin.export(&mut limited);
+        let answer = inside.plugin.export(schema, &mut limited);
         let exceeded = limited.is_exceeded();
         let state = Plain::new(limited.into_inner());
         // Also when the plugin does not mind: what it wrote then is not all.
@@ -110,6 +121,14 @@ pub(crate) fn export(
     };
     let written = on_lane(generation, "export", deadline, body, drop)?;
     written.ok_or_else(|| CallbackError::TooLarge { plugin: generation.name.to_string(), max })
+}
+
+/// A number that is another one after each change of the plugin's state, where it tells.
+pub(crate) fn changes(
+    generation: &Arc<Generation>,
+    deadline: Duration,
+) -> Result<Option<u64>, CallbackError> {
+    on_lane(generation, "changes", deadline, |inside| inside.plugin.changes(), drop)
 }
 
 /// Gives state to a plugin that was never started, and brings its memory back.

@@ -28,7 +28,7 @@ use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::Phase;
 use crate::load::Loaded;
-use crate::start::{CallbackError, Plain, export, pause, resume, start, start_again, stop};
+use crate::start::{CallbackError, Plain, export, export_in, pause, resume, start, start_again, stop};
 
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
@@ -313,15 +313,17 @@ fn carry_over(
     paused: Result<(), String>,
     stages: &mut Stages,
 ) -> Result<(Capsule, Option<Plain>), (Option<Capsule>, String)> {
-    let Ready { room: Room { plain, sealed }, fallback } = ready;
+    let Ready { room: Room { plain, sealed }, schema, fallback } = ready;
     let askable = match fallback.as_ref().and_then(|fallback| fallback.hangs.clone()) {
         Some(hangs) => paused.and(Err(hangs)),
         None => paused,
     };
     let exported = askable.and_then(|()| {
-        let state = stages.time("export", || export(swap.old, plain, swap.max_state, swap.callback));
+        let state =
+            stages.time("export", || export_in(swap.old, schema, plain, swap.max_state, swap.callback));
         let state = state.map_err(words)?;
-        let capsule = stages.guarded("seal", || Capsule::seal(swap.snapshots, swap.old, &state, sealed))?;
+        let capsule =
+            stages.guarded("seal", || Capsule::seal(swap.snapshots, swap.old, schema, &state, sealed))?;
         Ok((capsule, state))
     });
     let (capsule, plain) = match (exported, fallback) {

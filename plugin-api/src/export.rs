@@ -1,16 +1,17 @@
 //! `export_plugin!`: the two symbols of a plugin's library.
 
-use crate::abi::StateExtension;
+use crate::abi::StateTables;
+use crate::state::Shape;
 use crate::{Declaration, Plugin};
 
 /// What `export_plugin!` says of a plugin. Written by the macro; not for authors.
 pub trait Export: Plugin {
     /// The manifest's declaration.
     const DECLARATION: Declaration;
-    /// Schema version written, and others read.
-    const SCHEMA: Option<(u32, &'static [u32])>;
-    /// The table of the state extension.
-    const STATE: Option<&'static StateExtension>;
+    /// What is known of its state.
+    const SHAPE: Option<Shape>;
+    /// The tables of the state extension.
+    const STATE: Option<StateTables>;
 }
 
 /// Makes this crate a plugin: exports its manifest and its functions, and nothing else. Once per library.
@@ -34,12 +35,12 @@ macro_rules! export_plugin {
     ($plugin:ty : Stateful $({ $($field:ident : $value:expr),* $(,)? })?) => {
         $crate::export_plugin!(
             @export $plugin,
-            Some((<$plugin as $crate::Stateful>::SCHEMA, <$plugin as $crate::Stateful>::READS)),
-            Some($crate::abi::state_extension::<$plugin>()),
+            Some($crate::Shape::of::<$plugin>()),
+            Some($crate::abi::state_tables::<$plugin>()),
             { $($($field: $value,)*)? }
         );
     };
-    (@export $plugin:ty, $schema:expr, $state:expr, { $($field:ident : $value:expr,)* }) => {
+    (@export $plugin:ty, $shape:expr, $state:expr, { $($field:ident : $value:expr,)* }) => {
         const _: () = {
             impl $crate::Export for $plugin {
                 #[allow(clippy::needless_update, reason = "a declaration may name every field")]
@@ -47,8 +48,8 @@ macro_rules! export_plugin {
                     $($field: $value,)*
                     ..$crate::Declaration::of(env!("CARGO_PKG_NAME"), env!("CARGO_PKG_VERSION"))
                 };
-                const SCHEMA: Option<(u32, &'static [u32])> = $schema;
-                const STATE: Option<&'static $crate::abi::StateExtension> = $state;
+                const SHAPE: Option<$crate::Shape> = $shape;
+                const STATE: Option<$crate::abi::StateTables> = $state;
             }
 
             /// abi_stable's header of this library.
@@ -64,12 +65,12 @@ macro_rules! export_plugin {
                 {
                     $crate::manifest::encoded_len(
                         &<$plugin as $crate::Export>::DECLARATION,
-                        <$plugin as $crate::Export>::SCHEMA,
+                        <$plugin as $crate::Export>::SHAPE,
                     )
                 },
             > = $crate::manifest::Embedded::new(
                 &<$plugin as $crate::Export>::DECLARATION,
-                <$plugin as $crate::Export>::SCHEMA,
+                <$plugin as $crate::Export>::SHAPE,
             );
         };
     };

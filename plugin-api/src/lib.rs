@@ -15,13 +15,17 @@ pub use error::{Error, Result};
 pub use export::Export;
 pub use manifest::Declaration;
 pub use plugin::{Plugin, Reply, Request};
-pub use state::{State, Stateful};
+#[cfg(feature = "message-pack")]
+pub use state::MessagePack;
+pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step};
 
 pub use {serde, serde_json, tracing};
 
 /// Everything a plugin usually needs: `use hotbay_plugin_api::prelude::*;`.
 pub mod prelude {
+    #[cfg(feature = "message-pack")]
+    pub use crate::MessagePack;
     pub use crate::serde::{self, Deserialize, Serialize};
-    pub use crate::{Context, Error, Level, Plugin, Reply, Request, Result, State, Stateful};
+    pub use crate::{Context, Error, Level, Plugin, Reply, Request, Result, State, Stateful, Step};
     pub use crate::{export_plugin, serde_json, tracing};
 }

@@ -26,7 +26,9 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 
 use crate::abi::{
-    HostHandle, HostLink, HostTable, HostTableRef, Instance, Lent, PluginModuleRef, RawBuffer, Status, module,
+    HostHandle, HostLink, HostTable, HostTableRef, In, Instance, Lent, LentBytes, Out, Pieces,
+    PluginModuleRef, RawBuffer, STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, Status,
+    Window, module,
 };
 use crate::{Error, Export, Result};
 
@@ -38,6 +40,7 @@ pub struct TestHost {
     config: Option<serde_json::Value>,
     services: BTreeMap<String, Service>,
     log: Mutex<Vec<String>>,
+    is_of_1_0: bool,
 }
 
 impl TestHost {
@@ -65,12 +68,19 @@ impl TestHost {
         self
     }
 
+    /// A host of contract 1.0: it knows the first revision of the state extension only.
+    #[must_use]
+    pub fn of_contract_1_0(mut self) -> Self {
+        self.is_of_1_0 = true;
+        self
+    }
+
     /// Creates and starts the plugin.
     ///
     /// # Errors
     /// The plugin's `create` or `start` fails or panics.
     pub fn start<P: Export>(self) -> Result<Running<P>> {
-        self.start_with::<P>(None)
+        self.create()?.started()
     }
 
     /// Creates the plugin, imports state of this schema version, and starts it: a swap, or a restart.
@@ -78,10 +88,38 @@ impl TestHost {
     /// # Errors
     /// The plugin's `create`, import or `start` fails or panics.
     pub fn resume<P: Export>(self, schema: u32, state: &[u8]) -> Result<Running<P>> {
-        self.start_with::<P>(Some((schema, state)))
+        let created = self.create()?;
+        let mut lent = LentBytes::new(state);
+        match created.state_table()? {
+            StateTable::Current(table) => created.import(table, schema, lent.source())?,
+            StateTable::First(table) => {
+                answer(|error| (table.import)(created.instance, schema, state.into(), error))?;
+            }
+        }
+        created.started()
     }
 
-    fn start_with<P: Export>(self, state: Option<(u32, &[u8])>) -> Result<Running<P>> {
+    /// The same, with state that comes piece by piece, as a host opens it from a large file. `source` writes the next piece
+    /// into the empty vector that it is given; one that it leaves empty is the end, and false is a failure.
+    ///
+    /// # Errors
+    /// As [`TestHost::resume`]; or the host is of contract 1.0.
+    pub fn resume_from<P: Export>(
+        self,
+        schema: u32,
+        mut source: impl FnMut(&mut Vec<u8>) -> bool,
+    ) -> Result<Running<P>> {
+        let created = self.create()?;
+        let table = created.current_table()?;
+        let mut pieces = Pieces::new(None, &mut source);
+        let imported = created.import(table, schema, pieces.lend().source());
+        // A panic of the source is the test's.
+        let _ = pieces.finish();
+        imported?;
+        created.started()
+    }
+
+    fn create<P: Export>(self) -> Result<Running<P>> {
         let mut running = Running {
             module: module::<P>(),
             instance: Instance::NONE,
@@ -93,12 +131,6 @@ impl TestHost {
         let (module, mut instance) = (running.module, Instance::NONE);
         answer(|error| (module.create())(link, &mut instance, error))?;
         running.instance = instance;
-        if let Some((schema, bytes)) = state {
-            let table = running.state_table()?;
-            answer(|error| (table.import)(instance, schema, bytes.into(), error))?;
-        }
-        answer(|error| (module.start())(instance, error))?;
-        running.started = true;
         Ok(running)
     }
 }
@@ -145,15 +177,52 @@ impl<P: Export> Running<P> {
     /// # Errors
     /// The plugin has no state, or its export fails.
     pub fn export(&self) -> Result<Vec<u8>> {
-        let table = self.state_table()?;
-        let mut state = Vec::new();
-        {
-            let mut out = Lent::new(&mut state);
-            // SAFETY: A2; it stays where it is.
-            let out = unsafe { out.out().into_raw() };
-            answer(|error| (table.export)(self.instance, out, error))?;
+        match self.state_table()? {
+            StateTable::Current(_) => self.export_as(self.schema()?),
+            StateTable::First(table) => {
+                let mut state = Vec::new();
+                {
+                    let mut out = Lent::new(&mut state);
+                    // SAFETY: A2; it stays where it is.
+                    let out = unsafe { out.out().into_raw() };
+                    answer(|error| (table.export)(self.instance, out, error))?;
+                }
+                Ok(state)
+            }
         }
+    }
+
+    /// The plugin's state in an older schema, as the version before would get it when it takes over again.
+    ///
+    /// # Errors
+    /// As [`Running::export`]; or the plugin has no steps to that schema, or the host is of contract 1.0.
+    pub fn export_as(&self, schema: u32) -> Result<Vec<u8>> {
+        let mut state = Vec::new();
+        self.export_into(schema, Lent::new(&mut state).out())?;
         Ok(state)
+    }
+
+    /// The plugin's state through a buffer of so many bytes, which `sink` gets whenever it is full, as a host seals a large
+    /// state. It answers false when it takes no more.
+    ///
+    /// # Errors
+    /// As [`Running::export`]; or the host is of contract 1.0.
+    pub fn export_through(&self, window: usize, mut sink: impl FnMut(&[u8]) -> bool) -> Result<()> {
+        let mut window = Window::new(window, &mut sink);
+        let exported = self.export_into(self.schema()?, window.lend().out());
+        let taken = window.finish();
+        exported?;
+        if taken { Ok(()) } else { Err(Error::msg("export the state: the sink takes no more")) }
+    }
+
+    /// What the host asks before a periodic snapshot: as long as this number is the same, there is nothing to write.
+    ///
+    /// # Errors
+    /// The plugin has no state, or the host is of contract 1.0.
+    pub fn changes(&self) -> Result<u64> {
+        let (table, mut count) = (self.current_table()?, 0);
+        answer(|error| (table.changes)(self.instance, &mut count, error))?;
+        Ok(count)
     }
 
     /// The lines that the plugin logged through its context, oldest first.
@@ -162,13 +231,62 @@ impl<P: Export> Running<P> {
         self.host.log.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn state_table(&self) -> Result<&'static crate::abi::StateExtension> {
-        P::STATE.ok_or_else(|| Error::msg("export or import: the plugin is not exported as `Stateful`"))
+    fn started(mut self) -> Result<Self> {
+        answer(|error| (self.module.start())(self.instance, error))?;
+        self.started = true;
+        Ok(self)
+    }
+
+    fn import(&self, table: &StateExtension, schema: u32, source: In<'_>) -> Result<()> {
+        // SAFETY: A4; it stays where it is.
+        let source = unsafe { source.into_raw() };
+        answer(|error| (table.import)(self.instance, schema, source, error))
+    }
+
+    fn export_into(&self, schema: u32, out: Out<'_>) -> Result<()> {
+        let table = self.current_table()?;
+        // SAFETY: A2; it stays where it is.
+        let out = unsafe { out.into_raw() };
+        answer(|error| (table.export)(self.instance, schema, out, error))
+    }
+
+    fn schema(&self) -> Result<u32> {
+        P::SHAPE.map(|shape| shape.schema()).ok_or_else(stateless)
+    }
+
+    /// Found as a host finds it.
+    fn state_table(&self) -> Result<StateTable> {
+        let ask = |(id, revision): (&str, u32)| (self.module.extension())(id.into(), revision);
+        if !self.host.is_of_1_0 {
+            // SAFETY: it was asked for in these words, and the tables are this program's own.
+            if let Some(table) = unsafe { ask(STATE_EXTENSION).as_state() } {
+                return Ok(StateTable::Current(table));
+            }
+        }
+        // SAFETY: as above.
+        unsafe { ask(STATE_EXTENSION_1).as_state_1() }.map(StateTable::First).ok_or_else(stateless)
+    }
+
+    fn current_table(&self) -> Result<&'static StateExtension> {
+        match self.state_table()? {
+            StateTable::Current(table) => Ok(table),
+            StateTable::First(_) => Err(Error::msg("do this with state: the host is of contract 1.0")),
+        }
     }
 
     fn link(&self) -> HostLink {
         HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(&*self.host).cast()) }
     }
+}
+
+/// What the plugin offers and the host knows.
+enum StateTable {
+    Current(&'static StateExtension),
+    First(&'static StateExtension1),
+}
+
+fn stateless() -> Error {
+    Error::msg("export or import: the plugin is not exported as `Stateful`")
 }
 
 impl<P> Drop for Running<P> {

@@ -18,6 +18,8 @@ const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
 enum Contract {
     /// This one.
     Same,
+    /// Contract 1.0: the state extension has its first revision only.
+    First,
     /// The table has one more field at its end, as `ABI.md` allows.
     Grown,
     /// Two functions of the same type have changed places, which `ABI.md` forbids.
@@ -40,6 +42,24 @@ fn echo_against(contract: Contract) -> PathBuf {
     let abi = folder.join("plugin-api/src/abi");
     match contract {
         Contract::Same => {}
+        Contract::First => {
+            edit(
+                &abi.join("state.rs"),
+                "STATE_EXTENSION => ExtensionPtr(std::ptr::from_ref(self.current).cast()),",
+                "STATE_EXTENSION => ExtensionPtr::NONE,",
+            );
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 1", "CONTRACT_MINOR: u32 = 0");
+            // Nor did the manifest say more.
+            let manifest = folder.join("plugin-api/src/manifest/encode.rs");
+            edit(
+                &manifest,
+                r#"json.raw(",\"content_type\":");
+            json.string(shape.content_type());
+            "#,
+                "",
+            );
+            edit(&manifest, r#"json.raw("],\"back\":[");"#, r#"json.raw("],\"other\":[");"#);
+        }
         Contract::Grown => {
             edit(
                 &abi.join("module.rs"),
@@ -53,7 +73,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "extension: extension::<P>,",
                 "extension: extension::<P>,\n            later: stop::<P>,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 0", "CONTRACT_MINOR: u32 = 1");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 1", "CONTRACT_MINOR: u32 = 2");
         }
         Contract::Changed => {
             let table = abi.join("module.rs");
@@ -118,13 +138,33 @@ fn a_plugin_with_a_longer_table_loads_swaps_and_unloads() {
     bay.drop_bytes("echo", &with_version(&later, "1.0.0", "1.1.0"));
     assert_eq!(bay.wait_version("echo", "1.1.0").generation, Some(2));
     assert_eq!(bay.call("echo.echo", "hello"), "hello");
-    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.1");
+    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.2");
     bay.drop_in("echo", &hotbay_tests::example("echo"));
     assert_eq!(bay.wait_version("echo", "1.0.0").generation, Some(3));
     assert_eq!(bay.call("echo.count", ""), "1");
     for receipt in bay.history("echo") {
         assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
     }
+}
+
+#[test]
+fn a_plugin_that_knows_the_first_state_extension_only_hands_its_state_on_and_gets_it_back() {
+    let bay = Bay::started();
+    bay.drop_in("echo", &built(Contract::First));
+    bay.wait_version("echo", "1.0.0");
+    let manifest = bay.status("echo").manifest.unwrap();
+    assert_eq!(manifest.contract, "1.0");
+    assert_eq!(manifest.state.unwrap().content_type, "application/json");
+    bay.call("echo.echo", "hello");
+    bay.drop_in("echo", &hotbay_tests::example("echo_v2"));
+    bay.wait_version("echo", "2.0.0");
+    bay.call("echo.echo", "hello");
+    let told = bay.ok(&["rollback", "echo"]);
+    assert_eq!(bay.wait_version("echo", "1.0.0").generation, Some(3), "{told}");
+    assert_eq!(bay.call("echo.count", ""), "2");
+    bay.ok(&["reload", "echo"]);
+    bay.wait_version("echo", "2.0.0");
+    assert_eq!(bay.call("echo.count", ""), "2");
 }
 
 #[test]

@@ -57,6 +57,18 @@ fn fails_on_the_way_back_and_is_found_before_callers_wait() {
 }
 
 #[test]
+fn fails_to_step_down_and_is_found_before_callers_wait() {
+    let bay = Bay::started();
+    assert_eq!(add(&bay, "counter", "counter").code, 0);
+    bay.call("counter.add", "");
+    let added = add(&bay, "counter", "fails_to_step_down");
+    assert_eq!(added.code, 5, "{added:?}");
+    assert!(added.stderr.contains("make 1 any older"), "{added:?}");
+    assert_not_begun(&bay.wait_receipt("counter", 1), "migrate state from schema 2 to 1");
+    assert_eq!(bay.call("counter.add", ""), "2");
+}
+
+#[test]
 fn a_migration_that_works_is_rehearsed_and_leaves_no_twin_behind() {
     let bay = Bay::started();
     bay.drop_in("echo", &example("echo"));

@@ -104,6 +104,45 @@ fn count_with_both(bay: &Bay) {
     assert_eq!(bay.call("counter.add", ""), "2");
 }
 
+#[test]
+fn counter_steps_down_to_what_the_version_before_can_read_and_nothing_is_lost() {
+    let mut bay = Bay::started();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    bay.call("counter.add", "");
+    bay.drop_in("counter", &fixture("counter_steps_down"));
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.wait_receipt("counter", 1).rehearsal.as_deref(), Some("passed"));
+    assert_eq!(bay.call("counter.add", ""), "2");
+    let told = bay.hotbay(&["rollback", "counter"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stderr.contains("state: carried, stepped down from schema 2 to 1"), "{told:?}");
+    let receipt = bay.wait_receipt("counter", 2);
+    assert_eq!(receipt.state_from.as_deref(), Some("carried, stepped down from schema 2 to 1"));
+    assert_eq!(bay.call("counter.count", ""), "2");
+    assert_eq!(aside(&bay), Vec::<std::path::PathBuf>::new());
+    bay.kill();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.add", ""), "3");
+    // The newer version reads what it wrote for the older one.
+    bay.ok(&["reload", "counter"]);
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.count", ""), "3");
+}
+
+#[test]
+fn counter_of_an_older_version_dropped_over_one_that_steps_down_has_its_newest_state() {
+    let bay = Bay::started();
+    bay.drop_in("counter", &fixture("counter_steps_down"));
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.add", ""), "1");
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!(bay.call("counter.add", ""), "2");
+    assert_eq!(bay.wait_receipt("counter", 1).rehearsal.as_deref(), Some("passed"));
+}
+
 /// The same, with nothing written between swaps.
 fn counted_on(faults: &str) -> Bay {
     let mut bay = Bay::with("[state]\ninterval_ms = 600000\n[swap]\nrehearse = \"never\"");

@@ -34,7 +34,7 @@ fn a_handle_follows_its_service_through_swap_stop_start_removal_and_return() {
     eventually("the name is forgotten", || hosted.host().handle("echo").is_err().then_some(()));
     let removed = ask(&handle, "echo").unwrap_err();
     assert!(matches!(removed, CallError::NotRunning { .. }), "{removed:?}");
-    hosted.live("echo", &example("echo"), "1.0.0");
+    hosted.live("echo", &example("echo_v2"), "2.0.0");
     ask(&handle, "echo").unwrap();
 }
 

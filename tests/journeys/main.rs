@@ -6,6 +6,7 @@ mod commands;
 mod hammer;
 mod handles;
 mod inline;
+mod kv;
 mod large_state;
 mod peer;
 mod races;

@@ -28,6 +28,7 @@ mod host_side;
 mod library;
 mod loader;
 mod plugin;
+mod state;
 mod twin;
 
 pub(crate) use host_side::{HostSide, Services};

@@ -4,11 +4,11 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, STATE_EXTENSION,
-    StateExtension, Status,
+    HostHandle, HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, Status,
 };
 
 use super::library::Closed;
+use super::state::StateTable;
 use super::{HostSide, Library, LoadError};
 use crate::fault;
 
@@ -19,7 +19,7 @@ pub(crate) type Answer = Result<(), (Status, String)>;
 pub(crate) struct Plugin {
     module: PluginModuleRef,
     instance: Instance,
-    state: Option<&'static StateExtension>,
+    state: Option<StateTable>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
     // after its deadline, is leaked: threads that it started may still run its code and call its host (F5, F6).
     host: ManuallyDrop<Box<HostSide>>,
@@ -81,13 +81,11 @@ impl Plugin {
                 _ => CreateError::Failed(text),
             });
         }
-        let (id, revision) = STATE_EXTENSION;
-        // SAFETY: F4; the reference is kept beside the library, which outlives it.
-        let state = unsafe { (module.extension())(id.into(), revision).as_state() };
         Ok(Self {
             module,
             instance,
-            state,
+            // F4: kept beside the library.
+            state: StateTable::of(module),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
             library: ManuallyDrop::new(library),
@@ -131,16 +129,27 @@ impl Plugin {
         self.state.is_some()
     }
 
-    pub(crate) fn export(&self, out: &mut Limited) -> Answer {
-        self.state.map_or(Ok(()), |state| export(state, self.instance, out))
+    /// Whether it writes its state in an older schema where it is asked to.
+    pub(crate) fn steps_down(&self) -> bool {
+        matches!(self.state, Some(StateTable::Current(_)))
+    }
+
+    /// A number that is another one after each change of the state; `None` of a plugin that does not tell.
+    pub(crate) fn changes(&self) -> Result<Option<u64>, (Status, String)> {
+        self.state.map_or(Ok(None), |state| state.changes(self.instance))
+    }
+
+    /// Writes the state in this schema: the one that the manifest says, or an older one, of who steps down.
+    pub(crate) fn export(&self, schema: u32, out: &mut Limited) -> Answer {
+        self.state.map_or(Ok(()), |state| state.export(self.instance, schema, out))
     }
 
     pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
-        self.state.map_or(Ok(()), |state| import(state, self.instance, schema, bytes))
+        self.state.map_or(Ok(()), |state| state.import(self.instance, schema, bytes))
     }
 
     /// What a twin is made with (F4: it keeps this plugin where it is).
-    pub(super) fn model(&self) -> (PluginModuleRef, HostLink, Option<&'static StateExtension>) {
+    pub(super) fn model(&self) -> (PluginModuleRef, HostLink, Option<StateTable>) {
         (self.module, self.deaf.link(), self.state)
     }
 
@@ -172,17 +181,6 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("library", &self.library).finish_non_exhaustive()
     }
-}
-
-pub(super) fn export(state: &StateExtension, instance: Instance, out: &mut Limited) -> Answer {
-    let mut out = out.lend();
-    // SAFETY: A2 of the contract; it stays where it is.
-    let out = unsafe { out.out().into_raw() };
-    answer(|error| (state.export)(instance, out, error))
-}
-
-pub(super) fn import(state: &StateExtension, instance: Instance, schema: u32, bytes: &[u8]) -> Answer {
-    answer(|error| (state.import)(instance, schema, bytes.into(), error))
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

@@ -1,9 +1,10 @@
 //! A twin: a second instance of a loaded plugin, never started, on which a migration is rehearsed.
 
-use hotbay_plugin_api::abi::{Instance, Limited, PluginModuleRef, StateExtension, Status};
+use hotbay_plugin_api::abi::{Instance, Limited, PluginModuleRef, Status};
 
 use super::Plugin;
-use super::plugin::{Answer, answer, export, import};
+use super::plugin::{Answer, answer};
+use super::state::StateTable;
 
 /// Whatever keeps a plugin loaded for as long as it lives, wherever it is moved.
 pub(crate) trait Holds {
@@ -14,7 +15,7 @@ pub(crate) trait Holds {
 /// A second instance, of the same library, which calls no other services. Dropped where its callbacks run: that ends it.
 pub(crate) struct Twin<H> {
     module: PluginModuleRef,
-    state: &'static StateExtension,
+    state: StateTable,
     instance: Instance,
     // Last (F4): the library that the fields above point into stays open.
     _holder: H,
@@ -33,11 +34,11 @@ impl<H: Holds> Twin<H> {
 
 impl<H> Twin<H> {
     pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
-        import(self.state, self.instance, schema, bytes)
+        self.state.import(self.instance, schema, bytes)
     }
 
-    pub(crate) fn export(&self, out: &mut Limited) -> Answer {
-        export(self.state, self.instance, out)
+    pub(crate) fn export(&self, schema: u32, out: &mut Limited) -> Answer {
+        self.state.export(self.instance, schema, out)
     }
 }
 

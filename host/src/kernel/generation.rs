@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use hotbay_plugin_api::manifest::Manifest;
+use hotbay_plugin_api::manifest::{Manifest, Schema};
 
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
@@ -28,6 +28,8 @@ pub(crate) struct Generation {
     pub(crate) lane: Arc<Lane>,
     /// States that published it, are replaced, and may have somebody inside. They hold the generation: draining empties this.
     pub(crate) replaced: Mutex<Vec<Replaced>>,
+    /// The number of changes of its state that is on disk.
+    pub(crate) kept: Mutex<Option<u64>>,
     // Owns the library: unmapped before its file is removed.
     pub(crate) plugin: Plugin,
     // Last: the file that the library was opened from.
@@ -58,6 +60,27 @@ impl Generation {
 
     pub(crate) fn manifest(&self) -> &Manifest {
         &self.staged.manifest
+    }
+
+    /// The schema version of its state, as it writes it; 0 without state.
+    pub(crate) fn schema(&self) -> u32 {
+        self.manifest().state.as_ref().map_or(0, |state| state.writes)
+    }
+
+    /// The schema version in which it hands its state to a version with `next`: its own, or an older one that it steps down to.
+    pub(crate) fn hands_to(&self, next: &Schema) -> Option<u32> {
+        let own = self.manifest().state.as_ref().filter(|_| self.plugin.is_stateful())?;
+        own.handed_to(next).filter(|schema| *schema == own.writes || self.plugin.steps_down())
+    }
+
+    /// That what it had after so many changes of its state is on disk.
+    pub(crate) fn keep(&self, changes: Option<u64>) {
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = changes;
+    }
+
+    /// Whether its state is on disk as it is after so many changes.
+    pub(crate) fn has_kept(&self, changes: Option<u64>) -> bool {
+        changes.is_some() && *self.kept.lock().unwrap_or_else(PoisonError::into_inner) == changes
     }
 
     pub(crate) fn digest(&self) -> &Digest {

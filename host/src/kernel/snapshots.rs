@@ -156,15 +156,20 @@ impl Snapshots {
 
     /// Seals and writes what a generation exported, unless that is on disk already. Whether it was written.
     pub(crate) fn save(&self, from: &Generation, state: &[u8]) -> Result<bool, String> {
-        let schema = from.manifest().state.as_ref().map_or(0, |schema| schema.writes);
+        let schema = from.schema();
         let digest = blake3::hash(state);
         let same = self.lock().get(&*from.name).is_some_and(|last| last.written == Some((digest, schema)));
         if same && self.store.path(&from.name).exists() {
             return Ok(false);
         }
-        let capsule = Capsule::seal(self, from, state, Vec::new())?;
+        let capsule = Capsule::seal(self, from, schema, state, Vec::new())?;
         self.save_capsule(&from.name, &Capsule { digest: Some(digest), ..capsule })?;
         Ok(true)
+    }
+
+    /// Whether there is a durable snapshot.
+    pub(crate) fn is_there(&self, service: &str) -> bool {
+        self.store.path(service).exists()
     }
 
     /// The newest durable snapshot, sealed; it was seen that it opens.

@@ -49,15 +49,16 @@ fn faulted_in(bytes: u64) -> Vec<u8> {
 }
 
 impl Capsule {
-    /// Seals what `from` exported into memory that is there.
+    /// Seals what `from` exported in this schema into memory that is there.
     pub(crate) fn seal(
         snapshots: &Snapshots,
         from: &Generation,
+        schema: u32,
         state: &[u8],
         mut sealed: Vec<u8>,
     ) -> Result<Self, String> {
         fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
-        let schema = from.manifest().state.as_ref().map_or(0, |schema| schema.writes);
+        let shape = from.manifest().state.as_ref();
         let stamp = Stamp {
             service: &from.name,
             // A plugin has the name of the service that it registers.
@@ -66,8 +67,7 @@ impl Capsule {
             schema,
             sequence: snapshots.next_sequence(&from.name),
             generation: from.number,
-            // How it writes its state is the plugin's own affair.
-            content_type: "",
+            content_type: shape.and_then(|shape| shape.content_type_of(schema)).unwrap_or_default(),
         };
         hotbay_state::seal_into(snapshots.keys().primary(), &stamp, state, &mut sealed)
             .map_err(|e| chain(&e))?;
@@ -104,13 +104,20 @@ pub(crate) fn give(
     import(into, schema, plain, deadline).map_err(|e| e.to_string())
 }
 
+/// The schema in which `from` hands its state to `into`.
+pub(super) fn handed(from: &Generation, into: &Generation) -> Result<u32, String> {
+    let next = into.manifest().state.as_ref();
+    let handed = next.and_then(|next| from.hands_to(next)).unwrap_or(from.schema());
+    readable(into, handed).map(|()| handed)
+}
+
 /// Whether the plugin's manifest says that it reads this schema.
 pub(crate) fn readable(into: &Generation, schema: u32) -> Result<(), String> {
     let reads = into.manifest().state.as_ref();
     let Some(reads) = reads.filter(|reads| !reads.accepts(schema)) else { return Ok(()) };
     let others: Vec<String> = reads.reads.iter().chain([&reads.writes]).map(u32::to_string).collect();
     Err(format!(
-        "failed to carry the state over: it has schema {schema}, version {} reads {}; give it a migration from {schema}",
+        "failed to carry the state over: it has schema {schema}, version {} reads {}; declare a step from {schema} there, or one back in the version that wrote it",
         into.manifest().version,
         others.join(", ")
     ))

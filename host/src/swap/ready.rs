@@ -3,13 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::carry::{Capsule, Room, readable};
+use super::carry::{Capsule, Room, handed};
 use super::rehearse::{Rehearsed, rehearse};
 use super::{Stages, Swap};
 use crate::error::chain;
 use crate::kernel::clock;
 use crate::kernel::generation::Generation;
-use crate::start::{CallbackError, Plain, export};
+use crate::start::{CallbackError, Plain, export_in};
 
 /// Where nobody knows how much state there is.
 const UNKNOWN: u64 = 64 * 1024;
@@ -18,6 +18,8 @@ const UNKNOWN: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) room: Room,
+    /// The one in which the state goes over.
+    pub(super) schema: u32,
     pub(super) fallback: Option<Fallback>,
 }
 
@@ -45,9 +47,10 @@ impl Fallback {
 /// Makes ready. Why the swap would fail, where that can be told.
 pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Ready, String> {
     let mut bytes = swap.snapshots.shown(&swap.old.name).map(|snapshot| snapshot.bytes);
-    if let Some(from) = swap.old.manifest().state.as_ref().filter(|_| new.plugin.is_stateful()) {
-        readable(new, from.writes)?;
-        let rehearsed = stages.guarded("rehearse", || rehearse(swap, new));
+    let mut schema = swap.old.schema();
+    if swap.old.manifest().state.is_some() && new.plugin.is_stateful() {
+        schema = handed(swap.old, new)?;
+        let rehearsed = stages.guarded("rehearse", || rehearse(swap, new, schema));
         stages.rehearsal = Some(match &rehearsed {
             Ok(rehearsed) => rehearsed.to_string(),
             Err(reason) => reason.clone(),
@@ -57,19 +60,19 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
         }
     }
     let fallback = match swap.force {
-        true => Some(stages.guarded("fallback", || fallback(swap))?),
+        true => Some(stages.guarded("fallback", || fallback(swap, schema))?),
         false => None,
     };
     let room = stages.time("allocate", || Room::for_state(bytes.unwrap_or(UNKNOWN).min(swap.max_state)));
-    Ok(Ready { room, fallback })
+    Ok(Ready { room, schema, fallback })
 }
 
 /// The newest capsule that there can be: of this moment, where the old generation exports beside its calls; else the
 /// durable snapshot.
-fn fallback(swap: &Swap<'_>) -> Result<Fallback, String> {
+fn fallback(swap: &Swap<'_>, schema: u32) -> Result<Fallback, String> {
     let (snapshots, old) = (swap.snapshots, swap.old);
-    let (capsule, hangs) = match export(old, Plain::default(), swap.max_state, swap.callback) {
-        Ok(state) => (Capsule::seal(snapshots, old, &state, Vec::new())?, None),
+    let (capsule, hangs) = match export_in(old, schema, Plain::default(), swap.max_state, swap.callback) {
+        Ok(state) => (Capsule::seal(snapshots, old, schema, &state, Vec::new())?, None),
         Err(error) => {
             let none = || {
                 format!(

@@ -9,7 +9,7 @@ use crate::config::Rehearse;
 use crate::fault;
 use crate::ffi::Twin;
 use crate::kernel::generation::Generation;
-use crate::start::{CallbackError, Plain, export, on_lane};
+use crate::start::{CallbackError, Plain, export_in, on_lane};
 
 /// How a rehearsal went that found nothing wrong.
 pub(super) enum Rehearsed {
@@ -31,8 +31,9 @@ impl std::fmt::Display for Rehearsed {
     }
 }
 
-/// Rehearses the carrying of the state from the old generation to `new`, which has never been started.
-pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>) -> Result<Rehearsed, String> {
+/// Rehearses the carrying of the state from the old generation to `new`, which has never been started,
+/// in this schema.
+pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>, schema: u32) -> Result<Rehearsed, String> {
     let old = swap.old;
     let (Some(from), Some(to)) = (&old.manifest().state, &new.manifest().state) else {
         return Ok(Rehearsed::Skipped);
@@ -47,31 +48,39 @@ pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>) -> Result<Rehears
     }
     fault::point("rehearse", &old.name).map_err(|e| format!("failed to rehearse the swap: {e}"))?;
     // Beside calls: it shows one moment.
-    let state = match export(old, Plain::default(), swap.max_state, swap.callback) {
+    let state = match export_in(old, schema, Plain::default(), swap.max_state, swap.callback) {
         Ok(state) => state,
         // Who forces a swap knows that the old one is in trouble.
         Err(error) if swap.force => return Ok(Rehearsed::Impossible(error.to_string())),
         Err(error) => return Err(failed("the state's copy", &error.to_string())),
     };
     let bytes = state.len() as u64;
-    let there = format!("from schema {} to {}", from.writes, to.writes);
+    let there = format!("from schema {schema} to {}", to.writes);
     let twin = match twin_of(swap, new, &there)? {
         Ok(twin) => twin,
         Err(without) => return Ok(without),
     };
-    let result = take_in(swap, new, twin, from.writes, state).and_then(|twin| hand_out(swap, new, twin));
-    let migrated = result.map_err(|error| failed(&there, &error.to_string()))?;
+    let back = new.hands_to(from);
+    let took = take_in(swap, new, twin, schema, state);
+    let twin = took.map_err(|error| failed(&there, &error.to_string()))?;
+    let migrated = hand_out(swap, new, twin, back.unwrap_or(to.writes))
+        .map_err(|error| failed(&there_and_back(&there, back, from.writes), &error.to_string()))?;
 
-    if from.accepts(to.writes) {
-        let back = format!("back from schema {} to {}", to.writes, from.writes);
+    if let Some(schema) = back {
+        let back = there_and_back(&there, back, from.writes);
         let twin = match twin_of(swap, old, &back)? {
             Ok(twin) => twin,
             Err(without) => return Ok(without),
         };
-        let result = take_in(swap, old, twin, to.writes, migrated).and_then(|twin| end(swap, old, twin));
+        let result = take_in(swap, old, twin, schema, migrated).and_then(|twin| end(swap, old, twin));
         result.map_err(|error| failed(&back, &error.to_string()))?;
     }
     Ok(Rehearsed::Passed(bytes))
+}
+
+/// What a rehearsal tries once the state is there.
+fn there_and_back(there: &str, back: Option<u32>, to: u32) -> String {
+    back.map_or_else(|| there.to_owned(), |schema| format!("back from schema {schema} to {to}"))
 }
 
 /// A twin; or how a rehearsal without one ends.
@@ -110,11 +119,16 @@ fn take_in(
     on_lane(of, "import of its twin", swap.callback, body, drop)
 }
 
-fn hand_out(swap: &Swap<'_>, of: &Arc<Generation>, twin: OfGeneration) -> Result<Plain, CallbackError> {
+fn hand_out(
+    swap: &Swap<'_>,
+    of: &Arc<Generation>,
+    twin: OfGeneration,
+    schema: u32,
+) -> Result<Plain, CallbackError> {
     let max = swap.max_state;
     let body = move |of: &Arc<Generation>| {
         let mut limited = Limited::new(Vec::new(), usize::try_from(max).unwrap_or(usize::MAX));
-        twin.export(&mut limited)?;
+        twin.export(schema, &mut limited)?;
         if limited.is_exceeded() {
             let error = CallbackError::TooLarge { plugin: of.name.to_string(), max };
             return Err((Status::FAILED, error.to_string()));

@@ -82,14 +82,23 @@ impl<const FAULT: usize> Plugin for Counter<FAULT> {
 impl<const FAULT: usize> Stateful for Counter<FAULT> {
     type State = Count;
     const SCHEMA: u32 = if FAULT == 3 { 2 } else { 1 };
-    const READS: &'static [u32] = if FAULT == 3 { &[1] } else { &[] };
+    const STEPS: &'static [Step] = if FAULT == 3 { &[Step::new::<NoCount, Count>(1, 2)] } else { &[] };
 
     fn state(&self) -> &State<Count> {
         assert!(FAULTS[FAULT] != Fault::PanicInExport, "no export");
         &self.state
     }
+}
 
-    fn migrate(_: u32, _: serde_json::Value) -> Result<Count> {
+/// What it finds no place for.
+#[derive(Serialize, Deserialize)]
+#[serde(crate = "hotbay_plugin_api::serde")]
+struct NoCount {}
+
+impl TryFrom<NoCount> for Count {
+    type Error = Error;
+
+    fn try_from(_: NoCount) -> Result<Self> {
         Err(Error::msg("the count has no place here"))
     }
 }

@@ -10,13 +10,15 @@ use abi_stable::StableAbi;
 #[repr(C)]
 #[derive(StableAbi)]
 pub struct RawBuffer {
-    data: *mut u8,
+    pub(super) data: *mut u8,
     // Between pointer and length, or both would be read from a vector at once: whoever has just emptied the vector would wait
     // for its length to come out of the processor's store buffer, which costs as much as the rest of a call.
-    capacity: usize,
-    len: usize,
-    owner: *mut (),
-    grow: extern "C" fn(&mut RawBuffer, usize) -> bool,
+    pub(super) capacity: usize,
+    pub(super) len: usize,
+    pub(super) owner: *mut (),
+    /// Makes room for so many more bytes in one piece, or answers false. What was written may be gone from the buffer then:
+    /// the reader took it.
+    pub(super) grow: extern "C" fn(&mut RawBuffer, usize) -> bool,
 }
 
 impl RawBuffer {
@@ -33,6 +35,22 @@ impl RawBuffer {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
         self.len += bytes.len();
         true
+    }
+
+    /// Appends as much of `bytes` as there is room for, and asks for room for one byte where there is none; 0 when the reader
+    /// lends no more. Never asks for more room in one piece than that: a reader may empty a small buffer again and again.
+    #[inline]
+    pub(crate) fn write_some(&mut self, bytes: &[u8]) -> usize {
+        if self.capacity == self.len && !(self.grow)(self, 1) {
+            return 0;
+        }
+        let count = bytes.len().min(self.capacity - self.len);
+        // SAFETY: A2; `len <= capacity`, and so many bytes are there.
+        let end = unsafe { self.data.add(self.len) };
+        // SAFETY: A2 as above, `len + count <= capacity`; `bytes` cannot overlap memory that this buffer borrows exclusively.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, count) };
+        self.len += count;
+        count
     }
 
     /// How many bytes the buffer holds, with those that it held when it was lent.
@@ -104,6 +122,10 @@ impl<'a> Out<'a> {
         self.0
     }
 
+    pub(crate) fn lent(self) -> &'a mut RawBuffer {
+        self.0
+    }
+
     /// How many bytes the buffer holds.
     #[inline]
     #[must_use]
@@ -127,8 +149,8 @@ impl<'a> Out<'a> {
 /// A vector lent as a [`RawBuffer`]; when the loan ends the vector holds what was written.
 #[derive(Debug)]
 pub struct Lent<'a> {
-    raw: RawBuffer,
-    vector: PhantomData<&'a mut Vec<u8>>,
+    pub(super) raw: RawBuffer,
+    pub(super) vector: PhantomData<&'a mut Vec<u8>>,
 }
 
 impl<'a> Lent<'a> {
@@ -151,6 +173,11 @@ impl<'a> Lent<'a> {
     #[inline]
     pub fn out(&mut self) -> Out<'_> {
         Out(&mut self.raw)
+    }
+
+    #[cfg(test)]
+    pub(crate) fn raw(&mut self) -> &mut RawBuffer {
+        &mut self.raw
     }
 }
 

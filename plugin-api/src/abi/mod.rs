@@ -14,11 +14,14 @@
 //!
 //! * **A1** An [`Instance`] handed to a thunk of `P` was made by `create::<P>` of the same library and not yet given to
 //!   `destroy::<P>`: the host keeps instance and table together and drops the instance first.
-//! * **A2** A [`RawBuffer`] is only made by [`Lent`], which borrows the vector for as long; its fields are private, so
-//!   `len <= capacity`, and `data` points at `capacity` bytes of that vector. Safe code sees it as [`Out`], so no two are
-//!   exchanged.
+//! * **A2** A [`RawBuffer`] is only made as part of a [`Lent`], which borrows the vector for as long; its fields are private to
+//!   this module, so `len <= capacity`, and `data` points at `capacity` bytes of that vector. Safe code sees it as [`Out`], so no
+//!   two are exchanged.
 //! * **A3** A [`HostLink`] outlives every mapping of the library that it was given to: the host frees what `handle`
 //!   points at only after it has seen that the library is unmapped.
+//! * **A4** A [`RawReader`] is only made as part of a [`LentBytes`] or [`LentPieces`], which borrow what is read for as long; its
+//!   fields are private, so `data` points at `len` bytes that nobody changes until its `next` is called. Safe code sees it as [`In`],
+//!   so no two are exchanged.
 
 #![allow(unsafe_code, reason = "the contract's ABI layer: the one place of this crate where pointers cross")]
 #![allow(
@@ -30,19 +33,26 @@ mod buffer;
 mod guard;
 mod host;
 mod module;
+mod reader;
+mod state;
 mod thunk;
+mod window;
 
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
-pub use module::{
-    ExtensionPtr, Instance, PluginModule, PluginModuleRef, STATE_EXTENSION, StateExtension, Status,
+pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
+pub(crate) use reader::Failed;
+pub use reader::{In, LentBytes, LentPieces, Pieces, RawReader};
+pub use state::{
+    STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, StateTables, state_tables,
 };
-pub use thunk::{lib_header, module, state_extension};
+pub use thunk::{lib_header, module};
+pub use window::Window;
 
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when something was added at an end. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 0;
+pub const CONTRACT_MINOR: u32 = 1;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

@@ -55,21 +55,7 @@ pub struct ExtensionPtr(pub(super) *const ());
 impl ExtensionPtr {
     /// The plugin does not have the extension in this revision.
     pub const NONE: Self = Self(std::ptr::null());
-
-    /// The table of the state extension, revision 1.
-    ///
-    /// # Safety
-    /// The pointer must be the answer of a plugin's `extension` to [`STATE_EXTENSION`], and the plugin's library
-    /// must stay loaded for as long as the reference is used.
-    #[must_use]
-    pub unsafe fn as_state<'a>(self) -> Option<&'a StateExtension> {
-        // SAFETY: what the caller vouches for.
-        unsafe { self.0.cast::<StateExtension>().as_ref() }
-    }
 }
-
-/// Id and revision of the state extension.
-pub const STATE_EXTENSION: (&str, u32) = ("hotbay.state", 1);
 
 /// The functions of one plugin library. Grows only at its end (`ABI.md`).
 ///
@@ -111,14 +97,4 @@ impl RootModule for PluginModuleRef {
     // A constant: abi_stable would compare these with rules of its own. The contract's version is in the manifest,
     // compared by the host, in words.
     const VERSION_STRINGS: VersionStrings = VersionStrings::new("1.0.0");
-}
-
-/// The state extension, revision 1: frozen.
-#[repr(C)]
-#[derive(StableAbi, Debug)]
-pub struct StateExtension {
-    /// Writes the state into `out`. May run beside calls and shows one moment. May not call back.
-    pub export: extern "C" fn(Instance, out: &mut RawBuffer, error: &mut RawBuffer) -> Status,
-    /// Replaces the state by one of this schema. Created, never started.
-    pub import: extern "C" fn(Instance, schema: u32, state: RSlice<'_, u8>, error: &mut RawBuffer) -> Status,
 }

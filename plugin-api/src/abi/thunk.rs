@@ -7,9 +7,8 @@ use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
 use abi_stable::std_types::{RResult, RSlice, RStr};
 
 use super::guard::{guard, guard_call, install_hook};
-use super::{ExtensionPtr, HostLink, Instance, PluginModule, PluginModuleRef, RawBuffer, STATE_EXTENSION};
-use super::{StateExtension, Status};
-use crate::{Context, Export, Plugin, Reply, Request, Stateful, logging, state};
+use super::{ExtensionPtr, HostLink, Instance, PluginModule, PluginModuleRef, RawBuffer, Status};
+use crate::{Context, Export, Plugin, Reply, Request, logging};
 
 struct Table<P>(PhantomData<P>);
 
@@ -95,34 +94,10 @@ extern "C" fn call<P: Plugin>(
 }
 
 extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    match P::STATE {
-        Some(table) if (id.as_str(), revision) == STATE_EXTENSION => {
-            ExtensionPtr(std::ptr::from_ref(table).cast())
-        }
-        _ => ExtensionPtr::NONE,
-    }
+    P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id.as_str(), revision))
 }
 
-/// The table of the state extension. `export_plugin!(P: Stateful)` puts it where `extension` finds it.
-#[must_use]
-pub const fn state_extension<P: Stateful>() -> &'static StateExtension {
-    &StateExtension { export: export::<P>, import: import::<P> }
-}
-
-extern "C" fn export<P: Stateful>(instance: Instance, out: &mut RawBuffer, error: &mut RawBuffer) -> Status {
-    guard(error, || state::export(plugin::<P>(&instance), Reply::new(out)))
-}
-
-extern "C" fn import<P: Stateful>(
-    instance: Instance,
-    schema: u32,
-    bytes: RSlice<'_, u8>,
-    error: &mut RawBuffer,
-) -> Status {
-    guard(error, || state::import(plugin::<P>(&instance), schema, bytes.as_slice()))
-}
-
-fn plugin<P: Plugin>(instance: &Instance) -> &P {
+pub(super) fn plugin<P: Plugin>(instance: &Instance) -> &P {
     // SAFETY: A1; the reference lives no longer than the call that the instance was lent to.
     unsafe { &*instance.0.cast::<P>() }
 }

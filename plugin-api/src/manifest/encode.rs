@@ -2,6 +2,7 @@
 
 use super::{MAGIC, is_valid_name};
 use crate::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use crate::state::Shape;
 
 /// What the author declares, in the braces of `export_plugin!`. Every field has a default.
 #[derive(Debug, Clone, Copy)]
@@ -46,7 +47,7 @@ impl<const N: usize> Embedded<N> {
     /// # Panics
     /// At compile time: on a name that is not allowed, with the reason.
     #[must_use]
-    pub const fn new(declaration: &Declaration, state: Option<(u32, &[u32])>) -> Self {
+    pub const fn new(declaration: &Declaration, state: Option<Shape>) -> Self {
         let json = encode::<N>(declaration, state);
         assert!(json.len == N, "N is not the encoded length");
         Self { magic: MAGIC, len: (N as u32).to_le_bytes(), json: json.bytes }
@@ -58,7 +59,7 @@ impl<const N: usize> Embedded<N> {
 /// # Panics
 /// At compile time: on a name that is not allowed, with the reason.
 #[must_use]
-pub const fn encoded_len(declaration: &Declaration, state: Option<(u32, &[u32])>) -> usize {
+pub const fn encoded_len(declaration: &Declaration, state: Option<Shape>) -> usize {
     encode::<0>(declaration, state).len
 }
 
@@ -68,7 +69,7 @@ struct Json<const N: usize> {
     len: usize,
 }
 
-const fn encode<const N: usize>(d: &Declaration, state: Option<(u32, &[u32])>) -> Json<N> {
+const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N> {
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
     let mut json = Json::<N> { bytes: [0; N], len: 0 };
     json.raw("{\"name\":");
@@ -95,16 +96,28 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<(u32, &[u32])>) -
     json.raw(",\"state\":");
     match state {
         None => json.raw("null"),
-        Some((writes, reads)) => {
+        Some(shape) => {
             json.raw("{\"writes\":");
-            json.number(writes as u64);
+            json.number(shape.schema() as u64);
+            json.raw(",\"content_type\":");
+            json.string(shape.content_type());
             json.raw(",\"reads\":[");
             let mut at = 0;
-            while at < reads.len() {
+            while let Some(schema) = shape.nth_read(at) {
                 if at > 0 {
                     json.raw(",");
                 }
-                json.number(reads[at] as u64);
+                json.number(schema as u64);
+                at += 1;
+            }
+            json.raw("],\"back\":[");
+            let mut at = 0;
+            while let Some((schema, content_type)) = shape.nth_back(at) {
+                json.raw(if at > 0 { ",{\"writes\":" } else { "{\"writes\":" });
+                json.number(schema as u64);
+                json.raw(",\"content_type\":");
+                json.string(content_type);
+                json.raw("}");
                 at += 1;
             }
             json.raw("]}");
@@ -181,7 +194,45 @@ impl<const N: usize> Json<N> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::manifest::{Manifest, Schema};
+    use crate::manifest::{Manifest, Older};
+    use crate::prelude::*;
+    use crate::{Bytes, Shape};
+
+    /// Schema 3, from 1 by 2, and back to 2.
+    struct Three(State<Bytes>);
+
+    impl Plugin for Three {
+        fn create(_: Context) -> Result<Self> {
+            Ok(Self(State::default()))
+        }
+
+        fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+            Err(request.unknown_method())
+        }
+    }
+
+    impl From<u64> for Bytes {
+        fn from(number: u64) -> Self {
+            Self(number.to_le_bytes().to_vec())
+        }
+    }
+
+    impl From<Bytes> for u64 {
+        fn from(bytes: Bytes) -> Self {
+            bytes.len() as u64
+        }
+    }
+
+    impl Stateful for Three {
+        type State = Bytes;
+        const SCHEMA: u32 = 3;
+        const STEPS: &'static [Step] =
+            &[Step::new::<u64, u64>(1, 2), Step::new::<u64, Bytes>(2, 3), Step::new::<Bytes, u64>(3, 2)];
+
+        fn state(&self) -> &State<Bytes> {
+            &self.0
+        }
+    }
 
     #[test]
     fn what_is_encoded_at_compile_time_parses_to_the_same() {
@@ -193,7 +244,7 @@ mod tests {
             capabilities: &["http"],
             ..Declaration::of("echo-v2", "2.10.0")
         };
-        const STATE: Option<(u32, &[u32])> = Some((3, &[1, 2]));
+        const STATE: Option<Shape> = Some(Shape::of::<Three>());
         static EMBEDDED: Embedded<{ encoded_len(&DECLARATION, STATE) }> = Embedded::new(&DECLARATION, STATE);
 
         assert_eq!(EMBEDDED.magic, MAGIC);
@@ -206,7 +257,12 @@ mod tests {
         assert_eq!(manifest.priority, -7);
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
         assert_eq!(manifest.topics, ["orders.>"]);
-        assert_eq!(manifest.state, Some(Schema { writes: 3, reads: vec![1, 2] }));
+        let state = manifest.state.unwrap();
+        assert_eq!((state.writes, &state.reads[..]), (3, &[1, 2][..]));
+        assert_eq!(state.content_type, "application/octet-stream");
+        let back = [Older { writes: 2, content_type: "application/json".to_owned() }];
+        assert_eq!(state.back, back);
+        assert_eq!(state, STATE.unwrap().to_schema());
         assert_eq!(manifest.panic, "unwind");
         assert!(!manifest.target.is_empty());
     }

@@ -50,14 +50,34 @@ pub struct Manifest {
     pub panic: String,
 }
 
-/// Schema versions of a plugin's state.
+/// Schema versions of a plugin's state, and how it is written.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// The one that it writes, and reads.
     pub writes: u32,
+    /// What the bytes of that are, as a media type.
+    #[serde(default = "json")]
+    pub content_type: String,
     /// Others that it reads.
     #[serde(default)]
     pub reads: Vec<u32>,
+    /// Older ones that it writes where it is asked to: for a version that takes over again.
+    #[serde(default)]
+    pub back: Vec<Older>,
+}
+
+/// An older schema version, in which state can be written for an older version of the plugin.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Older {
+    /// The version.
+    pub writes: u32,
+    /// What the bytes are then.
+    pub content_type: String,
+}
+
+/// What contract 1.0 wrote, which does not say so.
+fn json() -> String {
+    "application/json".to_owned()
 }
 
 impl Schema {
@@ -65,6 +85,23 @@ impl Schema {
     #[must_use]
     pub fn accepts(&self, version: u32) -> bool {
         self.writes == version || self.reads.contains(&version)
+    }
+
+    /// What the bytes are that are written in this schema version; `None` of one that is not written.
+    #[must_use]
+    pub fn content_type_of(&self, version: u32) -> Option<&str> {
+        let older =
+            || self.back.iter().find(|older| older.writes == version).map(|older| &older.content_type);
+        let own = (self.writes == version).then_some(&self.content_type);
+        own.or_else(older).map(String::as_str)
+    }
+
+    /// Which schema version a plugin with this state hands to one with `next`: its own where that is read, or else the newest
+    /// of those that it goes back to.
+    #[must_use]
+    pub fn handed_to(&self, next: &Schema) -> Option<u32> {
+        let older = self.back.iter().map(|older| older.writes).filter(|older| next.accepts(*older)).max();
+        next.accepts(self.writes).then_some(self.writes).or(older)
     }
 }
 
@@ -97,6 +134,32 @@ const fn is_device(name: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn state(json: &str) -> Schema {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn state_goes_over_in_its_own_schema_where_that_is_read_and_else_in_the_newest_that_both_know() {
+        let newer = state(
+            r#"{"writes":4,"content_type":"a/b","reads":[1,2,3],"back":[{"writes":2,"content_type":"c/d"},{"writes":3,"content_type":"e/f"}]}"#,
+        );
+        for (older, handed) in [
+            (r#"{"writes":5,"reads":[4,3]}"#, Some(4)),
+            (r#"{"writes":3,"reads":[1,2]}"#, Some(3)),
+            (r#"{"writes":2,"reads":[1]}"#, Some(2)),
+            (r#"{"writes":1}"#, None),
+        ] {
+            assert_eq!(newer.handed_to(&state(older)), handed, "{older}");
+        }
+        let types: Vec<_> = (1..=4).map(|schema| newer.content_type_of(schema)).collect();
+        assert_eq!(types, [None, Some("c/d"), Some("e/f"), Some("a/b")]);
+    }
+
+    #[test]
+    fn contract_1_0_wrote_json() {
+        assert_eq!(state(r#"{"writes":1,"reads":[]}"#).content_type_of(1), Some("application/json"));
+    }
 
     #[test]
     fn names_that_could_not_be_files_everywhere_are_refused() {

@@ -1,5 +1,5 @@
-//! The service `echo`, version 2: as version 1, and keeps count by method. Its state has another schema; that of
-//! version 1 is migrated.
+//! The service `echo`, version 2: as version 1, and keeps count by method. Its state has another schema: that of version 1
+//! is migrated, and its own goes back to version 1, so that an operator can do so without losing the count.
 
 #![forbid(unsafe_code)]
 
@@ -57,22 +57,30 @@ impl Plugin for Echo {
 impl Stateful for Echo {
     type State = Echoed;
     const SCHEMA: u32 = 2;
-    const READS: &'static [u32] = &[1];
+    const STEPS: &'static [Step] = &[Step::new::<Schema1, Echoed>(1, 2), Step::new::<Echoed, Schema1>(2, 1)];
 
     fn state(&self) -> &State<Echoed> {
         &self.state
     }
+}
 
-    fn migrate(_: u32, state: serde_json::Value) -> Result<Echoed> {
-        /// Schema 1, as version 1 wrote it.
-        #[derive(Deserialize)]
-        #[serde(crate = "hotbay_plugin_api::serde")]
-        struct Schema1 {
-            count: u64,
-        }
+/// Schema 1, as version 1 writes it.
+#[derive(Serialize, Deserialize)]
+#[serde(crate = "hotbay_plugin_api::serde")]
+struct Schema1 {
+    count: u64,
+}
 
-        let old: Schema1 = serde_json::from_value(state)?;
-        Ok(Echoed { by_method: BTreeMap::from([("before".to_owned(), old.count)]) })
+impl From<Schema1> for Echoed {
+    fn from(old: Schema1) -> Self {
+        Self { by_method: BTreeMap::from([("before".to_owned(), old.count)]) }
+    }
+}
+
+/// Which method it was is lost on the way back; how much is not.
+impl From<Echoed> for Schema1 {
+    fn from(newer: Echoed) -> Self {
+        Self { count: newer.count() }
     }
 }
 
@@ -89,6 +97,13 @@ mod tests {
         assert_eq!(echo.call("handle", b"").unwrap(), b"echo v2 service handled");
         assert_eq!(echo.call("count", b"").unwrap(), b"42");
         assert_eq!(echo.call("by_method", b"").unwrap(), br#"{"before":41,"handle":1}"#);
+    }
+
+    #[test]
+    fn state_goes_back_to_version_1() {
+        let echo = TestHost::new().resume::<Echo>(2, br#"{"by_method":{"before":40,"handle":1}}"#).unwrap();
+        echo.call("echo", b"").unwrap();
+        assert_eq!(echo.export_as(1).unwrap(), br#"{"count":42}"#);
     }
 
     #[test]

@@ -71,9 +71,8 @@ fn ways(
         ways.extend(desperate.then_some((Handover::Beside, None)));
         return ways;
     };
-    let writes = old.manifest().state.as_ref().filter(|_| old.plugin.is_stateful()).map(|state| state.writes);
     let mut ways = Vec::new();
-    if writes.is_some_and(|schema| reads.accepts(schema)) {
+    if old.hands_to(reads).is_some() {
         ways.push((Handover::Carried, None));
     }
     if ways.is_empty() || desperate {

@@ -11,7 +11,7 @@ use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::view::Phase;
-use crate::start::{Plain, export, pause, resume};
+use crate::start::{Plain, changes, export, pause, resume};
 use crate::swap::guarded;
 
 /// How a stop is meant.
@@ -104,10 +104,16 @@ pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
     let name = Arc::clone(&generation.name);
     // Should the host panic here, the service is none the worse for it.
     let written = guarded("snapshot", || {
-        let state =
-            export(&generation, Plain::default(), shared.config.state.max_bytes, shared.config.swap.callback)
-                .map_err(|e| e.to_string())?;
-        shared.snapshots.save(&generation, &state).map(|written| (written, state.len()))
+        let (within, max) = (shared.config.swap.callback, shared.config.state.max_bytes);
+        // Before the export: what changes in between is written once more, and not missed.
+        let changes = changes(&generation, within).map_err(|e| e.to_string())?;
+        if generation.has_kept(changes) && shared.snapshots.is_there(&name) {
+            return Ok((false, 0));
+        }
+        let state = export(&generation, Plain::default(), max, within).map_err(|e| e.to_string())?;
+        let written = shared.snapshots.save(&generation, &state)?;
+        generation.keep(changes);
+        Ok((written, state.len()))
     });
     let outcome = match written {
         Ok((true, bytes)) => {

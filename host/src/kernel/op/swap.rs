@@ -86,7 +86,7 @@ pub(super) fn attempt(
         state_bytes: 0,
         pending: if back.is_none() { keep_pending(shared, &old, &candidate) } else { None },
         back,
-        carried: false,
+        carried: None,
     };
     let back = draft.back.as_ref();
     let (handover, given) =
@@ -123,7 +123,10 @@ pub(super) fn attempt(
             draft.window.end = if committed.drained { End::Drained } else { End::Left };
             draft.window.old_after = old.tally.counts();
             draft.window.new = committed.new.tally.counts();
-            draft.carried = committed.capsule.is_some();
+            draft.carried = committed.capsule.as_ref().map(|capsule| match old.schema() {
+                own if own == capsule.schema => "carried".to_owned(),
+                own => format!("carried, stepped down from schema {own} to {}", capsule.schema),
+            });
             if let Some(error) = &draft.stages.lost {
                 tracing::error!(plugin = %name, error, "the last snapshot holds");
             }
@@ -186,7 +189,8 @@ struct Draft {
     state_bytes: u64,
     pending: Option<Pending>,
     back: Option<Back>,
-    carried: bool,
+    /// How the state came over, in words.
+    carried: Option<String>,
 }
 
 /// State that is at hand, for a candidate that has not been started.
@@ -271,7 +275,7 @@ fn committed_report(
 ) -> Report {
     let name = Arc::clone(&generation.name);
     let (from, to) = (&draft.from, &draft.to);
-    let (mut reason, carried) = (None, draft.carried);
+    let (mut reason, carried) = (None, draft.carried.clone());
     match &draft.back {
         None => {
             let forced =
@@ -288,7 +292,7 @@ fn committed_report(
     }
     let mut receipt = receipt(draft, view::Outcome::Committed, reason, &unloaded);
     if receipt.rollback && receipt.state_from.is_none() && generation.plugin.is_stateful() {
-        receipt.state_from = Some(if carried { "carried" } else { "the last snapshot" }.to_owned());
+        receipt.state_from = Some(carried.unwrap_or_else(|| "the last snapshot".to_owned()));
     }
     keep(shared, &name, &receipt);
     let outcome = Outcome::Swapped { generation, version, receipt };

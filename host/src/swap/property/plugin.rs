@@ -74,16 +74,22 @@ impl<const SCHEMA: u32> Plugin for Counter<SCHEMA> {
 impl<const SCHEMA: u32> Stateful for Counter<SCHEMA> {
     type State = Count;
     const SCHEMA: u32 = SCHEMA;
-    const READS: &'static [u32] = reads(SCHEMA);
+    const STEPS: &'static [Step] = steps(SCHEMA);
 
     fn state(&self) -> &State<Count> {
         // An import comes before a start, an export after it: who serves was told anew where to fail.
         assert!(!self.fails(Fault::PanicsInImport) && !self.fails(Fault::PanicsInExport), "on demand");
         &self.state
     }
+}
 
-    fn migrate(_: u32, state: serde_json::Value) -> Result<Count> {
-        serde_json::from_value(state).map_err(Error::msg)
+const fn steps(schema: u32) -> &'static [Step] {
+    const DOWN: &[Step] = &[Step::new::<Count, Count>(2, 1)];
+    const UP: &[Step] = &[Step::new::<Count, Count>(1, 2)];
+    match schema {
+        1 => DOWN,
+        2 => UP,
+        _ => &[],
     }
 }
 

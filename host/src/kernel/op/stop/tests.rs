@@ -1,4 +1,4 @@
-//! A stop while a call is inside.
+//! A stop while a call is inside, and the snapshots before.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -31,6 +31,69 @@ impl Plugin for Stoppable {
 }
 
 export_plugin!(Stoppable { name: "stoppable" });
+
+static EXPORTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Counts how often its state is written.
+#[derive(Default)]
+struct Exported(u8);
+
+impl hotbay_plugin_api::Encoded for Exported {
+    const CONTENT_TYPE: &'static str = "application/octet-stream";
+
+    fn write(&self, out: &mut hotbay_plugin_api::StateWriter<'_>) -> Result<()> {
+        EXPORTS.fetch_add(1, Ordering::SeqCst);
+        Ok(std::io::Write::write_all(out, &[self.0])?)
+    }
+
+    fn read(_: &mut hotbay_plugin_api::StateReader<'_>) -> Result<Self> {
+        Ok(Self(0))
+    }
+}
+
+struct Keeps(State<Exported>);
+
+impl Plugin for Keeps {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self(State::default()))
+    }
+
+    fn call(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+        self.0.write().0 += 1;
+        Ok(())
+    }
+}
+
+impl Stateful for Keeps {
+    type State = Exported;
+
+    fn state(&self) -> &State<Exported> {
+        &self.0
+    }
+}
+
+export_plugin!(Keeps: Stateful { name: "keeps" });
+
+#[test]
+fn a_plugin_is_asked_for_its_state_again_only_when_that_changed_or_the_file_is_gone() {
+    let home = tempfile::tempdir().unwrap();
+    let shared = shared(home.path(), |config| config.swap.callback = LONG);
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Keeps>();
+    let snapshots_until = |exports| {
+        for _ in 0..3 {
+            let report = snapshot(&shared, Arc::clone(&generation));
+            assert!(matches!(report.outcome, Outcome::Snapshotted(Ok(()))));
+        }
+        assert_eq!(EXPORTS.load(Ordering::SeqCst), exports);
+    };
+    snapshots_until(1);
+    crate::call::request(&slot, "add", b"", &mut Vec::new(), LONG).unwrap();
+    snapshots_until(2);
+    std::fs::remove_file(home.path().join("state/keeps.state")).unwrap();
+    snapshots_until(3);
+    assert!(home.path().join("state/keeps.state").is_file());
+}
 
 #[test]
 fn a_version_that_is_no_good_stops_and_goes_when_its_last_call_ends() {
