@@ -318,7 +318,11 @@ fn carry_over(
         Some(hangs) => paused.and(Err(hangs)),
         None => paused,
     };
+    let steps_down = schema != swap.old.schema();
     let exported = askable.and_then(|()| {
+        if steps_down {
+            stages.whole = Some(keep_whole(swap, stages)?);
+        }
         let state =
             stages.time("export", || export_in(swap.old, schema, plain, swap.max_state, swap.callback));
         let state = state.map_err(words)?;
@@ -336,7 +340,16 @@ fn carry_over(
     };
     let new = &candidate.generation;
     let carried = if new.plugin.is_stateful() {
-        stages.guarded("import", || capsule.carry_into(swap.snapshots, new, plain, swap.callback).map(Some))
+        let imported = stages
+            .guarded("import", || capsule.carry_into(swap.snapshots, new, plain, swap.callback).map(Some));
+        match &stages.whole {
+            // A version that goes on and cannot read what is on disk would not start again.
+            Some(_) => imported.and_then(|plain| {
+                let save = || swap.snapshots.save_capsule(&swap.old.name, &capsule);
+                stages.guarded("snapshot", save).map(|()| plain)
+            }),
+            None => imported,
+        }
     } else {
         // The next version keeps no state. What this one had lives on the disk only: it must be there first.
         stages.guarded("snapshot", || swap.snapshots.save_capsule(&swap.old.name, &capsule).map(|()| None))
@@ -345,6 +358,20 @@ fn carry_over(
         Ok(plain) => Ok((capsule, plain)),
         Err(reason) => Err((Some(capsule), reason)),
     }
+}
+
+/// A step down leaves out what the older schema has no place for: all of it is on disk first, and kept aside by the next to
+/// write there.
+fn keep_whole(swap: &Swap<'_>, stages: &mut Stages) -> Result<Capsule, String> {
+    let old = swap.old;
+    let export = || export_in(old, old.schema(), Plain::default(), swap.max_state, swap.callback);
+    let state = stages.time("export", export).map_err(words)?;
+    let whole = stages.guarded("seal", || {
+        let whole = Capsule::seal(swap.snapshots, old, old.schema(), &state, Vec::new())?;
+        swap.snapshots.save_capsule(&old.name, &whole).map(|()| whole)
+    });
+    swap.snapshots.keep_next_aside(&old.name);
+    whole
 }
 
 fn words(error: impl std::error::Error) -> String {

@@ -1,5 +1,7 @@
 //! Who goes first, and who cannot go at all.
 
+use std::time::{Duration, SystemTime};
+
 use hotbay::kernel::view::Phase;
 use hotbay_tests::{Bay, eventually, example, fixture};
 
@@ -19,12 +21,21 @@ fn what_is_required_goes_before_priority_and_priority_before_the_rest() {
     for (stem, file) in [("b", "echo"), ("c", "logger")] {
         bay.drop_in(stem, &example(file));
     }
+    // So long that the host takes none for one that is being written.
+    for stem in ["a", "b", "c", "d"] {
+        let file = std::fs::File::options().write(true).open(bay.file(stem)).unwrap();
+        file.set_modified(SystemTime::now() - Duration::from_secs(60)).unwrap();
+    }
     let bay = bay.up();
     for name in ["top", "base", "echo", "logger"] {
         bay.wait_phase(name, Phase::Running);
     }
     let order = |first: &str, second: &str| {
-        assert!(started(&bay, first) < started(&bay, second), "{first} starts before {second}");
+        assert!(
+            started(&bay, first) < started(&bay, second),
+            "{first} starts before {second}: {}",
+            bay.log()
+        );
     };
     order("logger", "echo");
     order("echo", "base");

@@ -106,7 +106,7 @@ impl Snapshots {
         service: &str,
         earlier: &Capsule,
     ) -> Result<(Option<PathBuf>, u64), String> {
-        self.lock().entry(service.to_owned()).or_default().aside_first = true;
+        self.keep_next_aside(service);
         let aside = self.keep_aside(service)?;
         // Under a new number: one that is lower than what there was would be taken for an old file that somebody put back.
         let keys = self.keys();
@@ -117,6 +117,11 @@ impl Snapshots {
         let digest = Some(blake3::hash(&opened.plain));
         self.save_capsule(service, &Capsule { sealed, digest, ..earlier.without_bytes() })?;
         Ok((aside, sequence))
+    }
+
+    /// Whoever writes next keeps what is there aside.
+    pub(crate) fn keep_next_aside(&self, service: &str) {
+        self.lock().entry(service.to_owned()).or_default().aside_first = true;
     }
 
     fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, String> {

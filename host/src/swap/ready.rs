@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::carry::{Capsule, Room, handed};
+use super::carry::{Capsule, Room, handed, readable};
 use super::rehearse::{Rehearsed, rehearse};
 use super::{Stages, Swap};
 use crate::error::chain;
@@ -60,7 +60,7 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
         }
     }
     let fallback = match swap.force {
-        true => Some(stages.guarded("fallback", || fallback(swap, schema))?),
+        true => Some(stages.guarded("fallback", || fallback(swap, new, schema))?),
         false => None,
     };
     let room = stages.time("allocate", || Room::for_state(bytes.unwrap_or(UNKNOWN).min(swap.max_state)));
@@ -69,7 +69,7 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
 
 /// The newest capsule that there can be: of this moment, where the old generation exports beside its calls; else the
 /// durable snapshot.
-fn fallback(swap: &Swap<'_>, schema: u32) -> Result<Fallback, String> {
+fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, String> {
     let (snapshots, old) = (swap.snapshots, swap.old);
     let (capsule, hangs) = match export_in(old, schema, Plain::default(), swap.max_state, swap.callback) {
         Ok(state) => (Capsule::seal(snapshots, old, schema, &state, Vec::new())?, None),
@@ -81,6 +81,7 @@ fn fallback(swap: &Swap<'_>, schema: u32) -> Result<Fallback, String> {
                 )
             };
             let capsule = snapshots.newest(&old.name)?.ok_or_else(none)?;
+            readable(new, capsule.schema)?;
             let hangs = matches!(error, CallbackError::Hangs { .. }).then(|| error.to_string());
             (capsule, hangs)
         }

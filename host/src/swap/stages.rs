@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
+use super::carry::Capsule;
+
 /// The record of a swap that is under way.
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
@@ -14,6 +16,8 @@ pub(crate) struct Stages {
     pub(crate) forced: Option<String>,
     /// Why the newest state of the old generation is not kept.
     pub(crate) lost: Option<String>,
+    /// Where the state goes over in an older schema: all that the old generation had, in its own. It is on disk then.
+    pub(crate) whole: Option<Capsule>,
 }
 
 impl Stages {

@@ -97,10 +97,12 @@ impl Schema {
     }
 
     /// Which schema version a plugin with this state hands to one with `next`: its own where that is read, or else the newest
-    /// of those that it goes back to.
+    /// of those that it goes back to. Never back for a version that writes a newer one: what the own schema adds would be lost on
+    /// the way.
     #[must_use]
     pub fn handed_to(&self, next: &Schema) -> Option<u32> {
         let older = self.back.iter().map(|older| older.writes).filter(|older| next.accepts(*older)).max();
+        let older = older.filter(|_| next.writes < self.writes);
         next.accepts(self.writes).then_some(self.writes).or(older)
     }
 }
@@ -149,6 +151,8 @@ mod tests {
             (r#"{"writes":3,"reads":[1,2]}"#, Some(3)),
             (r#"{"writes":2,"reads":[1]}"#, Some(2)),
             (r#"{"writes":1}"#, None),
+            // Its author forgot the step from 4.
+            (r#"{"writes":5,"reads":[3]}"#, None),
         ] {
             assert_eq!(newer.handed_to(&state(older)), handed, "{older}");
         }

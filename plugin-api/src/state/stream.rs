@@ -26,8 +26,11 @@ impl<'a> StateWriter<'a> {
 impl io::Write for StateWriter<'_> {
     #[inline]
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if bytes.is_empty() {
+            return Ok(0);
+        }
         match self.buffer.write_some(bytes) {
-            0 if !bytes.is_empty() => Err(io::Error::other("the host takes no more of it")),
+            0 => Err(io::Error::other("the host takes no more of it")),
             count => Ok(count),
         }
     }

@@ -54,8 +54,12 @@ impl Kv {
     }
 
     /// Sets keys below `fill/` until their values are of so many bytes of text; answers how many keys.
-    fn fill(&self, bytes: usize) -> usize {
+    fn fill(&self, bytes: usize) -> Result<usize> {
         const VALUE: usize = 1024;
+        const MAX: usize = 1 << 30;
+        if bytes > MAX {
+            return Err(Error::msg(format_args!("fill with {bytes} bytes: {MAX} is the most")));
+        }
         let mut state = self.state.write();
         let (mut left, mut keys) = (bytes, 0);
         while left > 0 {
@@ -68,7 +72,7 @@ impl Kv {
             left -= len;
             keys += 1;
         }
-        keys
+        Ok(keys)
     }
 }
 
@@ -84,7 +88,7 @@ impl Plugin for Kv {
             "delete" => reply.json(&self.delete(request.text()?)),
             "list" => self.list(request.text()?, reply),
             "count" => reply.json(&self.state.read().by_key.len()),
-            "fill" => reply.json(&self.fill(request.json()?)),
+            "fill" => reply.json(&self.fill(request.json()?)?),
             _ => Err(request.unknown_method()),
         }
     }

@@ -131,7 +131,9 @@ pub(super) fn attempt(
                 tracing::error!(plugin = %name, error, "the last snapshot holds");
             }
             draft.state_bytes = committed.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
-            if let Some(capsule) = committed.capsule.as_ref().filter(|_| committed.new.plugin.is_stateful()) {
+            // What was stepped down is on disk already.
+            let is_due = committed.new.plugin.is_stateful() && draft.stages.whole.is_none();
+            if let Some(capsule) = committed.capsule.as_ref().filter(|_| is_due) {
                 write_down(shared, &name, &draft.to, capsule);
             }
             match &given {
@@ -139,7 +141,8 @@ pub(super) fn attempt(
                 Some(state) => drop(put_back_state(shared, &name, state)),
                 None if draft.back.is_none() => {
                     let pending = draft.pending.take();
-                    keep_good(shared, &old, &candidate, pending, committed.capsule.as_ref());
+                    let state = draft.stages.whole.as_ref().or(committed.capsule.as_ref());
+                    keep_good(shared, &old, &candidate, pending, state);
                 }
                 None => {}
             }
@@ -158,13 +161,18 @@ pub(super) fn attempt(
             let unloaded = retire(shared, given_up.candidate);
             let mut failure = Failure { kind: FailureKind::Faulted, reason: given_up.reason };
             let mut left = Vec::new();
+            let newest = draft.stages.whole.as_ref().or(given_up.capsule.as_ref());
             let old = match given_up.old_is_down {
-                None => Some(old),
+                None => {
+                    // What was stepped down may be on disk: its own state is written again.
+                    old.keep(None);
+                    Some(old)
+                }
                 Some(why) => {
                     // It was drained, and nobody was let in since.
                     draft.window.end = End::Drained;
                     failure.reason = format!("{}; {why}", failure.reason);
-                    if let Some(capsule) = &given_up.capsule {
+                    if let Some(capsule) = newest {
                         // The one place where the newest state still is.
                         write_down(shared, &name, &draft.from, capsule);
                     }
