@@ -233,6 +233,21 @@ pub(crate) fn private_file() -> std::fs::OpenOptions {
     options
 }
 
+/// Whether a folder is that of the user whom this process runs as.
+pub(crate) fn owns(path: &Path) -> io::Result<bool> {
+    let metadata = std::fs::metadata(path)?;
+    #[cfg(unix)]
+    {
+        let user = rustix::process::geteuid().as_raw();
+        Ok(std::os::unix::fs::MetadataExt::uid(&metadata) == user)
+    }
+    #[cfg(windows)]
+    {
+        // Who may write there writes files that the folder's owner may read.
+        Ok(metadata.is_dir())
+    }
+}
+
 /// Makes a folder, and its parents, that only its owner can enter. One that exists is left as it is.
 pub(crate) fn private_folder(path: &Path) -> io::Result<()> {
     #[cfg(unix)]

@@ -73,6 +73,8 @@ pub(crate) struct Kernel {
     pub(crate) rolled_back: RolledBackDigests,
     pub(crate) services: BTreeMap<String, Service>,
     pub(crate) wishes: Vec<Wish>,
+    // Services whose state is being exchanged on disk: none of them starts meanwhile.
+    reserved: BTreeSet<String>,
     // What is left of services that nothing provides any more.
     gone: BTreeMap<String, Past>,
     ready: Vec<mpsc::Sender<()>>,
@@ -121,6 +123,7 @@ impl Kernel {
             rolled_back,
             services: BTreeMap::new(),
             wishes: Vec::new(),
+            reserved: BTreeSet::new(),
             gone: BTreeMap::new(),
             ready: Vec::new(),
             watch,

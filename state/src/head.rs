@@ -35,6 +35,8 @@ pub struct Newest {
     pub sequence: u64,
     /// Whether its file was set aside since, on purpose: that there is none is in order.
     pub aside: bool,
+    /// What is below was discarded on purpose, and is not gone back to.
+    pub floor: u64,
 }
 
 impl Head {
@@ -53,17 +55,28 @@ impl Head {
     pub fn note(&mut self, service: &str, sequence: u64) -> bool {
         let before = self.of(service);
         let highest = before.map_or(sequence, |newest| newest.sequence.max(sequence));
-        let now = Newest { sequence: highest, aside: false };
+        let now = Newest { sequence: highest, aside: false, floor: before.map_or(0, |newest| newest.floor) };
         name::is_service(service) && {
             self.services.insert(service.to_owned(), now);
             before != Some(now)
         }
     }
 
-    /// Notes that the file of a service is set aside, on purpose.
-    pub fn note_aside(&mut self, service: &str) {
+    /// Notes that the file of a service is set aside, on purpose, when `highest` was the highest sequence that it had: it and all
+    /// below are discarded.
+    pub fn note_aside(&mut self, service: &str, highest: u64) {
+        self.note(service, highest);
         if let Some(newest) = self.services.get_mut(service) {
             newest.aside = true;
+            newest.floor = newest.sequence.saturating_add(1);
+        }
+    }
+
+    /// Notes that an earlier state was put back as `sequence`: what is below is discarded.
+    pub fn note_put_back(&mut self, service: &str, sequence: u64) {
+        self.note(service, sequence);
+        if let Some(newest) = self.services.get_mut(service) {
+            newest.floor = newest.floor.max(sequence);
         }
     }
 
@@ -79,6 +92,7 @@ impl Head {
             out.extend_from_slice(service.as_bytes());
             out.extend_from_slice(&newest.sequence.to_le_bytes());
             out.push(u8::from(newest.aside));
+            out.extend_from_slice(&newest.floor.to_le_bytes());
         }
         let tag = mac(key).chain_update(&out).finalize().into_bytes();
         out.extend_from_slice(&tag);
@@ -125,7 +139,8 @@ impl Head {
                     1 => true,
                     _ => return None,
                 };
-                services.insert(service.to_owned(), Newest { sequence, aside });
+                let floor = u64::from_le_bytes(take(8)?.try_into().ok()?);
+                services.insert(service.to_owned(), Newest { sequence, aside, floor });
             }
             Some(services)
         };
@@ -157,7 +172,7 @@ mod tests {
         for (service, sequence) in [("echo", 7), ("kv", u64::MAX), ("gone", 2)] {
             assert!(head.note(service, sequence));
         }
-        head.note_aside("gone");
+        head.note_aside("gone", 2);
         head
     }
 
@@ -179,8 +194,12 @@ mod tests {
         assert!(!head.note("echo", 7) && !head.note("echo", 3) && head.note("echo", 8));
         assert_eq!(head.of("echo").map(|newest| newest.sequence), Some(8));
         assert!(head.note("gone", 1), "what is written again is there again");
-        assert_eq!(head.of("gone"), Some(Newest { sequence: 2, aside: false }));
+        assert_eq!(head.of("gone"), Some(Newest { sequence: 2, aside: false, floor: 3 }));
         assert!(!head.note("no service", 1) && head.of("no service").is_none());
+        head.note_aside("unknown", 4);
+        assert_eq!(head.of("unknown"), Some(Newest { sequence: 4, aside: true, floor: 5 }));
+        head.note_put_back("echo", 9);
+        assert_eq!(head.of("echo"), Some(Newest { sequence: 9, aside: false, floor: 9 }));
     }
 
     #[test]
@@ -211,7 +230,7 @@ mod tests {
         let mut head = Head::default();
         head.note("echo", 7);
         head.note("kv", 2);
-        head.note_aside("kv");
+        head.note_aside("kv", 2);
         let written: String = head.seal(&key).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(written, digits);
     }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use zeroize::Zeroizing;
 
-use crate::durable::{self, Onto, Step};
+use crate::durable::{self, Onto, Step, folder_of};
 use crate::error::KeyError;
 use crate::key::{Key, KeyId};
 use crate::os;
@@ -98,8 +98,23 @@ impl KeyRing {
     fn write(&self, path: &Path) -> Result<(), KeyError> {
         // Behind a link lies the file that others know, too: it is what changes, and the link stays.
         let file = std::fs::canonicalize(path);
-        durable::write(file.as_deref().unwrap_or(path), Onto::Anything, self.to_text().as_bytes())
+        let file = file.as_deref().unwrap_or(path);
+        remove_leftovers(file);
+        durable::write(file, Onto::Anything, self.to_text().as_bytes())
             .map_err(|source| KeyError::Create { path: path.to_owned(), source })
+    }
+}
+
+/// Removes what interrupted writes of the file left: it holds keys, also those that are retired.
+fn remove_leftovers(file: &Path) {
+    let Ok(entries) = std::fs::read_dir(folder_of(file)) else { return };
+    let name = file.file_name().and_then(|name| name.to_str());
+    for entry in entries.flatten() {
+        let left = entry.file_name();
+        let target = left.to_str().and_then(durable::meant_for);
+        if target.is_some() && target == name {
+            durable::remove_leftover(&entry.path());
+        }
     }
 }
 

@@ -47,8 +47,14 @@ pub(crate) fn seal_with_header(
 
 /// Seals what was opened with another key: it says of itself what it said before, also when it was sealed first.
 pub(crate) fn seal_as(key: &Key, opened: &Opened) -> Result<Vec<u8>, SealError> {
+    seal_anew(key, opened, opened.header.sequence).map(|(capsule, _)| capsule)
+}
+
+/// The same under another number.
+pub(crate) fn seal_anew(key: &Key, opened: &Opened, sequence: u64) -> Result<(Vec<u8>, Header), SealError> {
     let once = Once { created_unix_ms: opened.header.created_unix_ms, ..Once::draw()? };
-    seal_new(key, &opened.header.stamp(), &opened.plain, once).map(|(capsule, _)| capsule)
+    let stamp = Stamp { sequence, ..opened.header.stamp() };
+    seal_new(key, &stamp, &opened.plain, once)
 }
 
 fn seal_new(key: &Key, stamp: &Stamp<'_>, plain: &[u8], once: Once) -> Result<(Vec<u8>, Header), SealError> {

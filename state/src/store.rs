@@ -43,6 +43,8 @@ pub const KEPT: usize = 5;
 pub struct Store {
     folder: PathBuf,
     keep: usize,
+    // Hears why a snapshot could not be kept beside the one that replaces it.
+    lost: fn(&Path, &io::Error),
 }
 
 /// One file of a [`Store`], as far as it can be known without a key.
@@ -65,7 +67,7 @@ impl Store {
     /// # Errors
     /// [`StoreError::Folder`] if it cannot be made or read.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Store, StoreError> {
-        let store = Store { folder: dir.into(), keep: KEPT };
+        let store = Store::look(dir);
         make_folders(&store.folder).map_err(|source| store.folder_error(source))?;
         for file_name in store.file_names()? {
             // Only what our own writes are called; anything else in the folder is not ours to remove.
@@ -75,7 +77,20 @@ impl Store {
             }
         }
         store.clean_older();
+        store.clean_quarantine();
         Ok(store)
+    }
+
+    /// The folder as it is: nothing is made and nothing is removed.
+    #[must_use]
+    pub fn look(dir: impl Into<PathBuf>) -> Store {
+        Store { folder: dir.into(), keep: KEPT, lost: |_, _| {} }
+    }
+
+    /// The same store, which tells `lost` of a snapshot that could not be kept beside the one that replaced it, and why.
+    #[must_use]
+    pub fn telling(self, lost: fn(&Path, &io::Error)) -> Store {
+        Store { lost, ..self }
     }
 
     /// The same store, which keeps so many snapshots of each service, the newest among them.

@@ -67,6 +67,12 @@ fn a_rotation_without_a_host_and_one_that_was_cut_off_come_to_their_end() {
     let rotated = bay.hotbay(&["keys", "rotate"]);
     assert!(rotated.code == 0 && rotated.stderr.contains("sealed anew"), "{rotated:?}");
     assert_eq!(wait_resealed(&bay)[1].0, first);
+    // The kept state of a last good version may be damaged; it is no reason to stop halfway.
+    let kept = bay.home().join("good").join("counter.state");
+    std::fs::write(&kept, "no state").unwrap();
+    let resumed = bay.hotbay(&["keys", "rotate", "--resume"]);
+    assert!(resumed.code == 0 && resumed.stderr.contains("stays as it is"), "{resumed:?}");
+    assert_eq!(keys(&bay).len(), 2, "no key is made");
     // As if a host had died right after the new key was written.
     let text = std::fs::read_to_string(bay.home().join("state.key")).unwrap();
     let third = "5a".repeat(32);
@@ -157,4 +163,34 @@ fn a_crash_writes_no_core_and_the_host_still_sees_its_own_mappings() {
     bay.wait_version("counter", "2.0.0");
     let retired = bay.wait_receipt("counter", 1).retired;
     assert_eq!(retired, hotbay::kernel::view::Retired::Unloaded);
+}
+
+#[cfg(unix)] // Windows: what is made in a folder is its owner's, whoever makes it.
+#[test]
+fn nothing_is_changed_in_the_home_of_another_user() {
+    let mut bay = counted();
+    assert_eq!(bay.stop(), Some(0));
+    // Who is not root cannot give it away, nor come into this.
+    if std::os::unix::fs::chown(bay.home(), Some(4711), None).is_err() {
+        return;
+    }
+    let before = std::fs::read(bay.home().join("state.key")).unwrap();
+    let refused = bay.hotbay(&["keys", "rotate"]);
+    assert!(refused.code == 4 && refused.stderr.contains("another user"), "{refused:?}");
+    assert_eq!(std::fs::read(bay.home().join("state.key")).unwrap(), before);
+}
+
+#[test]
+fn without_a_host_a_head_of_another_key_is_not_replaced() {
+    let mut bay = counted();
+    assert_eq!(bay.stop(), Some(0));
+    let head = bay.home().join("state").join("HEAD");
+    let before = std::fs::read(&head).unwrap();
+    std::fs::write(bay.home().join("state.key"), "5a".repeat(32)).unwrap();
+    std::fs::write(bay.path("plain"), "{}").unwrap();
+    let import =
+        ["state", "import", "counter", "plain", "--plain", "--schema", "1", "--from-version", "1.0.0"];
+    let refused = bay.hotbay(&import);
+    assert!(refused.code == 1 && refused.stderr.contains("HEAD"), "{refused:?}");
+    assert_eq!(std::fs::read(&head).unwrap(), before);
 }

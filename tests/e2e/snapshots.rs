@@ -97,6 +97,7 @@ fn a_damaged_newest_snapshot_is_gone_back_from_and_everybody_is_told() {
     assert_eq!(bay.call("counter.count", ""), "2");
     let recovered = bay.status("counter").recovered.unwrap();
     assert!(recovered.contains("damaged") && recovered.contains("quarantine"), "{recovered}");
+    assert!(recovered.contains("from snapshot 2 ") && recovered.contains("old, as "), "{recovered}");
     for told in [bay.ok(&["status", "counter"]), bay.ok(&["why", "counter"])] {
         assert!(told.contains(&recovered), "{told}");
     }
@@ -208,4 +209,93 @@ fn what_a_crash_left_half_written_is_cleaned_and_the_newest_is_there() {
     assert!(!left.exists());
     assert_eq!(bay.call("counter.count", ""), "2");
     eventually("the state is there", || bay.state_file("counter").exists().then_some(()));
+}
+
+#[test]
+fn a_snapshot_that_was_asked_for_is_written_again_where_the_file_is_not_what_was_written() {
+    let mut bay = bay();
+    let last = count(&bay, 2);
+    spoil(&bay);
+    assert_eq!(snapshot(&bay).sequence, last + 1);
+    bay.kill();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    assert_eq!((bay.call("counter.count", ""), bay.status("counter").recovered), ("2".to_owned(), None));
+}
+
+#[test]
+fn nobody_is_verified_who_has_no_state_and_nothing_is_pruned_whose_newest_does_not_open() {
+    let mut bay = bay();
+    count(&bay, 4);
+    assert_eq!(bay.stop(), Some(0));
+    bay.ok(&["state", "verify", "counter"]);
+    assert_eq!(bay.hotbay(&["state", "verify", "countre"]).code, 3);
+    spoil(&bay);
+    let older = || std::fs::read_dir(bay.home().join("state").join("older")).unwrap().count();
+    let before = older();
+    let refused = bay.hotbay(&["state", "prune", "--keep", "1", "--aside"]);
+    assert!(refused.code == 4 && refused.stderr.contains("does not open"), "{refused:?}");
+    assert_eq!(older(), before);
+}
+
+#[test]
+fn what_changes_files_does_not_go_by_settings_that_cannot_be_read_and_removes_none_that_a_host_keeps() {
+    let mut bay = Bay::with("[state]\ninterval_ms = 3600000\nkeep = 9").up();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    let last = count(&bay, 8);
+    assert_eq!(bay.stop(), Some(0));
+    let settings = std::fs::read(bay.path("hotbay.toml")).unwrap();
+    std::fs::write(bay.path("hotbay.toml"), "[state]\nkeep = ").unwrap();
+    let to = last.to_string();
+    for refused in [
+        &["state", "restore", "counter", "--to", &to][..],
+        &["state", "prune", "--keep", "1"],
+        &["state", "verify"],
+        &["keys", "rotate"],
+    ] {
+        let refused = bay.hotbay(refused);
+        assert!(refused.code != 0 && refused.stderr.contains("hotbay.toml"), "{refused:?}");
+    }
+    bay.ok(&["state", "list"]);
+    std::fs::write(bay.path("hotbay.toml"), settings).unwrap();
+    bay.ok(&["state", "restore", "counter", "--to", &to]);
+    assert_eq!(sequences(&bay).len() as u64, last + 1);
+    let aside = shown(&bay)["aside"][0]["header"]["sequence"].as_u64();
+    assert_eq!(aside, Some(last), "what was replaced is shown");
+}
+
+#[test]
+fn a_service_does_not_start_and_nothing_else_is_restored_while_its_state_is_exchanged() {
+    let mut bay = Bay::with("[state]\ninterval_ms = 3600000");
+    bay.drop_in("counter", &fixture("counter"));
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "restore@counter=sleep(3000)"));
+    bay.wait_version("counter", "1.0.0");
+    let last = count(&bay, 3);
+    bay.ok(&["stop", "counter"]);
+    let to = (last - 2).to_string();
+    let restore = || bay.hotbay(&["state", "restore", "counter", "--to", &to]);
+    std::thread::scope(|scope| {
+        let first = scope.spawn(restore);
+        let second = restore();
+        bay.ok(&["start", "counter"]);
+        let both = [first.join().unwrap(), second];
+        let refused: Vec<_> = both.iter().filter(|done| done.code != 0).collect();
+        assert!(refused.len() == 1 && refused[0].stderr.contains("on its way"), "{both:?}");
+    });
+    assert_eq!(bay.call("counter.count", ""), "1");
+}
+
+#[test]
+fn a_file_that_is_too_large_for_a_running_host_is_imported_without_one() {
+    let mut bay = bay();
+    bay.ok(&["stop", "counter"]);
+    let large = std::fs::File::create(bay.path("large")).unwrap();
+    large.set_len((64 << 20) + 1).unwrap();
+    let import =
+        ["state", "import", "counter", "large", "--plain", "--schema", "1", "--from-version", "1.0.0"];
+    let refused = bay.hotbay(&import);
+    assert!(refused.code != 0 && refused.stderr.contains("stop it first"), "{refused:?}");
+    assert_eq!(bay.stop(), Some(0));
+    bay.ok(&import);
 }

@@ -193,7 +193,8 @@ pub(super) enum State {
         #[arg(long)]
         plain: bool,
     },
-    /// Make the content of a file the newest snapshot of a service that does not run; the one before is kept
+    /// Make the content of a file the newest snapshot of a service that does not run; the one before is kept aside. A running host takes 64
+    /// MiB: stop it for more
     Import {
         /// The service
         name: String,
@@ -209,7 +210,7 @@ pub(super) enum State {
         #[arg(long, requires = "plain", value_name = "VERSION")]
         from_version: Option<String>,
     },
-    /// Make an earlier snapshot of a service that does not run the newest; the one before is kept
+    /// Make an earlier snapshot of a service that does not run the newest; the one before is kept aside
     Restore {
         /// The service
         name: String,
@@ -227,7 +228,7 @@ pub(super) enum State {
         /// The service
         name: String,
     },
-    /// Remove snapshots that are older than those that are kept
+    /// Remove snapshots that are older than those that are kept; refused for a service whose newest does not open
     Prune {
         /// The service [default: all]
         name: Option<String>,
@@ -240,6 +241,13 @@ pub(super) enum State {
     },
 }
 
+impl State {
+    /// Whether it is answered by what lies there or by a host, whatever the settings are.
+    pub(super) fn only_looks(&self) -> bool {
+        matches!(self, State::List | State::Show { .. } | State::Snapshot { .. })
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Keys {
     /// Make the first key
@@ -247,8 +255,12 @@ pub(super) enum Keys {
     /// The keys, and how many files need each
     List,
     /// Make a new key that seals from now on, and seal anew what the ones before sealed; cut off, it goes on when the host starts
-    Rotate,
-    /// Forget a key, for good; refused while any file needs it
+    Rotate {
+        /// Make no new key: only seal anew what a rotation left, where no host runs
+        #[arg(long)]
+        resume: bool,
+    },
+    /// Forget a key, for good; refused while any file of the home needs it. What was exported sealed needs it, too: nobody looks there
     Retire {
         /// Its id, or the begin of it
         id: String,

@@ -1,6 +1,7 @@
 //! `hotbay keys`: the keys that seal state. None of them is ever shown.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 
 use hotbay_state::{KeyId, KeyRing, Store};
 use serde::Serialize;
@@ -29,7 +30,8 @@ pub(super) fn keys(at: &Offline, command: &args::Keys, client: &Client, out: &Ou
     match command {
         args::Keys::Init => init(at, out),
         args::Keys::List => list(at, out),
-        args::Keys::Rotate => rotate(at, client, out),
+        args::Keys::Rotate { resume: true } => reseal(at, at.lock()?, out),
+        args::Keys::Rotate { resume: false } => rotate(at, client, out),
         args::Keys::Retire { id } => retire(at, client, id, out),
     }
 }
@@ -94,9 +96,15 @@ fn rotate(at: &Offline, client: &Client, out: &Output) -> anyhow::Result<()> {
             return tell(&rotated, &told, out);
         }
     }
-    let _lock = at.lock()?;
+    let lock = at.lock()?;
     let path = file(at)?;
+    keys::has_room(&at.config).map_err(Failure::from)?;
     KeyRing::rotate_file(&path).map_err(key_failed)?;
+    reseal(at, lock, out)
+}
+
+/// Seals anew what another key than the primary sealed, while no host runs.
+fn reseal(at: &Offline, _lock: File, out: &Output) -> anyhow::Result<()> {
     let ring = at.keys()?;
     let done = match at.store()? {
         Some(store) => Snapshots::new(ring.clone(), store).reseal(|progress| {
@@ -104,10 +112,13 @@ fn rotate(at: &Offline, client: &Client, out: &Output) -> anyhow::Result<()> {
         }),
         None => Ok(crate::kernel::snapshots::Progress::default()),
     };
-    let done = done.map_err(failed)?;
+    let mut done = done.map_err(failed)?;
     if let Some(good) = at.store_in("good")? {
         for sealed in good.sealed().map_err(failed)? {
-            good.reseal(&ring, &sealed).map_err(failed)?;
+            match good.reseal(&ring, &sealed) {
+                Ok(resealed) => done.resealed += usize::from(resealed == hotbay_state::Resealed::Anew),
+                Err(error) => done.failed.push(format!("{:#}", anyhow::Error::new(error))),
+            }
         }
     }
     for error in &done.failed {
@@ -127,11 +138,20 @@ fn retire(at: &Offline, client: &Client, id: &str, out: &Output) -> anyhow::Resu
             let ring = KeyRing::load(&path).map_err(key_failed)?;
             let id = keys::by_id(&ring, id).map_err(Failure::from)?;
             keys::is_free(id, &needs(at, id)?).map_err(Failure::from)?;
+            if let Some(store) = at.store()? {
+                Snapshots::new(at.keys()?, store).rewrite_head().map_err(failed)?;
+            }
             rotated(&KeyRing::retire_from_file(&path, id).map_err(key_failed)?)
         }
         done => done?,
     };
-    tell(&done, &format!("key {id} is retired: nothing needed it, and it opens nothing any more"), out)
+    tell(
+        &done,
+        &format!(
+            "key {id} is retired: nothing needed it, and it opens nothing any more; what was exported sealed with it needs a copy of it"
+        ),
+        out,
+    )
 }
 
 fn file(at: &Offline) -> Result<std::path::PathBuf, Failure> {

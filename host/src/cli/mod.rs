@@ -91,10 +91,11 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Check { file } => check::check(&file, &out),
         Command::New { name, api } => new::new(&name, api.as_deref()),
         Command::State { config, command } => {
-            state::state(&state::Offline::new(home, config.as_deref())?, command, deadline, &out)
+            let at = state::Offline::new(home, config.as_deref(), command.only_looks())?;
+            state::state(&at, command, deadline, &out)
         }
         Command::Keys { config, command } => {
-            let at = state::Offline::new(home, config.as_deref())?;
+            let at = state::Offline::new(home, config.as_deref(), false)?;
             keys::keys(&at, &command, &Client::new(&at.config.home, deadline), &out)
         }
     }

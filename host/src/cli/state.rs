@@ -33,6 +33,8 @@ struct Shown {
     older: Vec<Shown>,
     /// What was damaged and gone back from.
     quarantined: Vec<Quarantined>,
+    /// What was set aside, or replaced by a restore or an import.
+    aside: Vec<Shown>,
 }
 
 #[derive(Debug, Serialize)]
@@ -47,7 +49,7 @@ impl From<Listed> for Shown {
             Ok(header) => (Some(header), None),
             Err(error) => (None, Some(format!("failed to {:#}", anyhow::Error::new(error)))),
         };
-        let (older, quarantined) = (Vec::new(), Vec::new());
+        let (older, quarantined, aside) = (Vec::new(), Vec::new(), Vec::new());
         Shown {
             service: listed.service,
             file: listed.path,
@@ -56,6 +58,7 @@ impl From<Listed> for Shown {
             error,
             older,
             quarantined,
+            aside,
         }
     }
 }
@@ -122,7 +125,7 @@ fn snapshots(at: &Offline) -> anyhow::Result<Vec<Shown>> {
     let Some(store) = at.store()? else { return Ok(Vec::new()) };
     let mut all: Vec<Shown> = store.list().map_err(failed)?.into_iter().map(Shown::from).collect();
     for sealed in store.sealed().map_err(failed)? {
-        if sealed.sequence.is_some() && !all.iter().any(|shown| shown.service == sealed.service) {
+        if !all.iter().any(|shown| shown.service == sealed.service) {
             all.push(Shown {
                 file: store.path(&sealed.service),
                 service: sealed.service,
@@ -133,6 +136,7 @@ fn snapshots(at: &Offline) -> anyhow::Result<Vec<Shown>> {
                 ),
                 older: Vec::new(),
                 quarantined: Vec::new(),
+                aside: Vec::new(),
             });
         }
     }
@@ -151,6 +155,13 @@ fn beside(store: &Store, shown: &mut Shown) -> anyhow::Result<()> {
         older.filter(|old| newest.is_none() || old.header.as_ref().map(|h| h.sequence) != newest).collect();
     let quarantined = store.quarantined(&shown.service).map_err(failed)?;
     shown.quarantined = quarantined.into_iter().map(|(file, reason)| Quarantined { file, reason }).collect();
+    let is_aside = |listed: &Listed| {
+        listed.service == shown.service
+            && listed.path != shown.file
+            && listed.path.parent() == Some(store.folder())
+    };
+    let headers = store.headers().map_err(failed)?.into_iter();
+    shown.aside = headers.filter(is_aside).map(Shown::from).collect();
     Ok(())
 }
 
@@ -195,6 +206,18 @@ fn screen(shown: &Shown) -> String {
                     header.plugin_version
                 ),
                 (None, error) => format!("{}: {}", old.file.display(), error.as_deref().unwrap_or_default()),
+            },
+        );
+    }
+    for aside in &shown.aside {
+        let file = aside.file.display();
+        line(
+            "aside",
+            match (&aside.header, &aside.error) {
+                (Some(header), _) => {
+                    format!("{}, sealed {}: {file}", header.sequence, stamp_and_age(header.created_unix_ms))
+                }
+                (None, error) => format!("{file}: {}", error.as_deref().unwrap_or_default()),
             },
         );
     }

@@ -2,9 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use hotbay_state::{KeyError, KeyId, KeyRing};
+use hotbay_state::{Key, KeyError, KeyId, KeyRing};
 
 use crate::config::KeySource;
+use crate::error::chain;
 use crate::{Config, ControlError, HostError};
 
 /// Why keys are not rotated here.
@@ -29,11 +30,22 @@ pub(crate) fn is_free(id: KeyId, needed: &[PathBuf]) -> Result<(), ControlError>
     let [first, rest @ ..] = needed else { return Ok(()) };
     let more = if rest.is_empty() { String::new() } else { format!(" and {} more", rest.len()) };
     let reason = format!(
-        "failed to retire key {id}: `{}`{more} can be read with no other; a rotation seals anew what it can, and goes on when the host \
-         is started; `hotbay events` tells how far it is",
+        "failed to retire key {id}: `{}`{more} can be read with no other, as far as can be told; a rotation seals anew what it can, and \
+         goes on when the host is started; `hotbay events` tells how far it is, and `hotbay state prune --aside` removes what is damaged",
         first.display()
     );
     Err(ControlError::Refused { reason })
+}
+
+/// That the keys of all sources take one more: found out before it is made, for a host with too many does not start.
+pub(crate) fn has_room(config: &Config) -> Result<(), ControlError> {
+    let rotated = existing_ring(config).and_then(|ring| Ok(ring.rotated(Key::generate()?)?));
+    rotated.map(drop).map_err(|error| match error {
+        HostError::Key(error @ KeyError::TooMany { .. }) => {
+            ControlError::Refused { reason: format!("failed to {error}") }
+        }
+        error => ControlError::Failed { reason: chain(&error) },
+    })
 }
 
 /// The keys of all sources, in their order; on the first run one is made in the home folder.
@@ -86,4 +98,29 @@ fn read(config: &Config, home: impl Fn(&Path) -> Result<KeyRing, KeyError>) -> R
         }
     }
     Ok(all.expect("there is a source"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ring_that_is_full_over_all_its_sources_is_found_out_before_a_key_is_made() {
+        let home = tempfile::tempdir().unwrap();
+        let mut keys = 0..32_u8;
+        let mut source = |name: &str, count| {
+            let text: Vec<String> =
+                keys.by_ref().take(count).map(|key| format!("{key:02x}").repeat(32)).collect();
+            let path = home.path().join(name);
+            let mut file = crate::os::private_file().open(&path).unwrap();
+            std::io::Write::write_all(&mut file, text.join("\n").as_bytes()).unwrap();
+            KeySource::File(path)
+        };
+        let mut config = Config::default();
+        config.state.keys = vec![source("seals", 20), source("reads", 11)];
+        has_room(&config).unwrap();
+        config.state.keys.push(source("reads too", 1));
+        let error = has_room(&config).unwrap_err();
+        assert!(matches!(error, ControlError::Refused { .. }), "{error}");
+    }
 }

@@ -48,10 +48,9 @@ impl Host {
     /// # Errors
     /// The service runs, there is no such snapshot, or it cannot be read or written.
     pub fn restore(&self, name: &str, sequence: u64) -> Result<Snapshot, ControlError> {
-        let service = name.to_owned();
-        self.ask(move |kernel| kernel.is_at_rest(&service))??;
-        let snapshots = &self.inner.shared.snapshots;
-        let header = snapshots.restore(name, sequence).map_err(|error| store_error(&error))?;
+        let _reserved = self.reserve(name)?;
+        let restored = self.inner.shared.snapshots.restore(name, sequence);
+        let header = restored.map_err(|error| store_error(&error))?;
         let text = format!("snapshot {sequence} was restored, as {}", header.sequence);
         self.inner.shared.journal.note("snapshot", Some(name), None, text);
         Ok(header.into())
@@ -68,13 +67,19 @@ impl Host {
         bytes: &[u8],
         plain: Option<&PlainState>,
     ) -> Result<Snapshot, ControlError> {
-        let service = name.to_owned();
-        self.ask(move |kernel| kernel.is_at_rest(&service))??;
+        let _reserved = self.reserve(name)?;
         let imported = self.inner.shared.snapshots.import(name, bytes, plain);
         let header = imported.map_err(|error| store_error(&error))?;
         let text = format!("a file was imported, as {}", header.sequence);
         self.inner.shared.journal.note("snapshot", Some(name), None, text);
         Ok(header.into())
+    }
+
+    /// Keeps the service down until what is answered is dropped.
+    fn reserve<'a>(&'a self, name: &'a str) -> Result<Reserved<'a>, ControlError> {
+        let service = name.to_owned();
+        self.ask(move |kernel| kernel.reserve(&service))??;
+        Ok(Reserved { host: self, name })
     }
 
     /// Makes a new key, in the key file, that seals from now on. What the ones before sealed is sealed anew beside what goes on;
@@ -85,6 +90,7 @@ impl Host {
     pub fn rotate_keys(&self) -> Result<Rotated, ControlError> {
         let _turn = self.inner.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let path = keys::file(self.config()).ok_or_else(not_in_a_file)?;
+        keys::has_room(self.config())?;
         KeyRing::rotate_file(&path).map_err(|error| key_error(&error))?;
         let rotated = self.take_keys()?;
         self.reseal_beside();
@@ -106,14 +112,21 @@ impl Host {
             Ok(files)
         });
         keys::is_free(id, &needed.map_err(|error| store_error(&error))?)?;
+        shared.snapshots.rewrite_head().map_err(|error| store_error(&error))?;
         KeyRing::retire_from_file(&path, id).map_err(|error| key_error(&error))?;
         self.take_keys()
     }
 
     /// Goes on with a rotation that was cut off.
     pub(super) fn go_on_resealing(&self) {
-        if self.inner.shared.snapshots.is_to_be_resealed() {
+        let snapshots = &self.inner.shared.snapshots;
+        if snapshots.is_to_be_resealed() {
             self.reseal_beside();
+        } else if snapshots.keys().keys().nth(1).is_some()
+            && let Err(error) = snapshots.rewrite_head()
+        {
+            // All that a rotation left to do, should it have been cut off at its very end.
+            tracing::warn!(error = chain(&error), "HEAD stays sealed with the key that it has");
         }
     }
 
@@ -132,6 +145,20 @@ impl Host {
         if let Err(error) = begun {
             tracing::error!(%error, "failed to start a thread that seals state anew; the next start of the host goes on with it");
         }
+    }
+}
+
+/// A service that is kept from starting.
+struct Reserved<'a> {
+    host: &'a Host,
+    name: &'a str,
+}
+
+impl Drop for Reserved<'_> {
+    fn drop(&mut self) {
+        let name = self.name.to_owned();
+        // Where the host ends, nothing starts any more.
+        let _ = self.host.ask(move |kernel| kernel.release(&name));
     }
 }
 

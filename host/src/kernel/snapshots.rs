@@ -11,9 +11,11 @@ pub(crate) use rotate::Progress;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use hotbay_state::{Header, KeyRing, OpenError, Opened, Store, StoreError};
 
+use super::clock;
 use super::generation::Generation;
 use super::view::Snapshot;
 use crate::PlainState;
@@ -38,6 +40,8 @@ struct Last {
     // Digest and schema of what is on disk: the same is not written again.
     written: Option<(blake3::Hash, u32)>,
     shown: Option<Snapshot>,
+    // Somebody waits for the next one to be durable.
+    demanded: bool,
     // What is on disk is newer than what is to be written: it is kept under another name before.
     aside_first: bool,
     // What was gone back from because it was damaged, and whether somebody was told.
@@ -48,6 +52,9 @@ struct Last {
 
 impl Snapshots {
     pub(crate) fn new(keys: KeyRing, store: Store) -> Self {
+        let store = store.telling(|path, error| {
+            tracing::warn!(%error, "`{}` was replaced and could not be kept beside what replaced it", path.display());
+        });
         let head = KeptHead::read(&store, &keys);
         Self { keys: RwLock::new(Arc::new(keys)), store, head, last: Mutex::default() }
     }
@@ -67,11 +74,15 @@ impl Snapshots {
         };
         if let Some(first) = found.quarantined.first() {
             let sequence = found.opened.as_ref().map_or(0, |opened| opened.header.sequence);
+            let created = found.opened.as_ref().map_or(0, |opened| opened.header.created_unix_ms);
+            let known = self.head.get().of(service).map_or(0, |newest| newest.sequence);
+            let age = Duration::from_millis(clock::unix_ms().saturating_sub(created));
             let text = format!(
-                "the newest snapshot was damaged ({}) and is kept as {}; it goes on from the one before, as {sequence}: what changed \
-                 since is lost",
+                "the newest snapshot was damaged ({}) and is kept as {}; it goes on from snapshot {} (`HEAD` knew of {known}), \
+                 which was {age:?} old, as {sequence}: what changed since is lost",
                 first.reason,
-                first.path.display()
+                first.path.display(),
+                found.went_back_to.unwrap_or_default()
             );
             tracing::error!(plugin = service, "{text}");
             self.lock().entry(service.to_owned()).or_default().recovered = Some((text, false));
@@ -86,11 +97,14 @@ impl Snapshots {
 
     /// Keeps the service's file under another name, so that the service begins with empty state.
     pub(crate) fn set_aside(&self, service: &str) -> Result<Option<PathBuf>, StoreError> {
-        let _ = self.highest(service);
-        self.head.note_aside(&self.store, &self.keys(), service);
+        let highest = self.highest(service);
         let writing = self.writing(service);
         let aside = {
             let _turn = turn(&writing);
+            // Of a service that never had any there is nothing to tell.
+            if highest > 0 {
+                self.head.note_aside(&self.store, &self.keys(), service, highest);
+            }
             self.store.set_aside(service)?
         };
         if let Some(last) = self.lock().get_mut(service) {
@@ -116,6 +130,7 @@ impl Snapshots {
         let sealed = hotbay_state::seal(keys.primary(), &stamp, &opened.plain).map_err(|e| chain(&e))?;
         let digest = Some(blake3::hash(&opened.plain));
         self.save_capsule(service, &Capsule { sealed, digest, ..earlier.without_bytes() })?;
+        self.head.note_put_back(service, sequence);
         Ok((aside, sequence))
     }
 
@@ -143,9 +158,12 @@ impl Snapshots {
 
     /// The number of the next snapshot of a service: above each that it had before.
     pub(crate) fn next_sequence(&self, service: &str) -> u64 {
-        let next = self.highest(service).saturating_add(1);
-        self.lock().entry(service.to_owned()).or_default().sequence = Some(next);
-        next
+        let highest = self.highest(service);
+        let mut all = self.lock();
+        // Somebody else may have taken one since.
+        let sequence = all.entry(service.to_owned()).or_default().sequence.get_or_insert(highest);
+        *sequence = sequence.saturating_add(1);
+        *sequence
     }
 
     /// The highest number so far, by `HEAD` and by what the files say.
@@ -156,7 +174,7 @@ impl Snapshots {
         // A folder that cannot be read says so when it is written to.
         let of_files = self.store.highest(service).unwrap_or(0);
         let of_head = self.head.get().of(service).map_or(0, |newest| newest.sequence);
-        *self.lock().entry(service.to_owned()).or_default().sequence.insert(of_files.max(of_head))
+        *self.lock().entry(service.to_owned()).or_default().sequence.get_or_insert(of_files.max(of_head))
     }
 
     /// Seals and writes what a generation exported, unless that is on disk already. Whether it was written.
@@ -164,7 +182,15 @@ impl Snapshots {
         let schema = from.schema();
         let digest = blake3::hash(state);
         let same = self.lock().get(&*from.name).is_some_and(|last| last.written == Some((digest, schema)));
-        if same && self.store.path(&from.name).exists() {
+        // Who asked for it is not told that it is durable by what this process remembers.
+        let demanded =
+            self.lock().get_mut(&*from.name).is_some_and(|last| std::mem::take(&mut last.demanded));
+        let is_this = |newest: Capsule| (newest.digest, newest.schema) == (Some(digest), schema);
+        let is_there = || match demanded {
+            true => self.newest(&from.name).is_ok_and(|newest| newest.is_some_and(is_this)),
+            false => self.store.path(&from.name).exists(),
+        };
+        if same && is_there() {
             return Ok(false);
         }
         let capsule = Capsule::seal(self, from, schema, state, Vec::new())?;
@@ -172,15 +198,23 @@ impl Snapshots {
         Ok(true)
     }
 
-    /// Whether there is a durable snapshot.
+    /// Whether there is a snapshot, and nobody is to be told that it is durable: for that the file is looked at.
     pub(crate) fn is_there(&self, service: &str) -> bool {
-        self.store.path(service).exists()
+        let demanded = self.lock().get(service).is_some_and(|last| last.demanded);
+        !demanded && self.store.path(service).exists()
     }
 
     /// The newest durable snapshot, sealed; it was seen that it opens.
     pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, String> {
         let Some(sealed) = self.store.load_sealed(service).map_err(|e| chain(&e))? else { return Ok(None) };
         let opened = self.keys().open(service, &sealed).map_err(|e| chain(&e))?;
+        let found = opened.header.sequence;
+        if let Some(known) =
+            self.head.get().of(service).map(|known| known.sequence).filter(|known| found < *known)
+        {
+            let (path, service) = (self.store.path(service), service.to_owned());
+            return Err(chain(&StoreError::Older { path, service, found, known }));
+        }
         let (schema, plain_len) = (opened.header.schema, opened.header.plain_len);
         Ok(Some(Capsule { sealed, schema, plain_len, digest: Some(blake3::hash(&opened.plain)) }))
     }
@@ -190,6 +224,8 @@ impl Snapshots {
         if let Some(aside) = self.keep_aside(service)? {
             tracing::info!(plugin = service, "the newer state is kept as {}", aside.display());
         }
+        // Until it is noted below: what a write that failed has left is not known.
+        self.forget_written(service);
         crate::fault::point("disk", service).map_err(|e| format!("failed to write the snapshot: {e}"))?;
         let writing = self.writing(service);
         let header = {
@@ -209,43 +245,59 @@ impl Snapshots {
         Ok(())
     }
 
-    /// Makes an earlier snapshot the newest, for a service that does not run.
+    /// Somebody is to be told that the next state is on the disk: the file is opened before it is taken for written already.
+    pub(crate) fn demand(&self, service: &str) {
+        self.lock().entry(service.to_owned()).or_default().demanded = true;
+    }
+
+    fn forget_written(&self, service: &str) {
+        if let Some(last) = self.lock().get_mut(service) {
+            last.written = None;
+        }
+    }
+
+    /// Makes an earlier snapshot the newest, for a service that does not run. What was the newest is kept aside, too: under its number
+    /// it goes with the next few snapshots.
     pub(crate) fn restore(&self, service: &str, sequence: u64) -> Result<Header, StoreError> {
-        let keys = self.keys();
-        // A number is taken only where there is something to be numbered.
-        let opened = self.store.load_at(&keys, service, sequence)?;
-        let anew = self.next_sequence(service);
+        self.forget_written(service);
         let header = {
             let writing = self.writing(service);
             let _turn = turn(&writing);
-            self.store.save_again(&keys, &opened, anew)?
+            let keys = self.keys();
+            crate::fault::point("restore", service)
+                .map_err(|source| StoreError::Folder { path: self.store.folder().to_owned(), source })?;
+            // A number is taken, and a copy kept, only where there is something to be numbered.
+            let opened = self.store.load_at(&keys, service, sequence)?;
+            self.store.keep_aside(service)?;
+            self.store.save_again(&keys, &opened, self.next_sequence(service))?
         };
         self.note(&header, None);
         self.keep_head(true);
         Ok(header)
     }
 
-    /// Makes what is in a file the newest, for a service that does not run.
+    /// Makes what is in a file the newest, for a service that does not run. What was the newest is kept aside, as by a restore.
     pub(crate) fn import(
         &self,
         service: &str,
         bytes: &[u8],
         plain: Option<&PlainState>,
     ) -> Result<Header, StoreError> {
-        let keys = self.keys();
+        self.forget_written(service);
         let path = self.store.path(service);
-        let sequence = self.next_sequence(service);
         let header = {
             let writing = self.writing(service);
             let _turn = turn(&writing);
+            let keys = self.keys();
             match plain {
                 Some(PlainState { schema, version }) => {
+                    self.store.keep_aside(service)?;
                     let stamp = hotbay_state::Stamp {
                         service,
                         plugin: service,
                         plugin_version: version,
                         schema: *schema,
-                        sequence,
+                        sequence: self.next_sequence(service),
                         ..hotbay_state::Stamp::default()
                     };
                     self.store.save(keys.primary(), &stamp, bytes)?
@@ -253,7 +305,8 @@ impl Snapshots {
                 None => {
                     let opened = keys.open(service, bytes);
                     let opened = opened.map_err(|source| StoreError::Capsule { path, source })?;
-                    self.store.save_again(&keys, &opened, sequence)?
+                    self.store.keep_aside(service)?;
+                    self.store.save_again(&keys, &opened, self.next_sequence(service))?
                 }
             }
         };

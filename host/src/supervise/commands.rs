@@ -137,6 +137,7 @@ impl Kernel {
             Some(serving) if !serving.stateful => "it keeps no state",
             Some(_) => {
                 service.snapshot_wanted = true;
+                self.shared.snapshots.demand(&name);
                 let under_way = service.busy.is_some_and(|busy| busy.task == Task::Snapshot);
                 let after = service.snapshots + u64::from(under_way);
                 return self.wishes.push(Wish::new(name, Goal::Saved { after }, reply));
@@ -146,17 +147,33 @@ impl Kernel {
         send(&reply, Err(ControlError::Refused { reason }));
     }
 
-    /// Whether the state of a service may be exchanged on disk: nobody has it in memory, and would write it down again.
-    pub(crate) fn is_at_rest(&self, name: &str) -> Result<(), ControlError> {
-        let Some(service) = self.services.get(name) else { return Ok(()) };
-        if service.serving.is_none() && service.busy.is_none() && service.phase != Phase::Starting {
-            return Ok(());
-        }
+    /// Keeps a service from starting while its state is exchanged on disk, until [`Kernel::release`]. Refused while somebody has it in
+    /// memory, and would write it down again.
+    pub(crate) fn reserve(&mut self, name: &str) -> Result<(), ControlError> {
+        let is_at_rest = |service: &Service| {
+            service.serving.is_none() && service.busy.is_none() && service.phase != Phase::Starting
+        };
+        let Some(service) = self.services.get(name).filter(|service| !is_at_rest(service)) else {
+            if self.reserved.insert(name.to_owned()) {
+                return Ok(());
+            }
+            let with = "another one";
+            return Err(ControlError::Busy {
+                command: "exchange the snapshot of",
+                name: name.to_owned(),
+                with,
+            });
+        };
         let reason = format!(
             "failed to put another snapshot in the place of the newest of service `{name}`: it is {}; `hotbay stop {name}` first, and `hotbay start {name}` then",
             service.phase
         );
         Err(ControlError::Refused { reason })
+    }
+
+    /// Its state is exchanged: it may start.
+    pub(crate) fn release(&mut self, name: &str) {
+        self.reserved.remove(name);
     }
 
     pub(crate) fn remove(&mut self, name: String, reply: Reply) {

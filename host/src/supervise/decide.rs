@@ -149,6 +149,12 @@ impl Kernel {
                 self.step_while_serving(name, service, serving, best, &candidates, graph)
             }
         };
+        if matches!(step, Step::Start(_)) && self.reserved.contains(name) {
+            return Step::Stay(
+                Phase::Starting,
+                Some("another snapshot of it is being put in its place".to_owned()),
+            );
+        }
         let step = match (self.held_up(), step) {
             (Some(holder), Step::Start(_)) => Step::Stay(Phase::Faulted, Some(waits_for_loader(&holder))),
             (Some(holder), Step::Swap(next) | Step::RollBack(next, _)) => {

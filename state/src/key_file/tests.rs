@@ -210,3 +210,16 @@ fn a_rotation_through_a_link_changes_the_file_behind_it() {
     assert_eq!(KeyRing::load(&path).unwrap().primary().id(), rotated.primary().id());
     assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
 }
+
+#[test]
+fn a_key_that_an_interrupted_write_left_goes_with_the_next_one() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("state.key");
+    KeyRing::load_or_create(&path).unwrap();
+    let (left, other) = (home.path().join(".state.key.1-2.tmp"), home.path().join(".other.1-2.tmp"));
+    for path in [&left, &other] {
+        std::fs::write(path, "half").unwrap();
+    }
+    KeyRing::rotate_file(&path).unwrap();
+    assert!(!left.exists() && other.exists());
+}

@@ -1,10 +1,13 @@
 //! Every sealed file of a folder: which key it needs, whether it is whole, and sealing it anew with another key.
 
+use std::collections::BTreeSet;
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use super::{HEAD, Listed, Store, aside_of, look_at, read};
 use crate::durable::{self, Onto};
 use crate::error::{OpenError, StoreError};
+use crate::header::Frame;
 use crate::key::KeyId;
 use crate::ring::KeyRing;
 use crate::seal;
@@ -60,30 +63,43 @@ impl Store {
         Ok(all)
     }
 
-    /// The same files with what each says of itself, or in which way it is wrong. Bodies are not read.
+    /// The same files, and those in quarantine, with what each says of itself, or in which way it is wrong. Bodies are not read.
     ///
     /// # Errors
     /// [`StoreError::Folder`]
     pub fn headers(&self) -> Result<Vec<Listed>, StoreError> {
-        Ok(self.sealed()?.into_iter().map(|sealed| look_at(sealed.path, sealed.service)).collect())
+        let all = self.sealed()?.into_iter().map(|sealed| (sealed.service, sealed.path));
+        Ok(all.chain(self.all_quarantined()?).map(|(service, path)| look_at(path, service)).collect())
     }
 
-    /// The files that a key is needed for, as far as their headers tell; `HEAD` is no loss and not among them.
+    /// The files that a key is needed for, what lies in quarantine among them. One that cannot be read, or is of a newer format, may
+    /// need it, and counts. `HEAD` does not: it is written anew at any time.
     ///
     /// # Errors
     /// [`StoreError::Folder`]
     pub fn needs(&self, key: KeyId) -> Result<Vec<PathBuf>, StoreError> {
-        let of = |sealed: Sealed| look_at(sealed.path, sealed.service);
-        let needs = |listed: &Listed| match &listed.header {
-            Ok(header) => header.key_id == key,
-            // Misplaced, and whole all the same.
-            Err(OpenError::OtherService { .. }) => super::read_start(&listed.path)
-                .ok()
-                .and_then(|(start, total)| crate::header::Frame::parse(&start, total).ok())
-                .is_some_and(|(frame, _)| frame.header.key_id == key),
-            Err(_) => false,
+        let needs = |path: &PathBuf| match super::read_start(path) {
+            // Whosever it is: what is misplaced is whole all the same.
+            Ok((start, total)) => match Frame::parse(&start, total) {
+                Ok((frame, _)) => frame.header.key_id == key,
+                Err(error) => matches!(error, OpenError::Newer { .. }),
+            },
+            Err(error) => error.kind() != ErrorKind::NotFound,
         };
-        Ok(self.sealed()?.into_iter().map(of).filter(needs).map(|listed| listed.path).collect())
+        let quarantined = self.all_quarantined()?.into_iter().map(|(_, path)| path);
+        let all = self.sealed()?.into_iter().map(|sealed| sealed.path).chain(quarantined);
+        Ok(all.filter(needs).collect())
+    }
+
+    /// Whether there is a file that [`Store::reseal`] would seal anew, as far as their headers tell.
+    ///
+    /// # Errors
+    /// [`StoreError::Folder`]
+    pub fn is_to_be_resealed(&self, keys: &KeyRing) -> Result<bool, StoreError> {
+        let ours = keys.primary().id();
+        let other = |id| id != ours && keys.get(id).is_some();
+        let mut all = self.sealed()?.into_iter().map(|sealed| look_at(sealed.path, sealed.service));
+        Ok(all.any(|listed| listed.header.is_ok_and(|header| other(header.key_id))))
     }
 
     /// Seals a file anew with the primary, unless it is. It says of itself what it said before, and takes the place of the old one
@@ -97,7 +113,7 @@ impl Store {
         let listed = look_at(path.clone(), sealed.service.clone());
         match listed.header {
             Ok(header) if header.key_id == keys.primary().id() => return Ok(Resealed::AsItWas),
-            Err(OpenError::Read { source }) if source.kind() == std::io::ErrorKind::NotFound => {
+            Err(OpenError::Read { source }) if source.kind() == ErrorKind::NotFound => {
                 return Ok(Resealed::Gone);
             }
             Ok(_) => {}
@@ -112,25 +128,29 @@ impl Store {
         Ok(Resealed::Anew)
     }
 
-    /// Opens every file of a service, or of all, and `HEAD`; each with what is wrong with it. Nothing is touched.
+    /// Opens every file of a service, or of all, and `HEAD`; each with what is wrong with it, also that it is gone. Empty where there
+    /// never was state of the service. Nothing is touched.
     ///
     /// # Errors
     /// [`StoreError::Folder`]
     pub fn verify(&self, keys: &KeyRing, service: Option<&str>) -> Result<Vec<Checked>, StoreError> {
         let head = self.head(keys);
+        let known = head.as_ref().ok().cloned().unwrap_or_default();
+        let is_asked = |of: &str| service.is_none_or(|asked| asked == of);
         let mut all = Vec::new();
-        for sealed in
-            self.sealed()?.into_iter().filter(|sealed| service.is_none_or(|of| of == sealed.service))
-        {
+        let mut services: BTreeSet<String> =
+            known.iter().filter(|(of, _)| is_asked(of)).map(|(of, _)| of.to_owned()).collect();
+        for sealed in self.sealed()?.into_iter().filter(|sealed| is_asked(&sealed.service)) {
+            services.insert(sealed.service.clone());
             let path = sealed.path.clone();
             let is_newest = path == self.path(&sealed.service);
             match open(keys, &sealed) {
                 // It was the newest, or one too many, a moment ago.
-                Err(OpenError::Read { source }) if source.kind() == std::io::ErrorKind::NotFound => {}
+                Err(OpenError::Read { source }) if source.kind() == ErrorKind::NotFound => {}
                 Err(source) => all.push((path.clone(), Err(StoreError::Load { path, source }))),
                 Ok(found) => {
-                    let known = head.as_ref().ok().and_then(|head| head.of(&sealed.service));
-                    let is_old = known.filter(|known| is_newest && found < known.sequence);
+                    let is_old =
+                        known.of(&sealed.service).filter(|known| is_newest && found < known.sequence);
                     let result = is_old.map_or(Ok(()), |known| {
                         let (service, known) = (sealed.service, known.sequence);
                         Err(StoreError::Older { path: path.clone(), service, found, known })
@@ -139,21 +159,17 @@ impl Store {
                 }
             }
         }
-        if let Ok(head) = &head {
-            for (name, newest) in head.iter().filter(|(name, _)| service.is_none_or(|of| of == *name)) {
-                let path = self.path(name);
-                if !newest.aside && !path.exists() {
-                    let gone = StoreError::Gone {
-                        path: path.clone(),
-                        service: name.to_owned(),
-                        known: newest.sequence,
-                    };
-                    all.push((path, Err(gone)));
-                }
+        for service in &services {
+            let path = self.path(service);
+            if !path.exists()
+                && let Some(gone) = self.gone(&known, service)?
+            {
+                all.push((path, Err(gone)));
             }
         }
         let path = self.folder.join(HEAD);
-        if path.exists() {
+        // It says nothing of a service that nobody knows, unless it cannot be read.
+        if path.exists() && (service.is_none() || !services.is_empty() || head.is_err()) {
             all.push((path, head.map(drop)));
         }
         Ok(all)

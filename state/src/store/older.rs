@@ -40,18 +40,20 @@ impl Store {
         Ok(older.first().map_or(newest, |(sequence, _)| newest.max(*sequence)))
     }
 
-    /// Removes what is kept of a service beyond `keep` snapshots, the newest among them; how many files went. Those with the lowest
-    /// sequences go.
+    /// Removes what is kept of a service beyond `keep` snapshots, the newest among them if its header can be read; how many files
+    /// went. Those with the lowest sequences go. Whether the newest opens is for the caller to see.
     ///
     /// # Errors
     /// [`StoreError::Service`], or [`StoreError::Folder`] if the folder cannot be read or a file not be removed.
     pub fn prune(&self, service: &str, keep: usize) -> Result<usize, StoreError> {
         let newest = look_at(self.checked_path(service)?, service.to_owned());
         let mut removed = 0;
+        // A newest that is none, or that may not open, does not count.
+        let others = if newest.header.is_ok() { keep.max(1) - 1 } else { keep.max(1) };
         // One that is the newest as well, as after a crash between two steps, is no second one.
         let is_newest = |sequence: u64| newest.header.as_ref().is_ok_and(|h| h.sequence == sequence);
         let all = self.older_of(service)?;
-        for (_, path) in all.into_iter().filter(|(s, _)| !is_newest(*s)).skip(keep.max(1) - 1) {
+        for (_, path) in all.into_iter().filter(|(s, _)| !is_newest(*s)).skip(others) {
             match fs::remove_file(&path) {
                 Ok(()) => removed += 1,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
@@ -111,26 +113,34 @@ impl Store {
 
     /// Keeps the newest under its number; called when the next one is on the disk, and before it takes the name.
     pub(super) fn keep_under_number(&self, service: &str) -> io::Result<()> {
-        if self.keep < 2 {
-            return Ok(());
-        }
         let path = self.path(service);
         let header = match read_start(&path) {
-            Ok((start, total)) => Frame::parse(&start, total).map(|(frame, _)| frame.header),
-            // There is none yet. Or it is no file: then it cannot be replaced, and that says so.
-            Err(_) => return Ok(()),
+            Ok((start, total)) => Frame::parse(&start, total).map(|(frame, _)| frame.header).ok(),
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(_) => None,
         };
-        let Some(header) = header.ok().filter(|header| header.service == service) else {
+        let Some(header) = header.filter(|header| header.service == service) else {
             // What cannot be read is never overwritten.
             self.keep_aside(service).map_err(io::Error::other)?;
             return Ok(());
         };
+        if self.keep < 2 {
+            return Ok(());
+        }
+        // The one that is on its way is worth more than a copy of the one before.
+        if let Err(error) = self.keep_older(service, &path, header.sequence) {
+            (self.lost)(&path, &error);
+        }
+        Ok(())
+    }
+
+    fn keep_older(&self, service: &str, path: &Path, sequence: u64) -> io::Result<()> {
         make_folders(&self.older_folder())?;
-        let target = self.older_path(service, header.sequence);
-        match second_name(&path, &target) {
+        let target = self.older_path(service, sequence);
+        match second_name(path, &target) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {
                 // An earlier attempt came this far, or it was put back from there.
-                if !is_same(&path, &target)? {
+                if !is_same(path, &target)? {
                     self.keep_aside(service).map_err(io::Error::other)?;
                 }
                 Ok(())
@@ -215,6 +225,6 @@ fn numbered(file_name: &str) -> Option<(&str, u64)> {
 }
 
 /// Whether two files are one capsule: no two have the same salt, and that stands in the first bytes.
-fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
+pub(super) fn is_same(one: &Path, other: &Path) -> io::Result<bool> {
     Ok(read_start(one)? == read_start(other)?)
 }

@@ -4,12 +4,12 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::older::open_older;
-use super::{EXTENSION, Store, make_folders, second_name};
+use super::older::{is_same, open_older};
+use super::{EXTENSION, Store, make_folders, read, second_name};
 use crate::durable::{self, Onto};
 use crate::error::{OpenError, StoreError};
 use crate::head::Head;
-use crate::header::Header;
+use crate::name;
 use crate::open::Opened;
 use crate::ring::KeyRing;
 use crate::seal;
@@ -19,14 +19,20 @@ mod tests;
 
 const FOLDER: &str = "quarantine";
 
+/// What the name of the text beside a file has behind it.
+const REASON: &str = ".reason";
+
 /// What a service goes on from.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Found {
     /// The snapshot; `None` if it has none.
     pub opened: Option<Opened>,
-    /// What was damaged, and is in quarantine now; `opened` is an earlier one then, saved anew as the newest.
+    /// What was damaged, and is in quarantine now; `opened` is an earlier one then, saved anew as the newest. When it was sealed
+    /// first still stands in it.
     pub quarantined: Vec<Quarantined>,
+    /// The number that the earlier one had.
+    pub went_back_to: Option<u64>,
 }
 
 /// A damaged file that was moved out of the way.
@@ -43,12 +49,12 @@ pub struct Quarantined {
 
 impl Store {
     /// Opens what a service is to go on from. A newest snapshot that is damaged moves to `quarantine/` with the reason beside it, and
-    /// the one before it is made the newest again, as number `anew`; at no moment is there none. Where there is none before it,
-    /// nothing moves. A wrong key is no damage, nor is another service's file or a newer format.
+    /// the one before it is made the newest again, as number `anew`; at no moment is there none. Where there is none before it, or
+    /// `head` says that it was discarded, nothing moves. A wrong key is no damage, nor is another service's file or a newer format.
     ///
     /// # Errors
     /// [`StoreError::Load`] names the file and what is wrong with it, [`StoreError::Older`] where it is older than `head` knows,
-    /// [`StoreError::Gone`] where `head` knows of one and there is none. Nothing was touched.
+    /// [`StoreError::Gone`] where there is none, and `head` or what is kept beside it tells that there was one. Nothing was touched.
     pub fn find(
         &self,
         keys: &KeyRing,
@@ -68,33 +74,43 @@ impl Store {
                         found,
                         known: known.sequence,
                     }),
-                    None => Ok(Found { opened: Some(opened), quarantined: Vec::new() }),
+                    None => Ok(Found { opened: Some(opened), quarantined: Vec::new(), went_back_to: None }),
                 }
             }
-            Ok(None) => match known.filter(|known| !known.aside) {
-                Some(known) => {
-                    Err(StoreError::Gone { path, service: service.to_owned(), known: known.sequence })
-                }
-                None => Ok(Found { opened: None, quarantined: Vec::new() }),
+            Ok(None) => match self.gone(head, service)? {
+                Some(gone) => Err(gone),
+                None => Ok(Found { opened: None, quarantined: Vec::new(), went_back_to: None }),
             },
             Err(StoreError::Load { path, source }) if is_damage(&source) => {
-                self.go_back(keys, service, (path, source), anew)
+                self.go_back(keys, service, (path, source), known.map_or(0, |known| known.floor), anew)
             }
             Err(error) => Err(error),
         }
     }
 
-    /// From a damaged newest snapshot to the highest one that opens.
+    /// That the newest is gone, asked where there is none: unless it was set aside, or there never was one.
+    pub(super) fn gone(&self, head: &Head, service: &str) -> Result<Option<StoreError>, StoreError> {
+        let known = match head.of(service) {
+            Some(known) => (!known.aside).then_some(known.sequence),
+            None => self.older_of(service)?.first().map(|(sequence, _)| *sequence),
+        };
+        let (path, service) = (self.path(service), service.to_owned());
+        Ok(known.map(|known| StoreError::Gone { path, service, known }))
+    }
+
+    /// From a damaged newest snapshot to the highest one that opens and was not discarded.
     fn go_back(
         &self,
         keys: &KeyRing,
         service: &str,
         newest: (PathBuf, OpenError),
+        floor: u64,
         anew: impl FnOnce() -> u64,
     ) -> Result<Found, StoreError> {
         let mut damaged = vec![newest];
         let mut good = None;
-        for (sequence, path) in self.older_of(service)? {
+        for (sequence, path) in self.older_of(service)?.into_iter().filter(|(sequence, _)| *sequence >= floor)
+        {
             match open_older(keys, service, sequence, &path) {
                 Ok(opened) => {
                     good = Some(opened);
@@ -109,22 +125,27 @@ impl Store {
             let (path, source) = damaged.swap_remove(0);
             return Err(StoreError::Load { path, source });
         };
+        let path = self.path(service);
+        let (sealed, header) = seal::seal_anew(keys.primary(), &good, anew())
+            .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
         let mut damaged = damaged.into_iter();
         let mut quarantined = Vec::new();
-        if let Some((path, error)) = damaged.next() {
-            quarantined.push(self.quarantine(service, &path, &error)?);
-            // It has a second name now, and this takes the first from it. It is not what is kept under a number.
-            let (sealed, header) = seal_again(keys, &good, anew())
-                .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
-            durable::write(&path, Onto::Anything, &sealed)
-                .map_err(|source| StoreError::Save { path: path.clone(), source })?;
-            for (path, error) in damaged {
-                quarantined.push(self.quarantine(service, &path, &error)?);
-                remove(&path)?;
+        // It has a second name when the new one takes the first from it; and none while the new one is not on the disk, or each try
+        // with a full disk would leave another.
+        let keep = || {
+            for (path, error) in damaged.by_ref().take(1) {
+                quarantined.push(self.quarantine(service, &path, &error).map_err(io::Error::other)?);
             }
-            return Ok(Found { opened: Some(Opened { header, plain: good.plain }), quarantined });
+            Ok(())
+        };
+        durable::write_keeping(&path, &sealed, keep)
+            .map_err(|source| StoreError::Save { path: path.clone(), source })?;
+        for (path, error) in damaged {
+            quarantined.push(self.quarantine(service, &path, &error)?);
+            remove(&path)?;
         }
-        Ok(Found { opened: Some(good), quarantined })
+        let went_back_to = Some(good.header.sequence);
+        Ok(Found { opened: Some(Opened { header, plain: good.plain }), quarantined, went_back_to })
     }
 
     /// Gives a damaged file a second name in `quarantine/`, with the reason beside it.
@@ -133,22 +154,31 @@ impl Store {
         let folder = self.folder.join(FOLDER);
         make_folders(&folder).map_err(failed)?;
         let reason = format!("failed to {error}");
-        for unix_ms in seal::unix_ms().. {
-            let target = folder.join(format!("{service}.{unix_ms}{EXTENSION}"));
-            match second_name(path, &target) {
-                Ok(()) => {
-                    let mut beside = target.clone().into_os_string();
-                    beside.push(".reason");
-                    let text = format!("{reason}\nIt was {}.\n", path.display());
-                    durable::write(Path::new(&beside), Onto::Anything, text.as_bytes())
-                        .map_err(|error| failed(error.source))?;
-                    return Ok(Quarantined { from: path.to_owned(), path: target, reason });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(source) => return Err(failed(source)),
+        let target = self.quarantine_name(service, path).map_err(failed)?;
+        let mut beside = target.clone().into_os_string();
+        beside.push(REASON);
+        let text = format!("{reason}\nIt was {}.\n", path.display());
+        durable::write(Path::new(&beside), Onto::Anything, text.as_bytes())
+            .map_err(|error| failed(error.source))?;
+        Ok(Quarantined { from: path.to_owned(), path: target, reason })
+    }
+
+    /// The second name: the one that an interrupted try gave it, else a new one.
+    fn quarantine_name(&self, service: &str, path: &Path) -> io::Result<PathBuf> {
+        let before = self.all_quarantined().map_err(io::Error::other)?.into_iter();
+        for (_, before) in before.filter(|(of, _)| of == service) {
+            if is_same(path, &before)? && read(path)? == read(&before)? {
+                return Ok(before);
             }
         }
-        Err(failed(io::ErrorKind::AlreadyExists.into()))
+        for unix_ms in seal::unix_ms().. {
+            let target = self.folder.join(FOLDER).join(format!("{service}.{unix_ms}{EXTENSION}"));
+            match second_name(path, &target) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                done => return done.map(|()| target),
+            }
+        }
+        Err(io::ErrorKind::AlreadyExists.into())
     }
 
     /// What lies in quarantine of a service, each with its reason.
@@ -157,6 +187,17 @@ impl Store {
     /// [`StoreError::Service`], or [`StoreError::Folder`] if the folder cannot be read.
     pub fn quarantined(&self, service: &str) -> Result<Vec<(PathBuf, String)>, StoreError> {
         let _ = self.checked_path(service)?;
+        let all = self.all_quarantined()?.into_iter().filter(|(of, _)| of == service);
+        let reason = |path: &PathBuf| {
+            let mut beside = path.clone().into_os_string();
+            beside.push(REASON);
+            fs::read_to_string(beside).unwrap_or_default().lines().next().unwrap_or_default().to_owned()
+        };
+        Ok(all.map(|(_, path)| (path.clone(), reason(&path))).collect())
+    }
+
+    /// Service and file of all that lies in quarantine.
+    pub(super) fn all_quarantined(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
         let folder = self.folder.join(FOLDER);
         let entries = match fs::read_dir(&folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
         {
@@ -164,18 +205,25 @@ impl Store {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(source) => return Err(StoreError::Folder { path: folder, source }),
         };
-        let is_of = |path: &PathBuf| {
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            name.ends_with(EXTENSION) && name.split_once('.').is_some_and(|(of, _)| of == service)
+        let of = |path: PathBuf| {
+            let service = service_in(path.file_name()?.to_str()?)?.to_owned();
+            Some((service, path))
         };
-        let mut paths: Vec<PathBuf> = entries.into_iter().map(|entry| entry.path()).filter(is_of).collect();
-        paths.sort_unstable();
-        let reason = |path: &PathBuf| {
-            let mut beside = path.clone().into_os_string();
-            beside.push(".reason");
-            fs::read_to_string(beside).unwrap_or_default().lines().next().unwrap_or_default().to_owned()
-        };
-        Ok(paths.into_iter().map(|path| (path.clone(), reason(&path))).collect())
+        let mut all: Vec<_> = entries.into_iter().filter_map(|entry| of(entry.path())).collect();
+        all.sort_unstable();
+        Ok(all)
+    }
+
+    /// Removes what interrupted writes left.
+    pub(super) fn clean_quarantine(&self) {
+        let Ok(entries) = fs::read_dir(self.folder.join(FOLDER)) else { return };
+        for entry in entries.flatten() {
+            let name = entry.file_name();
+            let target = name.to_str().and_then(durable::meant_for);
+            if target.is_some_and(|of| service_in(of.strip_suffix(REASON).unwrap_or(of)).is_some()) {
+                durable::remove_leftover(&entry.path());
+            }
+        }
     }
 }
 
@@ -190,9 +238,11 @@ pub(super) fn is_damage(error: &OpenError) -> bool {
     )
 }
 
-fn seal_again(keys: &KeyRing, opened: &Opened, anew: u64) -> Result<(Vec<u8>, Header), crate::SealError> {
-    let stamp = crate::Stamp { sequence: anew, ..opened.header.stamp() };
-    seal::seal_with_header(keys.primary(), &stamp, &opened.plain)
+/// Whose a file is, by its name in quarantine.
+fn service_in(file_name: &str) -> Option<&str> {
+    let (service, unix_ms) = file_name.strip_suffix(EXTENSION)?.split_once('.')?;
+    let is_number = !unix_ms.is_empty() && unix_ms.bytes().all(|b| b.is_ascii_digit());
+    (is_number && name::is_service(service)).then_some(service)
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {

@@ -84,7 +84,10 @@ fn a_file_that_cannot_be_replaced_is_an_error_that_names_it() {
     let error = store.save(&key(), &ONE, b"one").unwrap_err();
     assert!(error.to_string().contains("echo.state"), "{error}");
     let source = error.source().unwrap();
-    assert!(source.to_string().starts_with("rename") && source.source().is_some(), "{source}");
+    assert!(
+        source.to_string().starts_with("keep the file before it") && source.source().is_some(),
+        "{source}"
+    );
     assert_eq!(names(&store), ["echo.state"]);
 }
 

@@ -13,8 +13,8 @@ use crate::cli::change::existing;
 use crate::cli::output::{Output, narrate, one_line};
 use crate::control::client::{Client, ClientError};
 use crate::control::exit::Exit;
+use crate::control::frame::MAX_BODY;
 use crate::control::protocol::{Failure, Request};
-use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::Snapshot;
 
 /// What `prune` did.
@@ -47,7 +47,7 @@ pub(super) fn restore(
     let (snapshot, by_host) = match asked {
         Err(ClientError::Unreachable { .. }) => {
             let _lock = at.lock()?;
-            let snapshots = Snapshots::new(at.keys()?, at.store_of(&name)?);
+            let snapshots = at.snapshots(at.store_of(&name)?)?;
             (snapshots.restore(&name, sequence).map_err(failed)?.into(), false)
         }
         done => (done?, true),
@@ -67,15 +67,26 @@ pub(super) fn import(
     let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
     let bytes = zeroize::Zeroizing::new(bytes);
     let request = Request::Import { name: name.clone(), plain: plain.clone() };
-    let (snapshot, by_host) = match client.pass(&request, &bytes) {
-        Err(ClientError::Unreachable { .. }) => {
-            let _lock = at.lock()?;
+    // A host cannot be told of more.
+    let asked = (bytes.len() <= MAX_BODY).then(|| client.pass(&request, &bytes));
+    let (snapshot, by_host) = match asked {
+        None | Some(Err(ClientError::Unreachable { .. })) => {
+            let lock = at.lock();
+            let _lock = match asked {
+                None => lock.with_context(|| {
+                    format!(
+                        "failed to import {} bytes: a running host takes {MAX_BODY} at most; stop it first",
+                        bytes.len()
+                    )
+                })?,
+                Some(_) => lock?,
+            };
             crate::os::private_folder(&at.config.home)?;
             let store = hotbay_state::Store::open(at.config.home.join("state")).map_err(failed)?;
-            let snapshots = Snapshots::new(at.keys()?, store.keeping(at.config.state.keep));
+            let snapshots = at.snapshots(store)?;
             (snapshots.import(&name, &bytes, plain.as_ref()).map_err(failed)?.into(), false)
         }
-        done => (serde_json::from_slice(&done?).context("failed to read the host's answer")?, true),
+        Some(done) => (serde_json::from_slice(&done?).context("failed to read the host's answer")?, true),
     };
     tell_newest(&name, &format!("`{}`", file.display()), &snapshot, by_host, out)
 }
@@ -118,9 +129,26 @@ pub(super) fn prune(
         },
     };
     services.dedup();
-    let mut all = Vec::new();
+    let (mut all, mut refused) = (Vec::new(), Vec::new());
     for service in services {
         let Some(store) = at.store()? else { continue };
+        // Whatever goes may be what the newest is gone back from to.
+        match store.load(&at.keys()?, &service) {
+            Ok(Some(_)) => {}
+            Ok(None) => {
+                refused.push(format!(
+                    "failed to prune `{service}`: its newest snapshot is gone, or was set aside"
+                ));
+                continue;
+            }
+            Err(error) => {
+                let error = anyhow::Error::new(error);
+                refused.push(format!(
+                    "failed to prune `{service}`, whose newest snapshot does not open: failed to {error:#}"
+                ));
+                continue;
+            }
+        }
         let mut removed = store.prune(&service, keep).map_err(failed)?;
         if aside {
             removed += out_of_the_way(&store, &service)?;
@@ -128,10 +156,15 @@ pub(super) fn prune(
         all.push(Pruned { service, removed });
     }
     if out.is_json() {
-        return out.json(&all);
+        out.json(&all)?;
+    } else {
+        let row = |pruned: &Pruned| vec![pruned.service.clone(), pruned.removed.to_string()];
+        out.table(&["SERVICE", "REMOVED"], &all.iter().map(row).collect::<Vec<_>>())?;
     }
-    let row = |pruned: &Pruned| vec![pruned.service.clone(), pruned.removed.to_string()];
-    out.table(&["SERVICE", "REMOVED"], &all.iter().map(row).collect::<Vec<_>>())
+    match refused.is_empty() {
+        true => Ok(()),
+        false => Err(Failure::new(Exit::Refused, refused.join("; ")).into()),
+    }
 }
 
 /// Removes what was set aside of a service, and what lies in quarantine.

@@ -3,11 +3,12 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use hotbay_state::{KeyRing, Store, StoreError};
+use hotbay_state::{KeyRing, OpenError, Store, StoreError};
 
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 use crate::host::{folders, keys};
+use crate::kernel::snapshots::Snapshots;
 use crate::{Config, HostError};
 
 /// The files of a home folder.
@@ -18,11 +19,16 @@ pub(in crate::cli) struct Offline {
 
 impl Offline {
     /// By the host's settings: those of `file`, else those of the working directory.
-    pub(in crate::cli) fn new(home: Option<PathBuf>, file: Option<&Path>) -> anyhow::Result<Self> {
-        let mut config = match file {
-            Some(file) => Config::load(Some(file))?,
-            // As for any other command: while the next settings are being written, what is there can still be looked at.
-            None => Config::load(None).unwrap_or_default(),
+    pub(in crate::cli) fn new(
+        home: Option<PathBuf>,
+        file: Option<&Path>,
+        only_looks: bool,
+    ) -> anyhow::Result<Self> {
+        let mut config = match Config::load(file) {
+            // As for any other command: while the next settings are being written, what is there can still be looked at. What opens or
+            // changes files needs those that the host has.
+            Err(_) if only_looks && file.is_none() => Config::default(),
+            loaded => loaded?,
         };
         config.home = home.unwrap_or(config.home);
         Ok(Self { config })
@@ -39,8 +45,24 @@ impl Offline {
         if !folder.exists() {
             return Ok(None);
         }
-        let store = Store::open(folder).map_err(failed)?;
-        Ok(Some(store.keeping(self.config.state.keep)))
+        // What interrupted writes left is for the host to remove, when it starts.
+        Ok(Some(Store::look(folder)))
+    }
+
+    /// The store as a host has it, for what is saved while none runs. Which snapshots are too many is left to the host: its settings may
+    /// be others than those that are found here.
+    pub(super) fn snapshots(&self, store: Store) -> anyhow::Result<Snapshots> {
+        let keys = self.keys()?;
+        match store.head(&keys) {
+            // It may be whole, and is not to be replaced.
+            Err(
+                error @ StoreError::Head {
+                    source: OpenError::WrongKey { .. } | OpenError::Newer { .. } | OpenError::Read { .. },
+                    ..
+                },
+            ) => Err(failed(error)),
+            _ => Ok(Snapshots::new(keys, store.keeping(usize::MAX))),
+        }
     }
 
     /// The store, and that there is state of a service at all.
@@ -66,8 +88,17 @@ impl Offline {
     }
 
     /// Keeps hosts away while files are changed; refused while one runs.
-    pub(in crate::cli) fn lock(&self) -> Result<File, HostError> {
-        folders::lock(&self.config.home)
+    pub(in crate::cli) fn lock(&self) -> anyhow::Result<File> {
+        let home = &self.config.home;
+        // A file that root writes, as with `sudo`, is one that the host cannot read.
+        if home.exists() && !crate::os::owns(home)? {
+            let message = format!(
+                "failed to change files in `{}`: it belongs to another user; run this as that user",
+                home.display()
+            );
+            return Err(Failure::new(Exit::Refused, message).into());
+        }
+        Ok(folders::lock(home)?)
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hotbay_state::{Head, KeyRing, Store};
+use hotbay_state::{Head, KeyRing, Store, StoreError};
 
 use crate::error::chain;
 
@@ -50,13 +50,21 @@ impl KeptHead {
     }
 
     /// Notes that a service's file is set aside on purpose, for good before it is.
-    pub(super) fn note_aside(&self, store: &Store, keys: &KeyRing, service: &str) {
+    pub(super) fn note_aside(&self, store: &Store, keys: &KeyRing, service: &str, highest: u64) {
         let mut kept = self.lock();
-        if kept.head.of(service).is_some_and(|newest| !newest.aside) {
-            kept.head.note_aside(service);
+        let before = kept.head.of(service);
+        kept.head.note_aside(service, highest);
+        if kept.head.of(service) != before {
             kept.is_news = true;
             kept.write(store, keys);
         }
+    }
+
+    /// Notes that an earlier state was put back, and is durable.
+    pub(super) fn note_put_back(&self, service: &str, sequence: u64) {
+        let mut kept = self.lock();
+        kept.head.note_put_back(service, sequence);
+        kept.is_news = true;
     }
 
     /// Writes what is news; where it is not `due`, only when it was written a while ago.
@@ -68,11 +76,12 @@ impl KeptHead {
     }
 
     /// Writes it under the primary, also where nothing is news.
-    pub(super) fn rewrite(&self, store: &Store, keys: &KeyRing) {
+    pub(super) fn rewrite(&self, store: &Store, keys: &KeyRing) -> Result<(), StoreError> {
         let mut kept = self.lock();
-        if !kept.aside_first && kept.head != Head::default() {
-            kept.write(store, keys);
+        if kept.aside_first || kept.head == Head::default() {
+            return Ok(());
         }
+        kept.try_write(store, keys)
     }
 
     fn lock(&self) -> MutexGuard<'_, Kept> {
@@ -82,17 +91,20 @@ impl KeptHead {
 
 impl Kept {
     fn write(&mut self, store: &Store, keys: &KeyRing) {
+        if let Err(error) = self.try_write(store, keys) {
+            tracing::warn!(error = chain(&error), "HEAD lags behind");
+        }
+    }
+
+    fn try_write(&mut self, store: &Store, keys: &KeyRing) -> Result<(), StoreError> {
         // Also where it fails: not with each snapshot again.
         self.written = Instant::now();
-        if self.aside_first
-            && let Err(error) = store.set_head_aside()
-        {
-            return tracing::warn!(error = chain(&error), "HEAD lags behind");
+        if self.aside_first {
+            store.set_head_aside()?;
+            self.aside_first = false;
         }
-        self.aside_first = false;
-        match store.write_head(keys, &self.head) {
-            Ok(()) => self.is_news = false,
-            Err(error) => tracing::warn!(error = chain(&error), "HEAD lags behind"),
-        }
+        store.write_head(keys, &self.head)?;
+        self.is_news = false;
+        Ok(())
     }
 }

@@ -22,9 +22,12 @@ pub(crate) struct Progress {
 impl Snapshots {
     /// Whether there is anything for [`Snapshots::reseal`] to do: another key than the primary, and a file that needs it.
     pub(crate) fn is_to_be_resealed(&self) -> bool {
-        let keys = self.keys();
-        let mut others = keys.keys().skip(1);
-        others.any(|key| self.store.needs(key.id()).is_ok_and(|files| !files.is_empty()))
+        self.store.is_to_be_resealed(&self.keys()).unwrap_or(false)
+    }
+
+    /// Writes `HEAD` with the primary.
+    pub(crate) fn rewrite_head(&self) -> Result<(), StoreError> {
+        self.head.rewrite(&self.store, &self.keys())
     }
 
     /// Takes other keys into use.
@@ -55,7 +58,7 @@ impl Snapshots {
                 break;
             }
         }
-        self.head.rewrite(&self.store, &self.keys());
+        self.rewrite_head()?;
         Ok(progress)
     }
 

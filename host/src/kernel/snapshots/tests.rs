@@ -97,3 +97,113 @@ fn a_head_of_another_key_keeps_no_service_from_its_state_and_is_kept() {
     assert_eq!(asides(), 1);
     assert_eq!(newest(&stranger).1, b"anew");
 }
+
+#[test]
+fn what_was_the_newest_before_a_restore_or_an_import_is_kept_however_few_are() {
+    let home = tempfile::tempdir().unwrap();
+    let folder = home.path().join("state");
+    let asides = || {
+        let names = std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("echo.state.aside-")).count()
+    };
+    let snapshots = Snapshots::new(key(1).into(), Store::open(&folder).unwrap().keeping(2));
+    for state in [&b"one"[..], b"two"] {
+        snapshots.save_capsule("echo", &capsule(&snapshots, state)).unwrap();
+    }
+    let restored = snapshots.restore("echo", 1).unwrap();
+    assert_eq!((restored.sequence, asides()), (3, 1));
+    let plain = PlainState { schema: 1, version: "1.0.0".to_owned() };
+    snapshots.import("echo", b"plain", Some(&plain)).unwrap();
+    assert_eq!(asides(), 2);
+    assert!(snapshots.import("echo", b"no capsule", None).is_err() && snapshots.restore("echo", 99).is_err());
+    assert_eq!(asides(), 2, "nothing is kept for what is not done");
+    assert_eq!(newest(&snapshots), (4, b"plain".to_vec()));
+}
+
+#[test]
+fn no_number_is_given_twice() {
+    let home = tempfile::tempdir().unwrap();
+    let snapshots = snapshots(home.path());
+    let mut all: Vec<u64> = std::thread::scope(|scope| {
+        let takers: Vec<_> = (0..8)
+            .map(|_| scope.spawn(|| (0..100).map(|_| snapshots.next_sequence("echo")).collect::<Vec<_>>()))
+            .collect();
+        takers.into_iter().flat_map(|taker| taker.join().unwrap()).collect()
+    });
+    all.sort_unstable();
+    assert_eq!(all, (1..=800).collect::<Vec<u64>>());
+}
+
+#[test]
+fn what_is_on_the_disk_after_a_write_that_failed_is_not_assumed() {
+    let home = tempfile::tempdir().unwrap();
+    let snapshots = snapshots(home.path());
+    let first = capsule(&snapshots, b"one");
+    snapshots.save_capsule("echo", &first).unwrap();
+    let written = || snapshots.lock().get("echo").and_then(|last| last.written);
+    assert!(written().is_some());
+    snapshots
+        .save_capsule("echo", &Capsule { sealed: b"no capsule".to_vec(), ..first.without_bytes() })
+        .unwrap_err();
+    assert!(written().is_none());
+}
+
+#[test]
+fn a_forced_swap_does_not_go_on_from_an_old_file_that_was_put_back() {
+    let home = tempfile::tempdir().unwrap();
+    let snapshots = snapshots(home.path());
+    let path = home.path().join("state").join("echo.state");
+    snapshots.save_capsule("echo", &capsule(&snapshots, b"one")).unwrap();
+    let old = std::fs::read(&path).unwrap();
+    snapshots.save_capsule("echo", &capsule(&snapshots, b"two")).unwrap();
+    assert!(snapshots.newest("echo").unwrap().is_some());
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, old).unwrap();
+    let error = snapshots.newest("echo").unwrap_err();
+    assert!(error.contains("there was a newer one, 2"), "{error}");
+}
+
+#[test]
+fn a_fresh_start_and_a_state_put_back_are_not_undone_by_damage() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("state").join("echo.state");
+    let first = snapshots(home.path());
+    let earlier = capsule(&first, b"earlier");
+    for state in [&b"one"[..], b"two"] {
+        first.save_capsule("echo", &capsule(&first, state)).unwrap();
+    }
+    first.put_back("echo", &earlier).unwrap();
+    first.keep_head(true);
+    let spoil = || {
+        std::fs::remove_file(&path).unwrap();
+        std::fs::write(&path, "damaged").unwrap();
+    };
+    spoil();
+    assert!(is_unreadable(&snapshots(home.path()).load("echo").unwrap_err()), "`two` was discarded");
+    // `HEAD` never heard of it, and what is before it is discarded all the same.
+    std::fs::remove_file(home.path().join("state").join("HEAD")).unwrap();
+    snapshots(home.path()).set_aside("echo").unwrap();
+    let fresh = snapshots(home.path());
+    assert!(fresh.load("echo").unwrap().is_none());
+    fresh.save_capsule("echo", &capsule(&fresh, b"fresh")).unwrap();
+    spoil();
+    assert!(is_unreadable(&fresh.load("echo").unwrap_err()));
+}
+
+#[test]
+fn a_rotation_that_was_cut_off_before_head_is_ended_by_writing_it_anew() {
+    let home = tempfile::tempdir().unwrap();
+    let first = snapshots(home.path());
+    first.save_capsule("echo", &capsule(&first, b"one")).unwrap();
+    first.keep_head(true);
+    let store = Store::look(home.path().join("state"));
+    let both = KeyRing::from(key(1)).rotated(key(2)).unwrap();
+    for sealed in store.sealed().unwrap() {
+        store.reseal(&both, &sealed).unwrap();
+    }
+    let next = Snapshots::new(both, store.clone());
+    assert!(!next.is_to_be_resealed());
+    store.head(&key(2).into()).unwrap_err();
+    next.rewrite_head().unwrap();
+    assert_eq!(store.head(&key(2).into()).unwrap().of("echo").map(|newest| newest.sequence), Some(1));
+}

@@ -93,3 +93,55 @@ fn verify_names_each_file_and_what_is_wrong_with_it() {
     let old = wrong(Some("echo"));
     assert!(old.len() == 1 && old[0].contains("snapshot 2"), "{old:?}");
 }
+
+#[test]
+fn a_key_is_needed_by_what_cannot_be_read_is_newer_or_lies_in_quarantine() {
+    let (_home, store) = saved();
+    let (old, ring) = (key(1).id(), KeyRing::from(key(1)).rotated(key(2)).unwrap());
+    for sealed in store.sealed().unwrap() {
+        store.reseal(&ring, &sealed).unwrap();
+    }
+    let free = || store.needs(old).unwrap().is_empty() && !store.is_to_be_resealed(&ring).unwrap();
+    assert!(free());
+
+    // What cannot be read: here, because it is no file.
+    fs::create_dir(store.path("lost")).unwrap();
+    assert_eq!(store.needs(old).unwrap(), [store.path("lost")]);
+    fs::remove_dir(store.path("lost")).unwrap();
+
+    let mut newer = fs::read(store.path("kv")).unwrap();
+    newer[8] = 0x77;
+    fs::write(store.path("newer"), newer).unwrap();
+    assert_eq!(store.needs(old).unwrap(), [store.path("newer")]);
+    fs::remove_file(store.path("newer")).unwrap();
+
+    let folder = store.folder().join("quarantine");
+    fs::create_dir(&folder).unwrap();
+    let stamp = Stamp { service: "echo", ..Stamp::default() };
+    let mut bytes = crate::seal(&key(1), &stamp, b"damaged").unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(folder.join("echo.7.state"), bytes).unwrap();
+    assert_eq!(store.needs(old).unwrap(), [folder.join("echo.7.state")]);
+    assert!(!store.is_to_be_resealed(&ring).unwrap(), "it cannot be");
+    let listed = store.headers().unwrap();
+    assert!(listed.iter().any(|listed| listed.header.as_ref().is_ok_and(|header| header.key_id == old)));
+}
+
+#[test]
+fn verify_knows_nobody_that_has_no_state_and_finds_a_newest_that_is_gone() {
+    let (_home, store) = saved();
+    let ring = KeyRing::from(key(1));
+    let mut head = Head::default();
+    head.note("kv", 2);
+    store.write_head(&ring, &head).unwrap();
+    assert!(store.verify(&ring, Some("typo")).unwrap().is_empty());
+    fs::remove_file(store.path("echo")).unwrap();
+    let gone = |service| {
+        let all = store.verify(&ring, service).unwrap();
+        all.into_iter().filter(|(_, checked)| matches!(checked, Err(StoreError::Gone { .. }))).count()
+    };
+    assert_eq!((gone(Some("echo")), gone(None), gone(Some("kv"))), (1, 1, 0));
+    head.note_aside("echo", 3);
+    store.write_head(&ring, &head).unwrap();
+    assert_eq!(gone(None), 0);
+}

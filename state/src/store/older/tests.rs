@@ -170,3 +170,39 @@ fn leftovers_of_copies_are_removed_at_open_and_nothing_else() {
     assert!(!left.exists() && folder.join(".other.1-2.tmp").exists());
     assert_eq!(sequences(&store), [2, 1]);
 }
+
+#[test]
+fn a_prune_does_not_count_a_newest_that_is_none() {
+    for spoilt in [None, Some(&b"no state"[..])] {
+        let (_home, store) = saved(5);
+        fs::remove_file(store.path("echo")).unwrap();
+        if let Some(bytes) = spoilt {
+            fs::write(store.path("echo"), bytes).unwrap();
+        }
+        assert_eq!(store.prune("echo", 1).unwrap(), 3);
+        assert_eq!(sequences(&store), [4]);
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_kept_aside_also_where_one_is_kept() {
+    let (_home, store) = saved(1);
+    let store = store.keeping(1);
+    fs::write(store.path("echo"), "no state").unwrap();
+    save(&store, 2);
+    assert_eq!(fs::read(store.folder().join(&asides(&store)[0])).unwrap(), b"no state");
+}
+
+#[test]
+fn a_copy_that_cannot_be_kept_does_not_hold_up_the_newest_and_is_told() {
+    static TOLD: std::sync::Mutex<Vec<String>> = std::sync::Mutex::new(Vec::new());
+    let (_home, store) = saved(1);
+    let store =
+        store.telling(|path, error| TOLD.lock().unwrap().push(format!("{}: {error}", path.display())));
+    fs::write(store.older_folder(), "in the way").unwrap();
+    let named = store.path("echo").display().to_string();
+    save(&store, 2);
+    assert_eq!(plain(&store), "state 2");
+    let told = TOLD.lock().unwrap();
+    assert!(told.len() == 1 && told[0].starts_with(&named), "{told:?}");
+}

@@ -47,6 +47,7 @@ fn the_newest_is_found_and_nothing_else_happens() {
     let found = find(&store, &head(3)).unwrap();
     assert_eq!(*found.opened.unwrap().plain, b"state 3");
     assert!(found.quarantined.is_empty() && !store.folder().join("quarantine").exists());
+    assert_eq!(found.went_back_to, None);
     assert!(find(&saved(0).1, &Head::default()).unwrap().opened.is_none());
 }
 
@@ -164,7 +165,7 @@ fn a_file_that_is_gone_is_no_empty_state_unless_it_was_set_aside() {
     store.set_aside("echo").unwrap();
     let error = find(&store, &head).unwrap_err();
     assert!(matches!(error, StoreError::Gone { known: 2, .. }), "{error}");
-    head.note_aside("echo");
+    head.note_aside("echo", 2);
     assert!(find(&store, &head).unwrap().opened.is_none());
 }
 
@@ -173,10 +174,87 @@ fn a_way_back_that_fails_leaves_the_newest_where_it_is() {
     let (_home, store) = saved(3);
     let bad = spoil(&store.path("echo"));
     for step in [Step::Create, Step::Write, Step::Sync, Step::Rename] {
-        failing::at(step, || find(&store, &head(3))).unwrap_err();
-        assert_eq!(fs::read(store.path("echo")).unwrap(), bad, "{step}");
+        for _ in 0..3 {
+            failing::at(step, || find(&store, &head(3))).unwrap_err();
+            assert_eq!(fs::read(store.path("echo")).unwrap(), bad, "{step}");
+        }
     }
     assert_eq!(*find(&store, &head(3)).unwrap().opened.unwrap().plain, b"state 2");
+    assert_eq!(store.quarantined("echo").unwrap().len(), 1, "each try takes up the one before");
+}
+
+#[test]
+fn a_disk_that_is_full_does_not_fill_the_quarantine() {
+    let (_home, store) = saved(3);
+    spoil(&store.path("echo"));
+    for step in [Step::Create, Step::Write, Step::Sync] {
+        failing::at(step, || find(&store, &head(3))).unwrap_err();
+        assert!(store.quarantined("echo").unwrap().is_empty(), "{step}");
+    }
+}
+
+#[test]
+fn what_is_gone_back_to_keeps_its_age_and_its_number_is_told() {
+    let (_home, store) = saved(3);
+    let was = store.load_at(&ring(), "echo", 2).unwrap().header.created_unix_ms;
+    while seal::unix_ms() == was {
+        std::hint::spin_loop();
+    }
+    spoil(&store.path("echo"));
+    let found = find(&store, &head(3)).unwrap();
+    let header = found.opened.unwrap().header;
+    assert_eq!((header.sequence, header.created_unix_ms, found.went_back_to), (100, was, Some(2)));
+}
+
+#[test]
+fn what_was_discarded_on_purpose_is_not_gone_back_to() {
+    let (_home, store) = saved(3);
+    let mut afresh = head(3);
+    afresh.note_aside("echo", 3);
+    store.set_aside("echo").unwrap();
+    store.save(ring().primary(), &stamp(4), b"fresh").unwrap();
+    let bad = spoil(&store.path("echo"));
+    let mut put_back = head(3);
+    put_back.note_put_back("echo", 4);
+    for mut head in [afresh, put_back] {
+        head.note("echo", 4);
+        let error = find(&store, &head).unwrap_err();
+        assert!(matches!(error, StoreError::Load { source: OpenError::Damaged { .. }, .. }), "{error}");
+        assert_eq!(fs::read(store.path("echo")).unwrap(), bad);
+    }
+    store.save(ring().primary(), &stamp(5), b"fresh 5").unwrap();
+    store.save(ring().primary(), &stamp(6), b"fresh 6").unwrap();
+    spoil(&store.path("echo"));
+    let mut head = head(3);
+    head.note_aside("echo", 3);
+    assert_eq!(*find(&store, &head).unwrap().opened.unwrap().plain, b"fresh 5");
+}
+
+#[test]
+fn a_newest_that_is_gone_is_no_empty_state_where_older_ones_tell_of_it() {
+    let (_home, store) = saved(3);
+    fs::remove_file(store.path("echo")).unwrap();
+    let error = find(&store, &Head::default()).unwrap_err();
+    assert!(matches!(error, StoreError::Gone { known: 2, .. }), "{error}");
+    let mut head = Head::default();
+    head.note_aside("echo", 3);
+    assert!(find(&store, &head).unwrap().opened.is_none());
+}
+
+#[test]
+fn leftovers_in_quarantine_are_removed_at_open_and_nothing_else() {
+    let (_home, store) = saved(3);
+    spoil(&store.path("echo"));
+    find(&store, &head(3)).unwrap();
+    let folder = store.folder().join("quarantine");
+    let left = [".echo.7.state.1-2.tmp", ".echo.7.state.reason.1-2.tmp"].map(|name| folder.join(name));
+    let foreign = folder.join(".notes.1-2.tmp");
+    left.iter().chain([&foreign]).for_each(|path| fs::write(path, "half").unwrap());
+    drop(Store::look(store.folder()));
+    assert!(left.iter().all(|path| path.exists()), "to look touches nothing");
+    Store::open(store.folder()).unwrap();
+    assert!(!left.iter().any(|path| path.exists()) && foreign.exists());
+    assert_eq!(store.quarantined("echo").unwrap().len(), 1);
 }
 
 #[test]
