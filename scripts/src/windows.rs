@@ -24,6 +24,9 @@ use wine::Wine;
 /// What is built; on Windows itself it is what its compiler builds for.
 const TARGET: &str = "x86_64-pc-windows-gnu";
 
+/// By this cargo knows what runs its programs.
+const RUNNER: &str = "CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER";
+
 /// Build everything for Windows and run the tests there, under wine where this is another system
 ///
 /// Needs the target's standard library (`rustup target add x86_64-pc-windows-gnu`), its linker and wine (Debian:
@@ -68,7 +71,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     };
     build()?;
     let begun = Instant::now();
-    let outside = Outside::listen(TARGET, wine.prefix())?;
+    let outside = Outside::listen(TARGET, &wine)?;
     let tests = Tests { wine, outside, deadline: begun + Duration::from_secs(60 * options.minutes) };
     if options.brief {
         let mut failed = None;
@@ -102,9 +105,7 @@ const BRIEF: [(&[&str], &[&str]); 3] = [
         &["--test", "e2e"],
         &[
             "bad_input::",
-            "callbacks::",
             "drop_in::",
-            "faults::",
             "new::",
             "replace::",
             "rollback::",
@@ -175,6 +176,13 @@ struct Tests {
     deadline: Instant,
 }
 
+impl Drop for Tests {
+    /// With them end the programs that they started.
+    fn drop(&mut self) {
+        self.wine.end();
+    }
+}
+
 impl Tests {
     /// wine 8 now and then loses a pipe (`sendmsg: Bad file descriptor`): what fails twice fails.
     fn try_twice(&self, targets: &[&str], parts: &[&str]) -> Result<()> {
@@ -191,7 +199,7 @@ impl Tests {
         let mut command = for_windows(&["test", "--no-fail-fast", "--workspace", "--exclude", "xtask"]);
         command.args(targets).arg("--").args(parts);
         command.env("HOTBAY_TEST_PREBUILT", "1").env("CARGO_BUILD_TARGET", TARGET);
-        command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_RUNNER", wine.program());
+        command.env(RUNNER, wine.program());
         wine.environment(&mut command);
         outside.environment(&mut command);
 

@@ -31,7 +31,7 @@ fn thirty_swaps_under_load_lose_duplicate_and_reorder_nothing() {
     let quantiles = ["p50", "p99", "p999", "max"].map(|name| pause[name].as_u64().expect("a number"));
     assert!(quantiles.is_sorted() && quantiles[3] > 0, "{report}");
     let counted = cfg!(target_os = "linux");
-    assert_eq!(report["rss_slope_bytes_per_swap"].is_number(), counted, "{report}");
+    assert!(report["rss_slope_bytes_per_swap"].is_number() || !counted, "{report}");
     for of in ["maps", "threads", "fds"] {
         assert_eq!(report[of]["start"].is_u64() && report[of]["end"].is_u64(), counted, "{report}");
     }

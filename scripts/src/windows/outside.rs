@@ -12,6 +12,7 @@ use std::thread;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
+use super::wine::Wine;
 use crate::cargo::{cargo, target_folder};
 
 /// The environment of a command that reaches cargo, set or not.
@@ -26,7 +27,7 @@ pub(super) struct Outside {
 }
 
 impl Outside {
-    pub(super) fn listen(target: &'static str, prefix: &Path) -> Result<Self> {
+    pub(super) fn listen(target: &'static str, wine: &Wine) -> Result<Self> {
         let listener = TcpListener::bind("127.0.0.1:0").context("failed to listen on the loopback")?;
         let address = listener.local_addr().context("failed to listen on the loopback")?.to_string();
         let word = word()?;
@@ -34,13 +35,13 @@ impl Outside {
         if !program.is_file() {
             bail!("failed to find what cargo built of `cargo-outside`: {} is not there", program.display());
         }
-        let (known, prefix) = (word.clone(), prefix.to_owned());
+        let (known, wine) = (word.clone(), wine.clone());
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (known, prefix) = (known.clone(), prefix.clone());
+                let (known, wine) = (known.clone(), wine.clone());
                 // One at a time per asker; several tests may ask at once, and cargo has locks of its own.
                 thread::spawn(move || {
-                    if let Err(error) = serve(&stream, &known, target, &prefix) {
+                    if let Err(error) = serve(&stream, &known, target, &wine) {
                         eprintln!("cargo outside: {error:#}");
                     }
                 });
@@ -65,7 +66,8 @@ fn word() -> Result<String> {
     Ok(bytes.iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
-fn serve(stream: &TcpStream, word: &str, target: &str, prefix: &Path) -> Result<()> {
+fn serve(stream: &TcpStream, word: &str, target: &str, wine: &Wine) -> Result<()> {
+    let prefix = wine.prefix();
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line).context("failed to read what is asked")?;
     let asked: Value = serde_json::from_str(&line).context("failed to read what is asked")?;
@@ -85,6 +87,9 @@ fn serve(stream: &TcpStream, word: &str, target: &str, prefix: &Path) -> Result<
             None => command.env_remove(name),
         };
     }
+    // The tests of what is built are programs of Windows as well.
+    command.env(super::RUNNER, wine.program());
+    wine.environment(&mut command);
     // What cargo told the tests is not for the one that they run.
     for (name, _) in std::env::vars_os() {
         if name.to_str().is_some_and(|name| name.starts_with("CARGO_PKG_") || name == "CARGO_MANIFEST_DIR") {

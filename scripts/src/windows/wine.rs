@@ -13,8 +13,8 @@ use crate::rustc::rustc;
 const PROGRAMS: &[&str] = &["/usr/lib/wine/wine64", "wine64", "wine"];
 const SERVERS: &[&str] = &["/usr/lib/wine/wineserver64", "wineserver64", "wineserver"];
 
-/// A wine that works. Its processes end with the value.
-#[derive(Debug)]
+/// A wine that works.
+#[derive(Debug, Clone)]
 pub(super) struct Wine {
     program: PathBuf,
     prefix: PathBuf,
@@ -95,12 +95,6 @@ impl Wine {
         let mut command = Command::new(server);
         self.environment(&mut command);
         let _ = command.arg("-k").stdout(Stdio::null()).stderr(Stdio::null()).status();
-    }
-}
-
-impl Drop for Wine {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 
