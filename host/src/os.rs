@@ -234,6 +234,7 @@ pub(crate) fn private_file() -> std::fs::OpenOptions {
 }
 
 /// Whether a folder is that of the user whom this process runs as.
+#[cfg(feature = "cli")]
 pub(crate) fn owns(path: &Path) -> io::Result<bool> {
     let metadata = std::fs::metadata(path)?;
     #[cfg(unix)]
