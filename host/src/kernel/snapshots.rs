@@ -75,7 +75,7 @@ impl Snapshots {
         if let Some(first) = found.quarantined.first() {
             let sequence = found.opened.as_ref().map_or(0, |opened| opened.header.sequence);
             let created = found.opened.as_ref().map_or(0, |opened| opened.header.created_unix_ms);
-            let known = self.head.get().of(service).map_or(0, |newest| newest.sequence);
+            let known = self.head.highest(service);
             let age = Duration::from_millis(clock::unix_ms().saturating_sub(created));
             let text = format!(
                 "the newest snapshot was damaged ({}) and is kept as {}; it goes on from snapshot {} (`HEAD` knew of {known}), \
@@ -173,8 +173,8 @@ impl Snapshots {
         }
         // A folder that cannot be read says so when it is written to.
         let of_files = self.store.highest(service).unwrap_or(0);
-        let of_head = self.head.get().of(service).map_or(0, |newest| newest.sequence);
-        *self.lock().entry(service.to_owned()).or_default().sequence.get_or_insert(of_files.max(of_head))
+        let highest = of_files.max(self.head.highest(service));
+        *self.lock().entry(service.to_owned()).or_default().sequence.get_or_insert(highest)
     }
 
     /// Seals and writes what a generation exported, unless that is on disk already. Whether it was written.
@@ -208,13 +208,8 @@ impl Snapshots {
     pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, String> {
         let Some(sealed) = self.store.load_sealed(service).map_err(|e| chain(&e))? else { return Ok(None) };
         let opened = self.keys().open(service, &sealed).map_err(|e| chain(&e))?;
-        let found = opened.header.sequence;
-        if let Some(known) =
-            self.head.get().of(service).map(|known| known.sequence).filter(|known| found < *known)
-        {
-            let (path, service) = (self.store.path(service), service.to_owned());
-            return Err(chain(&StoreError::Older { path, service, found, known }));
-        }
+        let aged = self.store.check_age(&self.head.get(), service, opened.header.sequence);
+        aged.map_err(|e| chain(&e))?;
         let (schema, plain_len) = (opened.header.schema, opened.header.plain_len);
         Ok(Some(Capsule { sealed, schema, plain_len, digest: Some(blake3::hash(&opened.plain)) }))
     }

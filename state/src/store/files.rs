@@ -149,13 +149,9 @@ impl Store {
                 Err(OpenError::Read { source }) if source.kind() == ErrorKind::NotFound => {}
                 Err(source) => all.push((path.clone(), Err(StoreError::Load { path, source }))),
                 Ok(found) => {
-                    let is_old =
-                        known.of(&sealed.service).filter(|known| is_newest && found < known.sequence);
-                    let result = is_old.map_or(Ok(()), |known| {
-                        let (service, known) = (sealed.service, known.sequence);
-                        Err(StoreError::Older { path: path.clone(), service, found, known })
-                    });
-                    all.push((path, result));
+                    let aged =
+                        if is_newest { self.check_age(&known, &sealed.service, found) } else { Ok(()) };
+                    all.push((path, aged));
                 }
             }
         }

@@ -62,29 +62,34 @@ impl Store {
         service: &str,
         anew: impl FnOnce() -> u64,
     ) -> Result<Found, StoreError> {
-        let path = self.checked_path(service)?;
-        let known = head.of(service);
         match self.load(keys, service) {
             Ok(Some(opened)) => {
-                let found = opened.header.sequence;
-                match known.filter(|known| found < known.sequence) {
-                    Some(known) => Err(StoreError::Older {
-                        path,
-                        service: service.to_owned(),
-                        found,
-                        known: known.sequence,
-                    }),
-                    None => Ok(Found { opened: Some(opened), quarantined: Vec::new(), went_back_to: None }),
-                }
+                self.check_age(head, service, opened.header.sequence)?;
+                Ok(Found { opened: Some(opened), quarantined: Vec::new(), went_back_to: None })
             }
             Ok(None) => match self.gone(head, service)? {
                 Some(gone) => Err(gone),
                 None => Ok(Found { opened: None, quarantined: Vec::new(), went_back_to: None }),
             },
             Err(StoreError::Load { path, source }) if is_damage(&source) => {
-                self.go_back(keys, service, (path, source), known.map_or(0, |known| known.floor), anew)
+                let floor = head.of(service).map_or(0, |known| known.floor);
+                self.go_back(keys, service, (path, source), floor, anew)
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a service's newest snapshot, of this sequence, is the newest that `head` knows, or a later one.
+    ///
+    /// # Errors
+    /// [`StoreError::Older`] where it is neither.
+    pub fn check_age(&self, head: &Head, service: &str, found: u64) -> Result<(), StoreError> {
+        match head.of(service).map(|known| known.sequence).filter(|known| found < *known) {
+            Some(known) => {
+                let (path, service) = (self.path(service), service.to_owned());
+                Err(StoreError::Older { path, service, found, known })
+            }
+            None => Ok(()),
         }
     }
 

@@ -27,8 +27,25 @@ fn store() -> (TempDir, Store) {
     (home, store)
 }
 
-fn ring() -> KeyRing {
+pub(super) fn ring() -> KeyRing {
     key().into()
+}
+
+pub(super) fn stamp(sequence: u64) -> Stamp<'static> {
+    Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() }
+}
+
+/// A store in which `echo` was saved so often, with the numbers from 1 on.
+pub(super) fn saved(last: u64) -> (TempDir, Store) {
+    let (home, store) = store();
+    for sequence in 1..=last {
+        save(&store, sequence);
+    }
+    (home, store)
+}
+
+pub(super) fn save(store: &Store, sequence: u64) {
+    store.save(ring().primary(), &stamp(sequence), format!("state {sequence}").as_bytes()).unwrap();
 }
 
 fn names(store: &Store) -> Vec<String> {

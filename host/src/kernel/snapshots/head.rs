@@ -43,6 +43,11 @@ impl KeptHead {
         self.lock().head.clone()
     }
 
+    /// The highest sequence of a service that it knows; 0 where it knows none.
+    pub(super) fn highest(&self, service: &str) -> u64 {
+        self.lock().head.of(service).map_or(0, |newest| newest.sequence)
+    }
+
     /// Notes a snapshot that is durable.
     pub(super) fn note(&self, service: &str, sequence: u64) {
         let mut kept = self.lock();

@@ -1,31 +1,9 @@
 use std::fs;
 
-use tempfile::TempDir;
-
 use super::*;
 use crate::durable::failing;
-use crate::{Key, Stamp, Step};
-
-fn ring() -> KeyRing {
-    Key::new(&[7; 32]).unwrap().into()
-}
-
-fn stamp(sequence: u64) -> Stamp<'static> {
-    Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() }
-}
-
-fn saved(last: u64) -> (TempDir, Store) {
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path().join("state")).unwrap();
-    for sequence in 1..=last {
-        save(&store, sequence);
-    }
-    (home, store)
-}
-
-fn save(store: &Store, sequence: u64) {
-    store.save(ring().primary(), &stamp(sequence), format!("state {sequence}").as_bytes()).unwrap();
-}
+use crate::store::tests::{ring, save, saved, stamp};
+use crate::{Stamp, Step};
 
 fn sequences(store: &Store) -> Vec<u64> {
     store.older("echo").unwrap().into_iter().map(|listed| listed.header.unwrap().sequence).collect()

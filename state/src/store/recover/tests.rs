@@ -1,27 +1,9 @@
 use std::fs;
 
-use tempfile::TempDir;
-
 use super::*;
 use crate::durable::failing;
+use crate::store::tests::{ring, saved, stamp};
 use crate::{Key, Stamp, Step};
-
-fn ring() -> KeyRing {
-    Key::new(&[7; 32]).unwrap().into()
-}
-
-fn stamp(sequence: u64) -> Stamp<'static> {
-    Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() }
-}
-
-fn saved(last: u64) -> (TempDir, Store) {
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path().join("state")).unwrap();
-    for sequence in 1..=last {
-        store.save(ring().primary(), &stamp(sequence), format!("state {sequence}").as_bytes()).unwrap();
-    }
-    (home, store)
-}
 
 fn find(store: &Store, head: &Head) -> Result<Found, StoreError> {
     store.find(&ring(), head, "echo", || 100)
