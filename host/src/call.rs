@@ -4,6 +4,7 @@
 //! generation's lane: a deadline, back-pressure, and nothing of the plugin stays behind on the caller's thread.
 
 mod exchange;
+pub(crate) mod known;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -152,6 +153,11 @@ fn answer(
     reply: Out<'_>,
 ) -> Asked {
     let status = generation.plugin.call(method, request, reply);
+    answered(generation, entered, status)
+}
+
+#[inline(always)]
+fn answered(generation: &Generation, entered: Entered<'_>, status: Status) -> Asked {
     if status != Status::OK {
         return Err(failed(generation, entered, status));
     }

@@ -6,7 +6,7 @@ pub(crate) mod keys;
 mod state;
 
 use folders::{copy_in, lock, readable_folder};
-pub use handle::Handle;
+pub use handle::{Handle, Method};
 pub use state::{PlainState, Rotated};
 
 use std::fs::File;

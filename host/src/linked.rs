@@ -79,6 +79,7 @@ impl Bay {
         let host = HostSide::new(declaration.name, number, config, services);
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
+        let plugin = plugin.with_functions(&manifest.methods);
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {
             path: path.clone(),

@@ -62,8 +62,9 @@ pub(crate) fn load(
         .map_err(LoadFailed::Lane)?;
     let host = HostSide::new(place.name, place.number, place.config, services);
     let (path, began) = (staged.path.clone(), os::moment());
-    let copy = path.clone();
-    match lane.run(place.deadline, move || Plugin::create(&path, host)) {
+    let (copy, methods) = (path.clone(), staged.manifest.methods.clone());
+    let create = move || Plugin::create(&path, host).map(|plugin| plugin.with_functions(&methods));
+    match lane.run(place.deadline, create) {
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::abi::{HostLink, Lent, Status};
-use crate::{Error, Result};
+use crate::{Error, Method, Result};
 
 /// The host as a plugin sees it. Cheap to clone; keep it.
 ///
@@ -64,6 +64,15 @@ impl Context {
         let mut reply = Vec::new();
         self.call_into(service, method, request, &mut reply)?;
         Ok(reply)
+    }
+
+    /// Finds a method of another service once, for many calls. The service need not run yet, but there must be one of that name:
+    /// declare it in `requires`, and find its methods in `start`.
+    ///
+    /// # Errors
+    /// There is no such service.
+    pub fn method(&self, service: &str, method: &str) -> Result<Method> {
+        Method::find(self.link, service, method)
     }
 
     /// The same, appending the reply to a buffer of the caller's: no allocation when it is large enough.

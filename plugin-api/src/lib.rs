@@ -6,14 +6,17 @@ mod error;
 mod export;
 mod logging;
 pub mod manifest;
+mod method;
 mod plugin;
 mod state;
 pub mod testkit;
 
+pub use abi::Buffer;
 pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use export::Export;
 pub use manifest::Declaration;
+pub use method::Method;
 pub use plugin::{Plugin, Reply, Request};
 #[cfg(feature = "message-pack")]
 pub use state::MessagePack;
@@ -26,6 +29,8 @@ pub mod prelude {
     #[cfg(feature = "message-pack")]
     pub use crate::MessagePack;
     pub use crate::serde::{self, Deserialize, Serialize};
-    pub use crate::{Context, Error, Level, Plugin, Reply, Request, Result, State, Stateful, Step};
+    pub use crate::{
+        Buffer, Context, Error, Level, Method, Plugin, Reply, Request, Result, State, Stateful, Step,
+    };
     pub use crate::{export_plugin, serde_json, tracing};
 }

@@ -26,7 +26,7 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 
 use crate::abi::{
-    HostHandle, HostLink, HostTable, HostTableRef, In, Instance, Lent, LentBytes, Out, Pieces,
+    ExtensionPtr, HostHandle, HostLink, HostTable, HostTableRef, In, Instance, Lent, LentBytes, Out, Pieces,
     PluginModuleRef, RawBuffer, STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, Status,
     Window, module,
 };
@@ -335,6 +335,7 @@ impl Functions {
             config,
             call,
             is_inside,
+            extension,
         })
     );
 }
@@ -385,4 +386,9 @@ extern "C" fn call(
 
 extern "C" fn is_inside(_: HostHandle) -> bool {
     CALLS.get() > 0
+}
+
+/// It looks for services each time that one is called.
+extern "C" fn extension(_: RStr<'_>, _: u32) -> ExtensionPtr {
+    ExtensionPtr::NONE
 }

@@ -3,6 +3,7 @@
 
 use std::alloc::System;
 
+use hotbay::Buffer;
 use hotbay_tests::{Hosted, PATIENCE, example};
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 
@@ -27,6 +28,13 @@ fn calls_and_requests_allocate_nothing_in_the_steady_state() {
     let inline = |reply: &mut Vec<u8>| handle.call("echo", b"hello", reply).unwrap();
     let by_name = |reply: &mut Vec<u8>| hosted.host().call("echo", "echo", b"hello", reply).unwrap();
     let through_lane = |reply: &mut Vec<u8>| handle.request("echo", b"hello", reply, PATIENCE).unwrap();
+    let method = handle.method("echo");
+    let in_hand = |reply: &mut Vec<u8>| {
+        let mut buffer = Buffer::from(std::mem::take(reply));
+        method.call(b"hello", &mut buffer).unwrap();
+        *reply = buffer.into_vec();
+    };
+    assert_allocates_nothing("by a method in hand", in_hand, &mut reply);
     assert_allocates_nothing("by handle", inline, &mut reply);
     assert_allocates_nothing("by name", by_name, &mut reply);
     assert_allocates_nothing("through the lane", through_lane, &mut reply);

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use hotbay::kernel::view::{Outcome, Retired};
+use hotbay::kernel::view::{Outcome, Phase, Retired};
 use hotbay_tests::{
     Bay, Hosted, PATIENCE, cargo, debug_folder, library_name, resident_bytes, rounds, run_long, with_version,
 };
@@ -22,6 +22,10 @@ enum Contract {
     First,
     /// The table has one more field at its end, as `ABI.md` allows.
     Grown,
+    /// The table has one field less: what a table would be like if it had grown since.
+    Shorter,
+    /// It has no functions of its own for its methods.
+    Nameless,
     /// Two functions of the same type have changed places, which `ABI.md` forbids.
     Changed,
 }
@@ -74,6 +78,29 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "extension: extension::<P>,\n            later: stop::<P>,",
             );
             edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 1", "CONTRACT_MINOR: u32 = 2");
+        }
+        Contract::Shorter => {
+            let table = abi.join("module.rs");
+            edit(&table, "    #[sabi(last_prefix_field)]\n", "");
+            edit(
+                &table,
+                "    pub extension: extern \"C\" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,\n",
+                "",
+            );
+            edit(&table, "    pub call:\n", "    #[sabi(last_prefix_field)]\n    pub call:\n");
+            edit(&abi.join("thunk.rs"), "            extension: extension::<P>,\n", "");
+            edit(
+                &folder.join("plugin-api/src/testkit.rs"),
+                "|(id, revision): (&str, u32)| (self.module.extension())(id.into(), revision);",
+                "|_: (&str, u32)| ExtensionPtr::NONE;",
+            );
+        }
+        Contract::Nameless => {
+            edit(
+                &abi.join("thunk.rs"),
+                "METHODS_EXTENSION => methods::<P>(),",
+                "METHODS_EXTENSION => ExtensionPtr::NONE,",
+            );
         }
         Contract::Changed => {
             let table = abi.join("module.rs");
@@ -165,6 +192,37 @@ fn a_plugin_that_knows_the_first_state_extension_only_hands_its_state_on_and_get
     bay.ok(&["reload", "echo"]);
     bay.wait_version("echo", "2.0.0");
     assert_eq!(bay.call("echo.count", ""), "2");
+}
+
+#[test]
+fn a_plugin_with_a_shorter_table_is_refused_so_tables_are_frozen() {
+    // abi_stable takes a longer table for a shorter one, and not the reverse: a table that grew would shut out all that was built
+    // before. What is added is an extension, therefore.
+    let bay = Bay::started();
+    bay.drop_in("echo", &built(Contract::Shorter));
+    let reason = bay.wait_phase("echo", Phase::Rejected).reason.unwrap();
+    assert!(reason.contains("layout"), "{reason}");
+}
+
+#[test]
+fn a_plugin_without_functions_of_its_methods_is_called_by_their_names() {
+    let nameless = built(Contract::Nameless);
+    let hosted = Hosted::start();
+    hosted.drop_bytes("echo", &std::fs::read(nameless).unwrap());
+    hosted.wait_version("echo", "1.0.0");
+    let echo = hosted.host().handle("echo").unwrap().method("echo");
+    for _ in 0..3 {
+        let mut reply = hotbay::Buffer::new();
+        echo.call(b"hello", &mut reply).unwrap();
+        assert_eq!(&*reply, b"hello");
+    }
+    // With one that has them it goes on without.
+    hosted.drop_bytes("echo", &with_version(&built(Contract::Same), "1.0.0", "1.1.0"));
+    hosted.wait_version("echo", "1.1.0");
+    assert_eq!(hosted.call("echo", "count", "").unwrap(), "3");
+    let mut reply = hotbay::Buffer::new();
+    (0..2).for_each(|_| echo.call(b"hello", &mut reply).unwrap());
+    assert_eq!(hosted.call("echo", "count", "").unwrap(), "5");
 }
 
 #[test]

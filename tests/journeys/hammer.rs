@@ -80,6 +80,28 @@ fn calls_inline_are_all_answered_and_counted_once() {
 }
 
 #[test]
+fn calls_by_methods_in_hand_are_all_answered_and_counted_once() {
+    let hosted = Hosted::start();
+    hosted.live("echo", &example("echo"), "1.0.0");
+    let echo = hosted.host().handle("echo").unwrap().method("echo");
+    std::thread_local! {
+        static MINE: std::cell::OnceCell<hotbay::Method> = const { std::cell::OnceCell::new() };
+    }
+    let new = std::sync::Mutex::new(echo);
+    let call = || {
+        MINE.with(|mine| {
+            let mut reply = hotbay::Buffer::new();
+            mine.get_or_init(|| new.lock().unwrap().clone()).call(b"x", &mut reply).unwrap();
+            String::from_utf8(reply.into_vec()).unwrap()
+        })
+    };
+    let answered = hammer(3, call, || swap_echo(&hosted, 12));
+    assert_eq!(hosted.call("echo", "count", "").unwrap(), answered.to_string());
+    let receipts = hosted.wait_receipts("echo", 12);
+    assert_nothing_lost(&receipts);
+}
+
+#[test]
 fn stateless_services_are_replaced_and_no_call_waits() {
     let hosted = Hosted::start();
     hosted.live("stateless", &fixture("stateless"), "1.0.0");

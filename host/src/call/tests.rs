@@ -101,3 +101,131 @@ fn a_request_that_is_turned_away_is_not_accepted_and_counted_nowhere() {
         assert_eq!((counts.entered, counts.over()), (room as u64, 0));
     });
 }
+
+struct Counter;
+
+impl Plugin for Counter {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        match request.method() {
+            "echo" => reply.write(request.bytes()),
+            "fail" => {
+                reply.write(b"half an answer")?;
+                Err(Error::msg("do it"))
+            }
+            "panic" => panic!("not today"),
+            _ => Err(request.unknown_method()),
+        }
+    }
+}
+
+export_plugin!(Counter { name: "counter", methods: &["echo", "fail", "panic"] });
+
+/// Calls it twice: by its name, and by what was learnt then.
+fn twice(method: &known::Own, reply: &mut hotbay_plugin_api::Buffer) -> [Called; 2] {
+    [method.call(b"hello", reply), method.call(b"hello", reply)]
+}
+
+fn answer_twice(method: &known::Own, reply: &mut hotbay_plugin_api::Buffer) {
+    twice(method, reply).into_iter().for_each(Result::unwrap);
+}
+
+#[test]
+fn a_method_in_hand_is_answered_and_counted_as_one_by_name() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Counter>();
+    let [echo, fail, panics, unknown] =
+        ["echo", "fail", "panic", "sing"].map(|name| known::Own::new(Arc::clone(&slot), name));
+    let mut reply = hotbay_plugin_api::Buffer::from(b"as it was".to_vec());
+    for failed in twice(&fail, &mut reply) {
+        assert!(matches!(*failed.unwrap_err(), CallError::Failed { ref text, .. } if text == "do it"));
+    }
+    for panicked in twice(&panics, &mut reply) {
+        let told = |text: &str| text.starts_with("not today");
+        assert!(matches!(*panicked.unwrap_err(), CallError::Panicked { ref text, .. } if told(text)));
+    }
+    for unknown in twice(&unknown, &mut reply) {
+        let CallError::NoSuchMethod { known, .. } = *unknown.unwrap_err() else { panic!() };
+        assert_eq!(known, ["echo", "fail", "panic"]);
+    }
+    assert_eq!(&*reply, b"as it was");
+    answer_twice(&echo, &mut reply);
+    assert_eq!(&*reply, b"as it washellohello");
+    let counts = generation.tally.counts();
+    assert_eq!((counts.entered, counts.answered, counts.failed, counts.mistaken), (8, 8, 6, 2));
+}
+
+#[test]
+fn a_method_in_hand_follows_the_slot_and_is_refused_where_nobody_serves() {
+    let bay = Bay::new();
+    let (slot, first) = bay.serve::<Counter>();
+    let echo = known::Own::new(Arc::clone(&slot), "echo");
+    let mut reply = hotbay_plugin_api::Buffer::new();
+    answer_twice(&echo, &mut reply);
+    let next = crate::start::start(bay.load::<Counter>(2), LONG).unwrap().generation;
+    first.left(slot.publish(Arc::clone(&next)));
+    drain(&first, LONG).unwrap();
+    answer_twice(&echo, &mut reply);
+    assert_eq!((first.tally.counts().answered, next.tally.counts().answered), (2, 2));
+    next.left(slot.take_down(crate::kernel::view::Phase::Stopped, None));
+    for refused in twice(&echo, &mut reply) {
+        assert!(matches!(*refused.unwrap_err(), CallError::NotRunning { .. }));
+    }
+    drain(&next, LONG).unwrap();
+    let _ = slot.publish(Arc::clone(&next));
+    answer_twice(&echo, &mut reply);
+    assert_eq!(reply.len(), 6 * b"hello".len());
+}
+
+#[test]
+fn a_method_in_hand_goes_on_when_it_is_handed_to_another_thread() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Counter>();
+    let mut echo = known::Own::new(slot, "echo");
+    for _ in 0..3 {
+        let mut reply = hotbay_plugin_api::Buffer::new();
+        answer_twice(&echo, &mut reply);
+        echo = std::thread::spawn(move || {
+            answer_twice(&echo, &mut reply);
+            echo
+        })
+        .join()
+        .unwrap();
+    }
+    assert_eq!(generation.tally.counts().answered, 12);
+}
+
+#[test]
+fn a_method_that_threads_share_finds_its_number_in_each_version() {
+    struct Other;
+
+    impl Plugin for Other {
+        fn create(_: Context) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+            reply.write(request.method().as_bytes())
+        }
+    }
+
+    export_plugin!(Other { name: "counter", methods: &["panic", "sing", "echo"] });
+
+    let bay = Bay::new();
+    let (slot, first) = bay.serve::<Counter>();
+    let echo = known::Shared::new(Arc::clone(&slot), "echo");
+    let ask = |request: &[u8]| {
+        let mut reply = Vec::new();
+        let mut lent = hotbay_plugin_api::abi::Lent::new(&mut reply);
+        echo.call(request, lent.out()).unwrap();
+        drop(lent);
+        reply
+    };
+    assert_eq!([ask(b"one"), ask(b"two")], [b"one", b"two"]);
+    let next = crate::start::start(bay.load::<Other>(2), LONG).unwrap().generation;
+    first.left(slot.publish(next));
+    assert_eq!([ask(b"one"), ask(b"two")], [b"echo", b"echo"]);
+}

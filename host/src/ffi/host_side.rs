@@ -7,6 +7,7 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
+use super::calls::{Found, extension};
 use crate::CallError;
 use crate::call::{self, Called};
 use crate::kernel::slot::Slot;
@@ -29,7 +30,8 @@ pub(crate) struct HostSide {
     services: Arc<dyn Services>,
     // What the plugin has called: a slot follows its service through all that happens to it, so it is looked for once.
     found: [OnceLock<Arc<Slot>>; FOUND],
-    accepting: AtomicBool,
+    methods: Found,
+    accepting: Arc<AtomicBool>,
 }
 
 /// A plugin that calls more services than these looks for the others each time.
@@ -49,7 +51,8 @@ impl HostSide {
             config,
             services,
             found: Default::default(),
-            accepting: AtomicBool::new(false),
+            methods: Found::default(),
+            accepting: Arc::default(),
         })
     }
 
@@ -61,7 +64,8 @@ impl HostSide {
             config: self.config.clone(),
             services: Arc::clone(&self.services),
             found: Default::default(),
-            accepting: AtomicBool::new(false),
+            methods: Found::default(),
+            accepting: Arc::default(),
         })
     }
 
@@ -92,14 +96,16 @@ impl HostSide {
         Ok(slot)
     }
 
-    #[cold]
-    fn failed(&self, mut failure: CallError, service: &str, reply: &mut RawBuffer) -> Status {
-        if let CallError::NotRunning { .. } = failure {
-            // It may have been removed since it was found: then it is told what there is.
-            failure = self.services.slot(service).err().map_or(failure, |gone| *gone);
-        }
-        let _ = reply.write(failure.to_string().as_bytes());
-        status(&failure)
+    pub(super) fn services(&self) -> &Arc<dyn Services> {
+        &self.services
+    }
+
+    pub(super) fn accepting(&self) -> &Arc<AtomicBool> {
+        &self.accepting
+    }
+
+    pub(super) fn found(&self) -> &Found {
+        &self.methods
     }
 
     /// Whether the plugin may call other services now.
@@ -118,6 +124,7 @@ impl Functions {
             config,
             call,
             is_inside,
+            extension,
         })
     );
 }
@@ -126,13 +133,13 @@ fn table() -> HostTableRef {
     HostTableRef(Functions::TABLE.as_prefix())
 }
 
-fn side<'a>(handle: HostHandle) -> &'a HostSide {
+pub(super) fn side<'a>(handle: HostHandle) -> &'a HostSide {
     // SAFETY: F5; the handle is the address of a `HostSide` that outlives every mapping of the plugin it was given to.
     unsafe { &*handle.0.cast::<HostSide>() }
 }
 
 /// Runs `body`; a panic of ours must not unwind into the plugin.
-fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
+pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(otherwise)
 }
 
@@ -184,7 +191,7 @@ extern "C" fn call(
         }
         match side.call(service.as_str(), method.as_str(), request.as_slice(), Out::of(&mut *reply)) {
             Ok(()) => Status::OK,
-            Err(failure) => side.failed(*failure, service.as_str(), reply),
+            Err(failure) => failed(&*side.services, *failure, service.as_str(), reply),
         }
     })
 }
@@ -194,9 +201,24 @@ extern "C" fn is_inside(handle: HostHandle) -> bool {
 }
 
 #[cold]
-fn outside(service: &str, reply: &mut RawBuffer) -> Status {
+pub(super) fn outside(service: &str, reply: &mut RawBuffer) -> Status {
     let _ = reply.write(format!("call service `{service}` outside of start … stop").as_bytes());
     Status::REFUSED
+}
+
+#[cold]
+pub(super) fn failed(
+    services: &dyn Services,
+    mut failure: CallError,
+    service: &str,
+    words: &mut RawBuffer,
+) -> Status {
+    if let CallError::NotRunning { .. } = failure {
+        // It may have been removed since it was found: then it is told what there is.
+        failure = services.slot(service).err().map_or(failure, |gone| *gone);
+    }
+    let _ = words.write(failure.to_string().as_bytes());
+    status(&failure)
 }
 
 fn status(failure: &CallError) -> Status {

@@ -12,8 +12,8 @@
 //!   noticed.
 //! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
 //!   globals that are dropped at once: its process-wide globals would keep references into unloaded libraries.
-//! * **F4 The library outlives what came from it.** `module`, `instance` and `state` are private to [`Plugin`], are
-//!   reachable only through it, and `library` is its last field. A [`Twin`] holds the plugin that it was made with.
+//! * **F4 The library outlives what came from it.** `module`, `instance`, `state` and `functions` are private to [`Plugin`], are
+//!   reachable only through it (a [`MethodCall`] borrows it), and `library` is its last field. A [`Twin`] holds the plugin that it was made with.
 //!   Nothing that a plugin allocated is kept.
 //! * **F5 What a plugin points at outlives it.** The [`HostSide`] behind a plugin's link is freed only after the
 //!   mapping was seen to be gone; where it is not gone, it is leaked.
@@ -24,6 +24,7 @@
 
 #![allow(unsafe_code, reason = "loading and calling foreign code is what this module is for")]
 
+mod calls;
 mod host_side;
 mod library;
 mod loader;
@@ -34,5 +35,5 @@ mod twin;
 pub(crate) use host_side::{HostSide, Services};
 pub(crate) use library::{Closed, Library, LoadError, is_mapped, release, release_within};
 pub(crate) use loader::{Holder, held_up};
-pub(crate) use plugin::{Answer, CreateError, Plugin};
+pub(crate) use plugin::{Answer, CreateError, MethodCall, Plugin};
 pub(crate) use twin::{Holds, Twin};

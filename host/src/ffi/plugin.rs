@@ -1,10 +1,12 @@
 //! One plugin value with the library that it lives in: the safe face of the contract's functions.
 
+use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, Limited, Out, PluginModuleRef, RawBuffer, Status,
+    HostHandle, HostLink, Instance, Lent, Limited, METHODS_EXTENSION, MethodFn, MethodsExtension, Out,
+    PluginModuleRef, RawBuffer, Status,
 };
 
 use super::library::Closed;
@@ -20,6 +22,8 @@ pub(crate) struct Plugin {
     module: PluginModuleRef,
     instance: Instance,
     state: Option<StateTable>,
+    // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
+    functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
     // after its deadline, is leaked: threads that it started may still run its code and call its host (F5, F6).
     host: ManuallyDrop<Box<HostSide>>,
@@ -27,6 +31,25 @@ pub(crate) struct Plugin {
     deaf: ManuallyDrop<Box<HostSide>>,
     // Last (F4): the fields above point into it.
     library: ManuallyDrop<Library>,
+}
+
+/// One method of a plugin, without its name.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct MethodCall<'p> {
+    function: MethodFn,
+    instance: Instance,
+    // As long as this the library stays (F4).
+    plugin: PhantomData<&'p Plugin>,
+}
+
+impl MethodCall<'_> {
+    /// As [`Plugin::call`].
+    #[inline]
+    pub(crate) fn call(self, request: &[u8], reply: Out<'_>) -> Status {
+        // SAFETY: A2 of the contract; it stays where it is.
+        let reply = unsafe { reply.into_raw() };
+        (self.function)(self.instance, request.into(), reply)
+    }
 }
 
 /// Why a plugin was not created.
@@ -86,10 +109,23 @@ impl Plugin {
             instance,
             // F4: kept beside the library.
             state: StateTable::of(module),
+            functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
             library: ManuallyDrop::new(library),
         })
+    }
+
+    /// Asks it for the functions of its methods.
+    pub(crate) fn with_functions(mut self, methods: &[String]) -> Self {
+        let (id, revision) = METHODS_EXTENSION;
+        // SAFETY: F4; it was asked for in these words, and what it gives is kept beside the library.
+        let table = unsafe { (self.module.extension())(id.into(), revision).as_methods() };
+        let find = |table: &MethodsExtension| {
+            methods.iter().map(|name| (table.find)(name.as_str().into())).collect()
+        };
+        self.functions = table.map(find).unwrap_or_default();
+        self
     }
 
     pub(crate) fn start(&self) -> Answer {
@@ -117,6 +153,13 @@ impl Plugin {
         // SAFETY: A2 of the contract; it stays where it is.
         let reply = unsafe { reply.into_raw() };
         (self.module.call())(self.instance, method.into(), request.into(), reply)
+    }
+
+    /// The method of this number in the manifest, to be called without its name.
+    #[inline]
+    pub(crate) fn method(&self, number: usize) -> Option<MethodCall<'_>> {
+        let function = (*self.functions.get(number)?)?;
+        Some(MethodCall { function, instance: self.instance, plugin: PhantomData })
     }
 
     /// Whether this is what the plugin reaches its host by.

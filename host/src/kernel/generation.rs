@@ -62,6 +62,11 @@ impl Generation {
         &self.staged.manifest
     }
 
+    /// The number of a method, of those that it declares.
+    pub(crate) fn number_of(&self, method: &str) -> Option<usize> {
+        self.manifest().methods.iter().position(|known| known == method)
+    }
+
     /// The schema version of its state, as it writes it; 0 without state.
     pub(crate) fn schema(&self) -> u32 {
         self.manifest().state.as_ref().map_or(0, |state| state.writes)

@@ -26,6 +26,9 @@
 //! * **L4 A record has one thread.** It is taken by compare-and-exchange and given back when the thread ends. Records are
 //!   never freed, only used again: their number is that of the threads that were alive at once.
 //! * **L5 Names are nested.** A thread's names form a stack; what is below the top stays named until the top is cleared.
+//! * **L6 What is kept of a generation is used inside of it only.** A [`Shortcut`] keeps references into the generation of one
+//!   load. It gives them out while it names a state that is published and of that load, which holds the generation: loads
+//!   never repeat, so also a state at an address that came back (L3) has the same generation, or another load.
 
 #![allow(unsafe_code, reason = "the lease hands out references that it alone keeps alive (L1–L5)")]
 
@@ -38,12 +41,14 @@ use std::time::Duration;
 
 pub(crate) use barrier::prepare;
 use barrier::{heavy_barrier, is_unfenced, light_barrier};
+pub(crate) use shortcut::{Kept, Shortcut};
 pub(crate) use thread::Thread;
 
 use super::patience::look_until;
 use super::slot::SlotState;
 
 mod barrier;
+mod shortcut;
 mod thread;
 
 /// Services that call each other in a circle end here instead of at the end of the stack. Real chains have a handful of
@@ -101,16 +106,17 @@ impl Door {
         Ok(body(value, name.thread()))
     }
 
-    /// Goes in where nothing is in the way, which is so for most calls: `None` when this thread is new here, or inside of
-    /// something already. In one piece and without a loop, for each instruction counts.
+    /// Goes in where nothing is in the way, which is so for most calls: `None` when this thread is new here, or two calls deep
+    /// already. In one piece and without a loop, for each instruction counts.
     #[inline(always)]
     pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&SlotState, Thread) -> R) -> Option<R> {
         let record = MINE.get()?;
-        let place = &record.names[0];
-        if !is_free(place) || !is_unfenced() {
+        // Or in a call that comes out of another.
+        let place = record.names[..2].iter().find(|place| is_free(place))?;
+        if !is_unfenced() {
             return None;
         }
-        let name = Name { record, place, here: PhantomData };
+        let name = Name::at(record, place);
         let value = self.published.load(Ordering::Acquire);
         name.set(value.cast());
         compiler_fence(Ordering::SeqCst);
@@ -363,7 +369,13 @@ impl Name {
         let record = Record::mine();
         let outermost = &record.names[0];
         let place = if is_free(outermost) { outermost } else { record.top()? };
-        Ok(Self { record, place, here: PhantomData })
+        Ok(Self::at(record, place))
+    }
+
+    /// At a place of this thread's record that is free, with none behind it that is not.
+    #[inline]
+    fn at(record: &'static Record, place: &'static AtomicPtr<()>) -> Self {
+        Self { record, place, here: PhantomData }
     }
 
     #[inline]

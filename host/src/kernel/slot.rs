@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
-use super::lease::{self, Door, Replaced, Thread, TooDeep};
+use super::lease::{self, Door, Kept, Replaced, Shortcut, Thread, TooDeep};
 use super::tally::Entered;
 use super::view::Phase;
 
@@ -36,6 +36,20 @@ pub(crate) struct Entry {
 }
 
 impl SlotState {
+    /// Whether the generation of this load serves in it.
+    #[inline]
+    pub(super) fn is_of(&self, wanted: u64) -> bool {
+        matches!(self, Self::Running { load, .. } if *load == wanted)
+    }
+
+    /// The generation, of a state that has one.
+    pub(crate) fn generation(&self) -> Option<&Generation> {
+        match self {
+            Self::Running { generation, .. } => Some(generation),
+            Self::Swapping(_) | Self::Down { .. } => None,
+        }
+    }
+
     fn serves(&self, name: &Arc<str>) -> bool {
         matches!(self, Self::Running { generation, .. } if Arc::ptr_eq(&generation.name, name))
     }
@@ -90,17 +104,39 @@ impl Slot {
     }
 
     /// Goes in on this thread in the way of most calls: somebody serves right now, the thread was there lately, is inside of
-    /// nothing else, and counts alone. Else [`Slot::enter_now`].
+    /// one other call at most, and counts alone. Else [`Slot::enter_now`].
     #[inline(always)]
     pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&Generation, Entered<'_>) -> R) -> Option<R> {
         let entered = self.door.enter_at_once(|state, thread| match state {
             SlotState::Running { load, generation } if thread.was_in(*load) => {
-                let entered = generation.tally.enter_alone(thread)?;
+                let entered = generation.tally.own(thread)?.enter();
                 Some(body(generation, entered))
             }
             _ => None,
         });
         entered.flatten()
+    }
+
+    /// Goes in on this thread by what `shortcut` knows, which is to be learnt here. `None` where it does not know who serves, or
+    /// this thread is inside of something.
+    #[inline(always)]
+    pub(crate) fn enter_again<R>(
+        &self,
+        shortcut: &Shortcut,
+        body: impl FnOnce(&SlotState, Kept<'_>) -> R,
+    ) -> Option<R> {
+        shortcut.enter(&self.door, body)
+    }
+
+    /// Has `shortcut` learn who serves, where that one has a function of its own for the method, and this thread counts alone.
+    pub(crate) fn learn(&self, shortcut: &Shortcut, method: &str) {
+        self.door.learn(shortcut, |state, thread| {
+            let SlotState::Running { load, generation } = state else { return None };
+            let own = generation.tally.own(thread)?;
+            let method = generation.plugin.method(generation.number_of(method)?)?;
+            generation.note_entry(thread);
+            Some((*load, Kept { method, own }))
+        });
     }
 
     /// Goes in on this thread, when somebody serves right now; else, [`Slot::enter`] tells why not, or waits.

@@ -85,13 +85,10 @@ impl<const N: usize> Tally<N> {
         entered
     }
 
-    /// The same at once, for a thread that nobody shares a shard with.
+    /// The shard of a thread that shares it with nobody.
     #[inline]
-    pub(crate) fn enter_alone(&self, thread: Thread) -> Option<Entered<'_>> {
-        let shard = self.shards[..N - 1].get(thread.number())?;
-        let entered = Entered { shard, alone: true, waited: false };
-        add(&shard.entered_at_once, true);
-        Some(entered)
+    pub(crate) fn own(&self, thread: Thread) -> Option<Own<'_>> {
+        self.shards[..N - 1].get(thread.number()).map(Own)
     }
 
     /// A request is taken into the mailbox by this thread. Whoever does it goes on by [`Tally::accepted`].
@@ -138,6 +135,19 @@ impl<const N: usize> Tally<N> {
             sum.entered += entered_after_wait + shard.entered_at_once.load(Ordering::Acquire);
         }
         sum
+    }
+}
+
+/// A shard where one thread counts alone.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Own<'a>(&'a Shard);
+
+impl<'a> Own<'a> {
+    /// A call goes in at once, on that thread.
+    #[inline]
+    pub(crate) fn enter(self) -> Entered<'a> {
+        add(&self.0.entered_at_once, true);
+        Entered { shard: self.0, alone: true, waited: false }
     }
 }
 

@@ -100,6 +100,7 @@ pub struct Out<'a>(&'a mut RawBuffer);
 
 impl<'a> Out<'a> {
     /// Passes on a buffer that came across.
+    #[inline]
     #[must_use]
     pub fn of(raw: &'a mut RawBuffer) -> Self {
         Self(raw)
@@ -117,11 +118,13 @@ impl<'a> Out<'a> {
     /// # Safety
     /// It must stay where it is: exchanged with another buffer, each would write into the other's vector after that
     /// one's loan has ended.
+    #[inline]
     #[must_use]
     pub unsafe fn into_raw(self) -> &'a mut RawBuffer {
         self.0
     }
 
+    #[inline]
     pub(crate) fn lent(self) -> &'a mut RawBuffer {
         self.0
     }

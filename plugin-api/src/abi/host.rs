@@ -3,7 +3,7 @@
 use abi_stable::StableAbi;
 use abi_stable::std_types::{RSlice, RStr};
 
-use super::{Lent, Out, RawBuffer, Status};
+use super::{ExtensionPtr, Lent, Out, RawBuffer, Status};
 
 /// The host's side of one generation, known to the host only.
 #[repr(transparent)]
@@ -15,7 +15,7 @@ unsafe impl Send for HostHandle {}
 // SAFETY: as above.
 unsafe impl Sync for HostHandle {}
 
-/// The functions of the host. Grows only at its end (`ABI.md`).
+/// The functions of the host. Frozen: what comes later is an extension (`ABI.md`).
 ///
 /// All are called by the plugin, on any thread, from `create` on. None unwinds.
 #[repr(C)]
@@ -39,8 +39,10 @@ pub struct HostTable {
         reply: &mut RawBuffer,
     ) -> Status,
     /// Whether this thread is inside a `call` of the plugin that this handle was given to: somebody then hears of a panic.
-    #[sabi(last_prefix_field)]
     pub is_inside: extern "C" fn(HostHandle) -> bool,
+    /// The table of an extension of the host's by id and revision, or null.
+    #[sabi(last_prefix_field)]
+    pub extension: extern "C" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,
 }
 
 /// The host as it is handed to a plugin.

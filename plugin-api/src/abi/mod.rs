@@ -6,7 +6,7 @@
 //! 1. **Nothing that a side allocated is kept by the other.** Replies, exports and error texts are written into
 //!    buffers that the reader lends ([`Lent`]).
 //! 2. **No unwinding crosses.** Each function of a plugin ends in `thunk`, which catches.
-//! 3. **Tables only grow at their end**, and a field that may be absent is asked for (`Option`).
+//! 3. **Tables are frozen**; what comes later is an extension, which either side asks the other for by id and revision.
 //!
 //! # Safety argument
 //!
@@ -14,7 +14,7 @@
 //!
 //! * **A1** An [`Instance`] handed to a thunk of `P` was made by `create::<P>` of the same library and not yet given to
 //!   `destroy::<P>`: the host keeps instance and table together and drops the instance first.
-//! * **A2** A [`RawBuffer`] is only made as part of a [`Lent`], which borrows the vector for as long; its fields are private to
+//! * **A2** A [`RawBuffer`] is only made as part of a [`Lent`], which borrows the vector for as long, or of a [`Buffer`] (A5); its fields are private to
 //!   this module, so `len <= capacity`, and `data` points at `capacity` bytes of that vector. Safe code sees it as [`Out`], so no
 //!   two are exchanged.
 //! * **A3** A [`HostLink`] outlives every mapping of the library that it was given to: the host frees what `handle`
@@ -22,6 +22,8 @@
 //! * **A4** A [`RawReader`] is only made as part of a [`LentBytes`] or [`LentPieces`], which borrow what is read for as long; its
 //!   fields are private, so `data` points at `len` bytes that nobody changes until its `next` is called. Safe code sees it as [`In`],
 //!   so no two are exchanged.
+//! * **A5** A [`Buffer`] owns the memory of one vector: `data`, `len` and `capacity` of its [`RawBuffer`] are that vector's at any
+//!   time that nobody grows it, `len` bytes are written, and no two buffers have the same.
 
 #![allow(unsafe_code, reason = "the contract's ABI layer: the one place of this crate where pointers cross")]
 #![allow(
@@ -30,17 +32,24 @@
 )]
 
 mod buffer;
+mod calls;
 mod guard;
 mod host;
+mod methods;
 mod module;
+mod own;
 mod reader;
 mod state;
 mod thunk;
 mod window;
 
 pub use buffer::{Lent, Limited, Out, RawBuffer};
+pub(crate) use calls::FoundMethod;
+pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub use methods::{METHODS_EXTENSION, MethodFn, MethodsExtension};
 pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
+pub use own::Buffer;
 pub(crate) use reader::Failed;
 pub use reader::{In, LentBytes, LentPieces, Pieces, RawReader};
 pub use state::{

@@ -45,7 +45,7 @@ unsafe impl Send for Instance {}
 // SAFETY: as above.
 unsafe impl Sync for Instance {}
 
-/// A pointer to the table of an extension, or null where a plugin does not have it.
+/// A pointer to the table of an extension, or null where the other side does not have it.
 ///
 /// Tables of extensions are frozen: another shape is another revision, under the same id.
 #[repr(transparent)]
@@ -53,11 +53,11 @@ unsafe impl Sync for Instance {}
 pub struct ExtensionPtr(pub(super) *const ());
 
 impl ExtensionPtr {
-    /// The plugin does not have the extension in this revision.
+    /// There is no such extension in this revision.
     pub const NONE: Self = Self(std::ptr::null());
 }
 
-/// The functions of one plugin library. Grows only at its end (`ABI.md`).
+/// The functions of one plugin library. Frozen: what comes later is an extension (`ABI.md`).
 ///
 /// All are called by the host. Unless a line says otherwise: on a lane of the generation, may call back into the host,
 /// and a panic becomes [`Status::PANICKED`] with message and place in `error` (of `call`, in `reply`).

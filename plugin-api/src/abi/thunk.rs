@@ -7,7 +7,10 @@ use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
 use abi_stable::std_types::{RResult, RSlice, RStr};
 
 use super::guard::{guard, guard_call, install_hook};
-use super::{ExtensionPtr, HostLink, Instance, PluginModule, PluginModuleRef, RawBuffer, Status};
+use super::methods::methods;
+use super::{
+    ExtensionPtr, HostLink, Instance, METHODS_EXTENSION, PluginModule, PluginModuleRef, RawBuffer, Status,
+};
 use crate::{Context, Export, Plugin, Reply, Request, logging};
 
 struct Table<P>(PhantomData<P>);
@@ -94,9 +97,13 @@ extern "C" fn call<P: Plugin>(
 }
 
 extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id.as_str(), revision))
+    match (id.as_str(), revision) {
+        METHODS_EXTENSION => methods::<P>(),
+        (id, revision) => P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id, revision)),
+    }
 }
 
+#[inline]
 pub(super) fn plugin<P: Plugin>(instance: &Instance) -> &P {
     // SAFETY: A1; the reference lives no longer than the call that the instance was lent to.
     unsafe { &*instance.0.cast::<P>() }

@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotbay_plugin_api::prelude::*;
@@ -9,16 +10,18 @@ use hotbay_plugin_api::prelude::*;
 struct Target {
     context: Context,
     count: AtomicU64,
+    add: OnceLock<Method>,
 }
 
 impl Target {
     /// Calls itself through the host, as often as the request's first byte says.
     #[inline(never)]
     fn hop(&self, request: &[u8], reply: &mut Reply<'_>) -> Result<()> {
-        let (times, mut answer) = (request[0], Vec::with_capacity(8));
+        let (times, mut answer) = (request[0], Buffer::with_capacity(8));
+        let Some(add) = self.add.get() else { return Err(Error::msg("find itself")) };
         for _ in 0..times {
             answer.clear();
-            self.context.call_into("target", "add", request, &mut answer)?;
+            add.call_into(request, &mut answer)?;
         }
         reply.write(&answer)
     }
@@ -26,7 +29,13 @@ impl Target {
 
 impl Plugin for Target {
     fn create(context: Context) -> Result<Self> {
-        Ok(Self { context, count: AtomicU64::new(0) })
+        Ok(Self { context, count: AtomicU64::new(0), add: OnceLock::new() })
+    }
+
+    fn start(&self) -> Result<()> {
+        // There is one already where it was stopped before.
+        let _ = self.add.set(self.context.method("target", "add")?);
+        Ok(())
     }
 
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::hint::black_box;
 use std::time::Duration;
 
-use hotbay::{Handle, Host};
+use hotbay::{Buffer, Handle, Host};
 
 use crate::limits::REQUEST;
 use crate::rounds::{Goal, Row, timed};
@@ -15,17 +15,17 @@ const HOPS: u8 = 100;
 const DEADLINE: Duration = Duration::from_secs(10);
 
 pub(crate) fn rows(host: &Host, target: &Handle) -> Vec<Row> {
-    let buffer = || Vec::with_capacity(64);
     let mut hop = REQUEST;
     hop[0] = HOPS;
-    let [by_add, by_first, by_hop] = [(); 3].map(|()| target.clone());
-    let (mut add, mut first, mut hopped) = (buffer(), buffer(), buffer());
+    let [by_add, by_first, by_hop] = ["add", "first", "hop"].map(|name| target.method(name));
+    let [mut add, mut first, mut hopped] = [(); 3].map(|()| Buffer::with_capacity(64));
+    let (by_name, mut named) = (target.clone(), Vec::with_capacity(64));
     let host = host.clone();
     vec![
         Row::new("call", move |calls| {
             timed(calls, || {
                 add.clear();
-                answered(by_add.call("add", black_box(&REQUEST), &mut add));
+                answered(by_add.call(black_box(&REQUEST), &mut add));
                 black_box(&add);
             })
         })
@@ -34,12 +34,20 @@ pub(crate) fn rows(host: &Host, target: &Handle) -> Vec<Row> {
         Row::new("call first", move |calls| {
             timed(calls, || {
                 first.clear();
-                answered(by_first.call("first", black_box(&REQUEST), &mut first));
+                answered(by_first.call(black_box(&REQUEST), &mut first));
                 black_box(&first);
             })
         })
         .over("dyn first")
         .goal(Goal::AddsAtMost(0.6, "lock add")),
+        Row::new("by name", move |calls| {
+            timed(calls, || {
+                named.clear();
+                answered(by_name.call("add", black_box(&REQUEST), &mut named));
+                black_box(&named);
+            })
+        })
+        .over("dyn"),
         Row::new("name owned", move |calls| {
             timed(calls, || {
                 let mut reply = Vec::new();
@@ -52,7 +60,7 @@ pub(crate) fn rows(host: &Host, target: &Handle) -> Vec<Row> {
         Row::new("hop", move |calls| {
             timed(calls.div_ceil(u64::from(HOPS)), || {
                 hopped.clear();
-                answered(by_hop.call("hop", black_box(&hop), &mut hopped));
+                answered(by_hop.call(black_box(&hop), &mut hopped));
                 black_box(&hopped);
             })
         })

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use hotbay::Handle;
+use hotbay::{Buffer, Handle};
 
 use crate::limits::{REQUEST, service};
 use crate::ours::answered;
@@ -29,11 +29,11 @@ pub(crate) fn rows(target: &Handle) -> Vec<Row> {
     };
     let target = target.clone();
     let ours = move || -> Work {
-        let (target, mut reply) = (target.clone(), Vec::with_capacity(64));
+        let (target, mut reply) = (target.method("first"), Buffer::with_capacity(64));
         Box::new(move |calls| {
             timed(calls, || {
                 reply.clear();
-                answered(target.call("first", black_box(&REQUEST), &mut reply));
+                answered(target.call(black_box(&REQUEST), &mut reply));
                 black_box(&reply);
             })
         })
