@@ -17,7 +17,7 @@ use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Job, LaneError};
 use crate::kernel::lease::HOP_LIMIT;
 use crate::kernel::slot::{Entry, NoEntry, Slot};
-use crate::kernel::tally::Entered;
+use crate::kernel::tally::{Entered, Own};
 
 /// As good as for ever.
 const FAR: Duration = Duration::from_secs(365 * 24 * 3600);
@@ -52,8 +52,9 @@ pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'
 /// look for what they need when there is one.
 #[inline(never)]
 fn ask(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
-    let at_once =
-        slot.enter_at_once(|generation, entered| answer(generation, entered, method, request, reply.again()));
+    let at_once = slot.enter_at_once(|generation, own| {
+        answered(generation, own, generation.plugin.call(method, request, reply.again()))
+    });
     match at_once {
         Some(asked) => asked,
         None => ask_now(slot, method, request, reply),
@@ -144,7 +145,6 @@ fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], re
     answer(generation, generation.tally.enter(entry.thread, entry.waited), method, request, reply)
 }
 
-#[inline(always)]
 fn answer(
     generation: &Generation,
     entered: Entered<'_>,
@@ -153,15 +153,20 @@ fn answer(
     reply: Out<'_>,
 ) -> Asked {
     let status = generation.plugin.call(method, request, reply);
-    answered(generation, entered, status)
-}
-
-#[inline(always)]
-fn answered(generation: &Generation, entered: Entered<'_>, status: Status) -> Asked {
     if status != Status::OK {
         return Err(failed(generation, entered, status));
     }
     entered.answer();
+    Ok(())
+}
+
+/// A call that went in at once comes out.
+#[inline(always)]
+fn answered(generation: &Generation, own: Own<'_>, status: Status) -> Asked {
+    if status != Status::OK {
+        return Err(failed(generation, own.entered(), status));
+    }
+    own.answer();
     Ok(())
 }
 

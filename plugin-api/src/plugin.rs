@@ -28,6 +28,9 @@ pub trait Plugin: Sized + Send + Sync + 'static {
 
     /// Answers one request.
     ///
+    /// Each method that `export_plugin!` declares gets a copy of this function, in which [`Request::method`] is a constant. Where
+    /// nanoseconds count, write `#[inline(always)]` before it: of each copy the one arm is left then, and no name is compared.
+    ///
     /// Called by: callers through the host. State: started. Thread: a lane, or the caller's own when an embedder
     /// calls inline; several at once. May call back: yes, also into this very plugin. Panic: this caller gets an
     /// error, the plugin stays.

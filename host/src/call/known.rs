@@ -37,15 +37,15 @@ impl Own {
     pub(crate) fn call(&self, request: &[u8], reply: &mut Buffer) -> Called {
         let before = reply.len();
         let asked = self.slot.enter_again(&self.shortcut, |state, kept| {
-            let entered = kept.own.enter();
+            kept.own.enter();
             let status = kept.method.call(request, reply.out());
             if status == Status::OK {
-                entered.answer();
+                kept.own.answer();
                 return Ok(());
             }
-            // Its state has it for as long as somebody is inside.
+            // A state that somebody is inside of has a generation.
             match state.generation() {
-                Some(generation) => Err(failed(generation, entered, status)),
+                Some(generation) => Err(failed(generation, kept.own.entered(), status)),
                 None => Ok(()),
             }
         });
@@ -95,9 +95,9 @@ impl Shared {
     #[inline]
     pub(crate) fn call(&self, request: &[u8], mut reply: Out<'_>) -> Called {
         let before = reply.len();
-        let at_once = self.slot.enter_at_once(|generation, entered| {
+        let at_once = self.slot.enter_at_once(|generation, own| {
             let status = self.ask_plugin(generation, request, reply.again());
-            answered(generation, entered, status)
+            answered(generation, own, status)
         });
         let asked = match at_once {
             Some(asked) => asked,

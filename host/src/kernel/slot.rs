@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
 use super::lease::{self, Door, Kept, Replaced, Shortcut, Thread, TooDeep};
-use super::tally::Entered;
+use super::tally::Own;
 use super::view::Phase;
 
 /// The place that a name owns.
@@ -106,11 +106,12 @@ impl Slot {
     /// Goes in on this thread in the way of most calls: somebody serves right now, the thread was there lately, is inside of
     /// one other call at most, and counts alone. Else [`Slot::enter_now`].
     #[inline(always)]
-    pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&Generation, Entered<'_>) -> R) -> Option<R> {
+    pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&Generation, Own<'_>) -> R) -> Option<R> {
         let entered = self.door.enter_at_once(|state, thread| match state {
             SlotState::Running { load, generation } if thread.was_in(*load) => {
-                let entered = generation.tally.own(thread)?.enter();
-                Some(body(generation, entered))
+                let own = generation.tally.own(thread)?;
+                own.enter();
+                Some(body(generation, own))
             }
             _ => None,
         });

@@ -145,8 +145,19 @@ pub(crate) struct Own<'a>(&'a Shard);
 impl<'a> Own<'a> {
     /// A call goes in at once, on that thread.
     #[inline]
-    pub(crate) fn enter(self) -> Entered<'a> {
+    pub(crate) fn enter(self) {
         add(&self.0.entered_at_once, true);
+    }
+
+    /// It comes out with its answer.
+    #[inline]
+    pub(crate) fn answer(self) {
+        add(&self.0.answered_at_once, true);
+    }
+
+    /// The call that went in, to come out of it otherwise.
+    #[inline]
+    pub(crate) fn entered(self) -> Entered<'a> {
         Entered { shard: self.0, alone: true, waited: false }
     }
 }

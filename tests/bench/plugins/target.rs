@@ -38,6 +38,7 @@ impl Plugin for Target {
         Ok(())
     }
 
+    #[inline(always)]
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
         match request.method() {
             // One atomic addition.

@@ -46,6 +46,18 @@ impl Model {
         self.names[reader].store(0, Ordering::Release);
     }
 
+    /// `Shortcut::enter` of who went into value 1 before.
+    fn enter_again(&self, reader: usize, fenced: bool) {
+        self.names[reader].store(1, Ordering::Release);
+        if fenced {
+            fence(Ordering::SeqCst);
+        }
+        if self.published.load(Ordering::Acquire) == 1 {
+            assert!(!self.freed[1].load(Ordering::Relaxed), "inside of what was freed");
+        }
+        self.names[reader].store(0, Ordering::Release);
+    }
+
     /// `Door::replace`, then `Replaced::drain`.
     fn replace_and_drain(&self) {
         let old = self.published.swap(2, Ordering::SeqCst);
@@ -59,7 +71,10 @@ impl Model {
     }
 }
 
-fn run(readers: usize, preemptions: Option<usize>, fenced: bool) {
+/// How a reader goes in.
+type Enter = fn(&Model, usize, bool);
+
+fn run(readers: usize, preemptions: Option<usize>, fenced: bool, enter: Enter) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
     builder.check(move || {
@@ -67,7 +82,7 @@ fn run(readers: usize, preemptions: Option<usize>, fenced: bool) {
         let readers: Vec<_> = (0..readers)
             .map(|reader| {
                 let model = Arc::clone(&model);
-                thread::spawn(move || model.enter(reader, fenced))
+                thread::spawn(move || enter(&model, reader, fenced))
             })
             .collect();
         model.replace_and_drain();
@@ -79,13 +94,21 @@ fn run(readers: usize, preemptions: Option<usize>, fenced: bool) {
 
 #[test]
 fn no_reader_is_inside_of_what_a_writer_took_for_drained() {
-    run(1, None, true);
-    // All interleavings of three threads take hours; those of three preemptions hold the known ways to be wrong.
-    run(2, Some(3), true);
+    for enter in [Model::enter as Enter, Model::enter_again] {
+        run(1, None, true, enter);
+        // All interleavings of three threads take hours; those of three preemptions hold the known ways to be wrong.
+        run(2, Some(3), true, enter);
+    }
 }
 
 #[test]
 #[should_panic(expected = "inside of what was freed")]
 fn without_the_readers_fence_one_is() {
-    run(1, None, false);
+    run(1, None, false, Model::enter);
+}
+
+#[test]
+#[should_panic(expected = "inside of what was freed")]
+fn without_the_fence_of_a_reader_that_goes_in_again_one_is() {
+    run(1, None, false, Model::enter_again);
 }
