@@ -35,6 +35,9 @@ use crate::supervise::{Kernel, Message};
 use crate::verify::verify;
 use crate::{CallError, Config, ControlError, HostError, call, os, probe};
 
+/// Room for the answers of most methods.
+const SHORT_REPLY: usize = 64;
+
 /// A running host; cheap to clone. The last clone that is dropped stops it.
 #[derive(Debug, Clone)]
 pub struct Host {
@@ -185,6 +188,10 @@ impl Host {
         request: &[u8],
         reply: &mut Vec<u8>,
     ) -> Result<(), CallError> {
+        // Who brings a vector without memory wants an answer in it: had beforehand, that needs no way back from the plugin.
+        if reply.capacity() == 0 {
+            reply.reserve(SHORT_REPLY);
+        }
         let mut lent = Lent::new(reply);
         self.inner.shared.registry.call(service, method, request, lent.out()).map_err(|error| *error)
     }

@@ -165,7 +165,7 @@ impl<'a> Reply<'a> {
         if self.buffer.write(bytes) {
             Ok(())
         } else {
-            Err(Error::msg("write the reply: no more memory is lent"))
+            Err(no_more())
         }
     }
 
@@ -177,6 +177,11 @@ impl<'a> Reply<'a> {
         serde_json::to_writer(self, value)
             .map_err(|e| Error::msg(format_args!("write the reply as JSON: {e}")))
     }
+}
+
+#[cold]
+fn no_more() -> Error {
+    Error::msg("write the reply: no more memory is lent")
 }
 
 impl io::Write for Reply<'_> {

@@ -26,8 +26,8 @@ impl RawBuffer {
     #[inline]
     #[must_use]
     pub fn write(&mut self, bytes: &[u8]) -> bool {
-        if self.capacity - self.len < bytes.len() && !(self.grow)(self, bytes.len()) {
-            return false;
+        if self.capacity - self.len < bytes.len() {
+            return self.write_into_more(bytes);
         }
         // SAFETY: A2; `len + bytes.len() <= capacity` was just seen to.
         let end = unsafe { self.data.add(self.len) };
@@ -35,6 +35,14 @@ impl RawBuffer {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
         self.len += bytes.len();
         true
+    }
+
+    /// The same where there is no room yet. Apart, so that who has room keeps no registers for it.
+    #[cold]
+    #[inline(never)]
+    fn write_into_more(&mut self, bytes: &[u8]) -> bool {
+        // With room for them it does not come back here.
+        (self.grow)(self, bytes.len()) && self.capacity - self.len >= bytes.len() && self.write(bytes)
     }
 
     /// Appends as much of `bytes` as there is room for, and asks for room for one byte where there is none; 0 when the reader
