@@ -162,11 +162,7 @@ impl<'a> Reply<'a> {
     /// The caller lends no more memory.
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        if self.buffer.write(bytes) {
-            Ok(())
-        } else {
-            Err(no_more())
-        }
+        if self.buffer.write(bytes) { Ok(()) } else { Err(no_more()) }
     }
 
     /// Appends a value as JSON.

@@ -59,11 +59,14 @@ fn requests_through_lanes_are_all_answered_and_counted_once() {
     let receipts = hosted.wait_receipts("echo", 12);
     assert_eq!(receipts.len(), 12);
     assert_nothing_lost(&receipts);
+    let mut seen = 0;
     for receipt in &receipts {
         assert_eq!((receipt.retired, &receipt.retired_reason), (Retired::Unloaded, &None), "{receipt:?}");
         let requests = receipt.requests;
-        assert!(requests.old + requests.waited + requests.new > 0, "nobody was seen to ask: {receipt:?}");
+        seen += requests.old + requests.waited + requests.new;
     }
+    // Not in each of them: on a busy machine a swap may be over before a caller has its turn.
+    assert!(seen > 0, "nobody was seen to ask: {receipts:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 
+use super::record::COUNT;
 use super::*;
 use crate::kernel::view::Phase;
 use crate::linked::{LONG, SHORT};
