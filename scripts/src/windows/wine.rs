@@ -91,10 +91,15 @@ impl Wine {
 
     /// Ends all that runs in the prefix.
     pub(super) fn end(&self) {
-        let Ok(Some(server)) = first(SERVERS) else { return };
+        let Some(server) = Self::server() else { return };
         let mut command = Command::new(server);
         self.environment(&mut command);
         let _ = command.arg("-k").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+
+    /// What serves all programs in a prefix, and ends them with `-k`.
+    pub(super) fn server() -> Option<PathBuf> {
+        first(SERVERS).ok().flatten()
     }
 }
 
