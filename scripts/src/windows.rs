@@ -10,7 +10,7 @@ mod wine;
 use std::ffi::OsString;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
@@ -84,11 +84,15 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         through: Some(wine.program().to_owned()),
         server: Wine::server(),
     };
-    let tests = Tests { wine, outside, how };
+    let stays = wine.stay()?;
+    let tests = Tests { wine, outside, how, stays };
     if options.brief {
         let mut failed = None;
-        for (targets, parts) in BRIEF {
-            if let Err(error) = tests.run(targets, parts) {
+        let apart = crate::cargo::integration_tests(&["hotbay-tests", "xtask"])?;
+        for (at, (targets, parts)) in BRIEF.into_iter().enumerate() {
+            let named = apart.iter().filter(|_| at == 0).flat_map(|test| ["--test", test]);
+            let targets: Vec<&str> = targets.iter().copied().chain(named).collect();
+            if let Err(error) = tests.run(&targets, parts) {
                 // The others are run as well.
                 failed.get_or_insert(error);
             }
@@ -109,8 +113,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
 /// What is run in a brief run: targets, and parts of the names of their tests.
 const BRIEF: [(&[&str], &[&str]); 3] = [
+    // With them those that other packages than `hotbay-tests` have in `tests/`.
     // Pipes of a process to itself are not steady under wine; what goes through the real binary uses them.
-    (&["--exclude", "hotbay-tests", "--lib", "--bins", "--tests"], &["--skip", "control::tests"]),
+    (&["--lib", "--bins"], &["--skip", "control::tests"]),
     // Ten thousand loads take two minutes there.
     (&["--test", "conformance"], &["--skip", "tables_of_two_lengths"]),
     (
@@ -186,19 +191,22 @@ struct Tests {
     wine: Wine,
     outside: Outside,
     how: How,
+    stays: Child,
 }
 
 impl Drop for Tests {
     /// With them end the programs that they started.
     fn drop(&mut self) {
         self.wine.end();
+        let _ = self.stays.kill();
+        let _ = self.stays.wait();
     }
 }
 
 impl Tests {
     /// Runs `targets`, and of these the tests whose names have one of `parts`.
     fn run(&self, targets: &[&str], parts: &[&str]) -> Result<()> {
-        let Self { wine, outside, how } = self;
+        let Self { wine, outside, how, .. } = self;
         println!("\n== windows: the tests, under {}", wine.program().display());
         // Not xtask's own: they are of this system. All packages also where few targets are chosen: what is built is the same.
         let words =
@@ -226,6 +234,8 @@ fn for_windows(arguments: &[&str]) -> Command {
 /// What cargo's environment has for that.
 fn environment(command: &mut Command) -> &mut Command {
     command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", linker());
+    // GNU's linker takes its time for lines that only a backtrace would name: some hundred programs and libraries are linked.
+    command.env("CARGO_PROFILE_DEV_DEBUG", "false");
     // General flags would override the target's own, which may say where its standard library is.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS")
 }

@@ -204,5 +204,6 @@ fn name_of(program: &str) -> String {
     stem.rsplit_once('-').map_or(stem.clone(), |(name, _)| name.to_owned())
 }
 
-#[cfg(all(test, unix))] // The programs of the tests are scripts.
+#[cfg(unix)] // The programs of the tests are scripts of its shell.
+#[cfg(test)]
 mod tests;

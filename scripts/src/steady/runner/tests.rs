@@ -5,17 +5,16 @@ use super::*;
 
 /// What a script of the shell says of the tests `a` and `b`, or of `b` alone, as the harness would, and ends.
 fn says(is_alone: bool, is_good: bool) -> String {
-    let (others, verdict, failed) =
-        (usize::from(!is_alone), if is_good { "ok" } else { "FAILED" }, usize::from(!is_good));
-    let word = if is_good { "ok" } else { "FAILED" };
-    let failures = if is_good { "" } else { "\nfailures:\n\nno luck\n\nfailures:\n    b\n" };
-    let first = if is_alone { "" } else { "\ntest a ... ok" };
+    let (first, count) = if is_alone { ("", 1) } else { ("\ntest a ... ok", 2) };
+    let (verdict, failures, failed, code) = if is_good {
+        ("ok", "", 0, 0)
+    } else {
+        ("FAILED", "\nfailures:\n\nno luck\n\nfailures:\n    b\n", 1, FAILED)
+    };
+    let passed = count - failed;
     format!(
-        "cat <<'END'\nrunning {} tests{first}\ntest b ... {verdict}\n{failures}\n\
-         test result: {word}. {} passed; {failed} failed; 0 ignored; 0 measured\nEND\nexit {}\n",
-        others + 1,
-        others + 1 - failed,
-        if is_good { 0 } else { FAILED },
+        "cat <<'END'\nrunning {count} tests{first}\ntest b ... {verdict}\n{failures}\n\
+         test result: {verdict}. {passed} passed; {failed} failed; 0 ignored; 0 measured\nEND\nexit {code}\n"
     )
 }
 
