@@ -13,11 +13,13 @@ use std::time::Duration;
 #[cfg(windows)]
 use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
 
+mod asker;
 mod stack;
 mod threads;
 #[cfg(windows)]
 mod windows;
 
+pub(crate) use asker::asked_line;
 pub(crate) use stack::is_inside;
 // Threads of the control plane's runtime are not begun by `spawn`.
 #[cfg(feature = "cli")]
@@ -124,7 +126,7 @@ pub(crate) fn no_dialogs() {}
 
 /// Ends the process at once. At an ordinary end the system's loader runs what libraries left to be done, and waits for one that
 /// hangs in it.
-#[cfg(all(unix, feature = "cli"))]
+#[cfg(unix)]
 pub(crate) fn end_now(code: u8) -> ! {
     unsafe extern "C" {
         safe fn _exit(code: std::ffi::c_int) -> !;
@@ -132,7 +134,7 @@ pub(crate) fn end_now(code: u8) -> ! {
     _exit(code.into())
 }
 
-/// Ends the process at once, without what its libraries left to be done.
+/// Ends the process at once, without what its libraries left to be done. Only commands ask for it on Windows.
 #[cfg(all(windows, feature = "cli"))]
 pub(crate) fn end_now(code: u8) -> ! {
     use windows_sys::Win32::System::Threading::{GetCurrentProcess, TerminateProcess};

@@ -121,9 +121,16 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     })?;
 
     let request = child::Request { path: path.to_owned(), config: plugin_config.to_owned() };
-    let request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
+    let mut request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
+    request.push(b'\n');
+    // Kept open until the verdict is there: by its end a probe hears that its host was killed, and ends as well.
+    let mut asking = child.stdin.take();
     // A plugin may end the process before it has read; its verdict tells, not this error.
-    drop(child.stdin.take().map(|mut stdin| stdin.write_all(&request)));
+    let _ = asking.as_mut().map(|asking| asking.write_all(&request));
+    if cfg!(windows) {
+        // There the system ends it, and a plugin that reads its standard input is not to wait for us.
+        asking = None;
+    }
     let output = Output::default();
     let (at_end, end) = mpsc::channel();
     let reading = child.stdout.take().map(|stdout| {
@@ -142,6 +149,7 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
     let status = wait(&mut child, &end, settings.deadline);
     // Also after an orderly end: what the plugin started must not outlive its probe, nor hold the pipe open.
     group.kill(&mut child);
+    drop(asking);
     let ended = match status {
         Some(status) => Some(status),
         None => child.wait().ok().and(None),

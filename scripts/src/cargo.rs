@@ -21,13 +21,28 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
 
 /// The folder that cargo builds in, which may be anywhere.
 pub(crate) fn target_folder() -> Result<PathBuf> {
+    let metadata = metadata()?;
+    let folder = metadata["target_directory"].as_str();
+    Ok(PathBuf::from(folder.context("failed to find the target folder in what cargo says")?))
+}
+
+/// The names of all integration tests but those of these packages. (To exclude the packages would have their dependencies built
+/// once more, with fewer features.)
+pub(crate) fn integration_tests(excluded: &[&str]) -> Result<Vec<String>> {
+    let metadata = metadata()?;
+    let list = |value: &serde_json::Value| value.as_array().cloned().unwrap_or_default();
+    let packages = list(&metadata["packages"]);
+    let chosen = packages.iter().filter(|package| !excluded.iter().any(|name| package["name"] == *name));
+    let targets = chosen.flat_map(|package| list(&package["targets"]));
+    let tests = targets.filter(|target| list(&target["kind"]).iter().any(|kind| kind == "test"));
+    Ok(tests.filter_map(|test| test["name"].as_str().map(ToOwned::to_owned)).collect())
+}
+
+fn metadata() -> Result<serde_json::Value> {
     let output = cargo(&["metadata", "--no-deps", "--offline", "--format-version", "1"])
         .output()
         .context("failed to run cargo")?;
-    let metadata: serde_json::Value =
-        serde_json::from_slice(&output.stdout).context("failed to read what cargo says of the workspace")?;
-    let folder = metadata["target_directory"].as_str();
-    Ok(PathBuf::from(folder.context("failed to find the target folder in what cargo says")?))
+    serde_json::from_slice(&output.stdout).context("failed to read what cargo says of the workspace")
 }
 
 /// Whether `cargo SUBCOMMAND` exists.

@@ -4,6 +4,7 @@
 
 mod cargo;
 mod test;
+mod steady;
 mod check_targets;
 mod windows;
 mod bay;
@@ -36,6 +37,9 @@ enum Command {
     Soak(soak::Options),
     Crash(crash::Options),
     Bench(bench::Options),
+    /// Run a test program, and what fails in it once more: cargo calls this
+    #[command(hide = true)]
+    RunTests(steady::runner::Options),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +52,10 @@ fn main() -> ExitCode {
         Command::Soak(options) => soak::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::RunTests(options) => match steady::runner::run(&options) {
+            Ok(code) => std::process::exit(code),
+            Err(error) => Err(error),
+        },
     };
     if let Err(error) = done {
         // Not by `Debug`: a backtrace of these commands helps nobody.

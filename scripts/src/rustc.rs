@@ -28,6 +28,17 @@ pub(crate) fn sysroot(target: &str) -> Result<PathBuf> {
     printed(plain(target), "sysroot", target)
 }
 
+/// The system that this is, as targets are named.
+pub(crate) fn host() -> Result<String> {
+    let mut rustc = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
+    let output = rustc.args(["--print", "host-tuple"]).output().context("failed to run rustc")?;
+    let name = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    if !output.status.success() || name.is_empty() {
+        bail!("failed to ask the compiler which system this is");
+    }
+    Ok(name)
+}
+
 fn plain(target: &str) -> Command {
     let mut command = Command::new(std::env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     command.args(["--target", target]);

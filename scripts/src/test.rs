@@ -4,12 +4,14 @@
 //! libraries, binaries, examples and tests; the tests then run what is there.
 
 use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail};
 use clap::ValueEnum;
 
 use crate::cargo::{cargo, has, root};
+use crate::rustc::host;
+use crate::steady::{self, How};
 
 /// One step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -32,8 +34,10 @@ enum Step {
     Peers,
     /// Everything that the tests need
     Build,
-    /// All tests, those in the documentation too
+    /// All tests but those in the documentation
     Test,
+    /// The tests in the documentation
+    DocTest,
 }
 
 #[derive(Debug, clap::Args)]
@@ -41,40 +45,51 @@ pub(crate) struct Options {
     /// Run only this step; may be given several times
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
-    /// Print the times before the tests, so that a log ends with the tests' own words
+    /// Print the times before the last tests, so that a log ends with the tests' own words
     #[arg(long)]
     ci: bool,
+    /// Do not run tests that failed once more: for hunting those that fail now and then
+    #[arg(long)]
+    once: bool,
+    /// End the tests, as failed, after so many minutes
+    #[arg(long, value_name = "MINUTES", default_value_t = 15)]
+    minutes: u64,
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let usual = |step: &Step| options.only.is_empty() && *step != Step::Peers;
     let chosen = |step: &Step| usual(step) || options.only.contains(step);
     let steps: Vec<Step> = Step::value_variants().iter().copied().filter(chosen).collect();
-    let mut times = Vec::new();
+    let (mut times, mut failed) = (Vec::new(), None);
     for &step in &steps {
         let name = step.name();
-        let prebuilt = steps.contains(&Step::Build);
-        if options.ci && step == Step::Test {
+        if options.ci && step == Step::DocTest {
             print_times(&times);
         }
-        let Some(mut command) = command(step, prebuilt) else {
+        let begun = Instant::now();
+        let Some(done) = run_step(step, options, steps.contains(&Step::Build)) else {
             println!("\n== {name}: SKIPPED, {}", missing(step));
             times.push((name, None));
             continue;
         };
-        println!("\n== {name}: cargo {}", words(&command));
-        let begun = Instant::now();
-        let status = command.status().context("failed to run cargo")?;
         times.push((name, Some(begun.elapsed())));
-        if !status.success() {
-            print_times(&times);
-            bail!("failed at step `{name}`, {status}; again only this: cargo xtask test --only {name}");
+        if let Err(error) = done {
+            failed.get_or_insert((name, error));
+            // Who mends a test wants to know of the others.
+            if step != Step::Test {
+                break;
+            }
         }
     }
-    if !(options.ci && steps.contains(&Step::Test)) {
+    if !options.ci || !steps.contains(&Step::DocTest) || failed.is_some() {
         print_times(&times);
     }
-    Ok(())
+    match failed {
+        Some((name, error)) => {
+            bail!("failed at step `{name}`, {error:#}; again only this: cargo xtask test --only {name}")
+        }
+        None => Ok(()),
+    }
 }
 
 /// What is not there, and what that leaves unchecked.
@@ -88,12 +103,42 @@ fn missing(step: Step) -> &'static str {
 }
 
 /// The tests and what they need, nothing else.
-pub(crate) fn build_and_test() -> Result<()> {
-    run(&Options { only: vec![Step::Build, Step::Test], ci: false })
+pub(crate) fn build_and_test(once: bool, minutes: u64) -> Result<()> {
+    let only = vec![Step::Build, Step::Test, Step::DocTest];
+    run(&Options { only, ci: false, once, minutes })
 }
 
-/// What a step runs; `None` when the tool for it is not installed.
-fn command(step: Step, prebuilt: bool) -> Option<Command> {
+/// Runs a step; `None` when the tool for it is not installed.
+fn run_step(step: Step, options: &Options, prebuilt: bool) -> Option<Result<()>> {
+    let again = u32::from(!options.once);
+    let until = SystemTime::now() + Duration::from_secs(60 * options.minutes);
+    let Some(mut command) = command(step)? else {
+        // The tests' support builds host and plugins itself when a single test is run by hand.
+        let prebuilt = prebuilt.then_some(("HOTBAY_TEST_PREBUILT", "1"));
+        let cargo = |words: &[&str]| {
+            println!("\n== {}: cargo {}", step.name(), words.join(" "));
+            let mut command = cargo(words);
+            command.envs(prebuilt);
+            command
+        };
+        return Some(match step {
+            Step::DocTest => steady::doc_tests(again, until, || cargo(DOC_TESTS)),
+            _ => host().and_then(|target| {
+                How { target, again, until, through: None, server: None }.test(TESTS, cargo)
+            }),
+        });
+    };
+    println!("\n== {}: cargo {}", step.name(), words(&command));
+    let status = command.status().context("failed to run cargo");
+    Some(status.and_then(|status| if status.success() { Ok(()) } else { bail!("{status}") }))
+}
+
+/// All of them: who mends one wants to know of the others.
+const TESTS: &[&str] = &["test", "--workspace", "--no-fail-fast", "--lib", "--bins", "--tests"];
+const DOC_TESTS: &[&str] = &["test", "--workspace", "--no-fail-fast", "--doc"];
+
+/// What a step runs, if that is one command and no tests; nothing at all when the tool for it is not installed.
+fn command(step: Step) -> Option<Option<Command>> {
     let mut command = match step {
         Step::Fmt => cargo(&["fmt", "--all", "--check"]),
         Step::FmtApart => {
@@ -104,7 +149,7 @@ fn command(step: Step, prebuilt: bool) -> Option<Command> {
         Step::Doc => cargo(&["doc", "--workspace", "--no-deps"]),
         Step::Deny if has("deny") => cargo(&["deny", "check", "licenses", "bans", "sources"]),
         Step::Deny => return None,
-        Step::Miri => return crate::miri::command(),
+        Step::Miri => crate::miri::command()?,
         // A release build, with link-time optimisation, takes minutes: the lints know that it compiles.
         Step::Bench | Step::Peers => {
             let manifest =
@@ -119,16 +164,12 @@ fn command(step: Step, prebuilt: bool) -> Option<Command> {
         }
         // Not ourselves: Windows does not let a program that runs be replaced.
         Step::Build => cargo(&["build", "--workspace", "--all-targets", "--exclude", "xtask"]),
-        // All of them: who mends one wants to know of the others.
-        Step::Test => cargo(&["test", "--workspace", "--no-fail-fast"]),
+        Step::Test | Step::DocTest => return Some(None),
     };
-    match step {
-        Step::Doc => drop(command.env("RUSTDOCFLAGS", "--deny warnings")),
-        // The tests' support builds host and plugins itself when a single test is run by hand.
-        Step::Test if prebuilt => drop(command.env("HOTBAY_TEST_PREBUILT", "1")),
-        _ => {}
+    if step == Step::Doc {
+        command.env("RUSTDOCFLAGS", "--deny warnings");
     }
-    Some(command)
+    Some(Some(command))
 }
 
 fn words(command: &Command) -> String {
@@ -160,6 +201,7 @@ impl Step {
             Step::Peers => "peers",
             Step::Build => "build",
             Step::Test => "test",
+            Step::DocTest => "doc-test",
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use hotbay::kernel::view::{Phase, Row};
-use hotbay_tests::{Bay, edited, example, fixture};
+use hotbay_tests::{Bay, children, edited, example, fixture, is_mapped};
 
 /// Drops these bytes, and answers the row that the file was refused with. Beside it echo goes on serving.
 fn refused(bay: &Bay, bytes: &[u8]) -> Row {
@@ -177,7 +177,7 @@ fn a_plugin_that_aborts_on_panic_would_take_the_host_along() {
 
 /// What a fixture is refused with in `list`, `add` and `why`.
 fn rejected_fixture(name: &str) -> Row {
-    let mut bay = Bay::with("[probe]\ndeadline_ms = 1500").up();
+    let mut bay = Bay::with("[probe]\ndeadline_ms = 4000").up();
     bay.drop_in("echo", &example("echo"));
     bay.drop_in("bad", &fixture(name));
     let row = bay.wait_phase(name, Phase::Rejected);
@@ -215,12 +215,12 @@ fn exits_in_create() {
 
 #[test]
 fn hangs_in_create() {
-    assert_says(&rejected_fixture("hangs_in_create"), &["1500 ms"]);
+    assert_says(&rejected_fixture("hangs_in_create"), &["4000 ms"]);
 }
 
 #[test]
 fn hangs_in_initializer() {
-    assert_says(&rejected_fixture("hangs_in_initializer"), &["1500 ms"]);
+    assert_says(&rejected_fixture("hangs_in_initializer"), &["4000 ms"]);
 }
 
 #[test]
@@ -235,11 +235,36 @@ fn fails_in_create() {
 
 #[test]
 fn a_file_that_hangs_in_the_probe_holds_up_no_other() {
-    let bay = Bay::with("[probe]\ndeadline_ms = 25000").up();
+    // Longer than anything is waited for: it ends with the host.
+    let bay = Bay::with("[probe]\ndeadline_ms = 600000").up();
     bay.drop_in("aaa", &fixture("hangs_in_create"));
     hotbay_tests::eventually("the probe runs", || (!bay.rows().is_empty()).then_some(()));
     bay.drop_in("echo", &example("echo"));
     bay.wait_version("echo", "1.0.0");
     let phases: BTreeSet<_> = bay.rows().iter().map(|row| row.phase.to_string()).collect();
     assert!(!phases.contains("rejected"), "the deadline came first");
+}
+
+#[test]
+fn a_probe_that_hangs_ends_with_its_host_and_the_next_host_starts() {
+    for fixture_name in ["hangs_in_create", "hangs_in_initializer"] {
+        let mut bay = Bay::with("[probe]\ndeadline_ms = 600000").up();
+        bay.drop_in("bad", &fixture(fixture_name));
+        // Where processes cannot be looked at, the next host is all that is asked for.
+        let probe = cfg!(target_os = "linux").then(|| {
+            hotbay_tests::eventually("the probe maps the file", || {
+                children(bay.pid())?.into_iter().find(|probe| is_mapped(*probe, "/staged/") == Some(true))
+            })
+        });
+        bay.kill();
+        if let Some(probe) = probe {
+            hotbay_tests::eventually("the probe is gone", || {
+                (is_mapped(probe, "/staged/") != Some(true)).then_some(())
+            });
+        }
+        std::fs::remove_file(bay.file("bad")).unwrap();
+        bay.drop_in("echo", &example("echo"));
+        bay.start();
+        bay.wait_version("echo", "1.0.0");
+    }
 }

@@ -7,7 +7,7 @@ use hotbay::{CallError, Changed, ControlError};
 use hotbay_tests::{Hosted, eventually, fixture, rename, with_version};
 
 /// No answer takes so long; whoever comes near it waits for what never comes.
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(60);
 
 #[derive(Debug, Clone, Copy)]
 enum Command {

@@ -85,5 +85,5 @@ fn stateless_code_is_unmapped_within_a_bounded_time_after_one_swap() {
     let receipt = hosted.wait_receipts("stateless", 1).remove(0);
     assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
     assert_ne!(is_mapped(std::process::id(), &old.digest.unwrap()[..16]), Some(true));
-    assert!(began.elapsed() < Duration::from_secs(5), "{:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
 }

@@ -10,7 +10,7 @@ use hotbay_tests::{Hosted, eventually, example, fixture, with_version};
 fn counter_is_stopped_started_reloaded_and_replaced_at_once_and_counts_right() {
     let hosted = Hosted::start();
     hosted.live("counter", &fixture("counter"), "1.0.0");
-    let deadline = Duration::from_secs(20);
+    let deadline = hotbay_tests::PATIENCE;
     let answered = std::thread::scope(|scope| {
         let callers: Vec<_> = (0..3)
             .map(|_| {

@@ -11,9 +11,9 @@ use hotbay_tests::{Hosted, PATIENCE, eventually, example, fixture};
 fn hangs_in_a_call_and_the_next_request_is_answered_by_a_fresh_lane() {
     let hosted = Hosted::with(|config| {
         config.plugin.insert("hangs".to_owned(), serde_json::json!({ "old": "call" }));
-        // The end of the host waits so long for what hangs.
-        config.swap.drain = Duration::from_millis(300);
-        config.swap.callback = Duration::from_millis(300);
+        // The end of the host waits so long for what hangs; and so much time has its start, also on a busy machine.
+        config.swap.drain = Duration::from_millis(2500);
+        config.swap.callback = Duration::from_millis(2500);
     });
     hosted.live("hangs", &fixture("hangs"), "1.0.0");
     for _ in 0..3 {

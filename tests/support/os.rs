@@ -22,6 +22,19 @@ pub fn is_mapped(pid: u32, part: &str) -> Option<bool> {
     Some(maps.lines().any(|line| line.contains(part)))
 }
 
+/// The processes that a process started and that still run, on Linux. Elsewhere `None`.
+#[must_use]
+pub fn children(pid: u32) -> Option<Vec<u32>> {
+    let parent_of = |process: u32| {
+        let stat = std::fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+        // Behind the name in parentheses: the state, and the parent.
+        stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse::<u32>().ok()
+    };
+    let all = std::fs::read_dir("/proc").ok()?.flatten();
+    let processes = all.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    Some(processes.filter(|process| parent_of(*process) == Some(pid)).collect())
+}
+
 /// Gives a file another's name.
 ///
 /// On Windows that is refused while somebody has the other open, as a host that reads it for a moment (where the system does not

@@ -2,9 +2,9 @@
 
 use std::time::{Duration, Instant};
 
-/// How long something may take that should be there at once. Long, since a test machine may be busy; no test that
-/// passes waits for it. On Windows longer: under wine, each of some hundred processes of a test takes its time to start.
-pub const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 90 } else { 30 });
+/// How long something may take that should be there at once. Long, since a test machine may be busy, with others on it: no
+/// test that passes waits for it. On Windows longer: under wine, each of some hundred processes of a test takes its time to start.
+pub const PATIENCE: Duration = Duration::from_secs(if cfg!(windows) { 90 } else { 60 });
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(10);

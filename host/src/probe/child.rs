@@ -1,6 +1,6 @@
 //! The probe's side: map, create, drop, and say how far it came.
 
-use std::io::{Read as _, Write as _};
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +17,7 @@ use crate::os;
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
-/// What the probe is asked, on its standard input.
+/// What the probe is asked, in one line on its standard input, which stays open for as long as the answer is waited for.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Request {
     pub(super) path: PathBuf,
@@ -53,9 +53,11 @@ fn run(nonce: &str) -> i32 {
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
     };
     say("stage reading the request");
-    let mut text = String::new();
-    let request = std::io::stdin().read_to_string(&mut text).ok();
-    let Some(request) = request.and_then(|_| serde_json::from_str::<Request>(&text).ok()) else { return 1 };
+    // From then on this process ends with the host, also while the plugin hangs.
+    let request = os::asked_line().ok();
+    let Some(request) = request.and_then(|line| serde_json::from_str::<Request>(&line).ok()) else {
+        return 1;
+    };
     let config = serde_json::from_str(&request.config).ok();
 
     say("stage mapping the library and running its constructor");

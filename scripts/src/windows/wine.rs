@@ -1,7 +1,7 @@
 //! Wine, with a prefix (a Windows of its own) that runs Rust programs.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
@@ -82,19 +82,34 @@ impl Wine {
     /// Has a command, and what it starts, run its Windows programs in this prefix.
     pub(super) fn environment(&self, command: &mut Command) {
         command.env("WINEPREFIX", &self.prefix).env("WINEARCH", "win64").env("WINEDEBUG", "-all");
-        // No windows, and no browser or .NET to be installed.
+        // No windows, no browser or .NET to be installed, and no debugger, which takes many seconds of each crash.
         command
-            .env("WINEDLLOVERRIDES", "mscoree,mshtml=")
+            .env("WINEDLLOVERRIDES", "mscoree,mshtml,winedbg.exe=")
             .env_remove("DISPLAY")
             .env_remove("WAYLAND_DISPLAY");
     }
 
+    /// A program that waits there until it is ended: with the last one wine's services go, and start anew for the next, which takes
+    /// seconds.
+    pub(super) fn stay(&self) -> Result<Child> {
+        let mut command = Command::new(&self.program);
+        command.args(["cmd.exe", "/c", "set /p x="]);
+        command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.environment(&mut command);
+        command.spawn().context("failed to run wine")
+    }
+
     /// Ends all that runs in the prefix.
     pub(super) fn end(&self) {
-        let Ok(Some(server)) = first(SERVERS) else { return };
+        let Some(server) = Self::server() else { return };
         let mut command = Command::new(server);
         self.environment(&mut command);
         let _ = command.arg("-k").stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+
+    /// What serves all programs in a prefix, and ends them with `-k`.
+    pub(super) fn server() -> Option<PathBuf> {
+        first(SERVERS).ok().flatten()
     }
 }
 

@@ -64,23 +64,19 @@ pub(super) fn import(
     out: &Output,
 ) -> anyhow::Result<()> {
     existing(file)?;
+    // A host cannot be told of more: while one runs that is refused before it is read.
+    let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
+    let is_large = size > MAX_BODY as u64;
+    let large =
+        || format!("failed to import {size} bytes: a running host takes {MAX_BODY} at most; stop it first");
+    let lock = is_large.then(|| at.lock().with_context(large)).transpose()?;
     let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
     let bytes = zeroize::Zeroizing::new(bytes);
     let request = Request::Import { name: name.clone(), plain: plain.clone() };
-    // A host cannot be told of more.
-    let asked = (bytes.len() <= MAX_BODY).then(|| client.pass(&request, &bytes));
+    let asked = (!is_large).then(|| client.pass(&request, &bytes));
     let (snapshot, by_host) = match asked {
         None | Some(Err(ClientError::Unreachable { .. })) => {
-            let lock = at.lock();
-            let _lock = match asked {
-                None => lock.with_context(|| {
-                    format!(
-                        "failed to import {} bytes: a running host takes {MAX_BODY} at most; stop it first",
-                        bytes.len()
-                    )
-                })?,
-                Some(_) => lock?,
-            };
+            let _lock = lock.map_or_else(|| at.lock(), Ok)?;
             crate::os::private_folder(&at.config.home)?;
             let store = hotbay_state::Store::open(at.config.home.join("state")).map_err(failed)?;
             let snapshots = at.snapshots(store)?;
