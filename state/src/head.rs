@@ -80,8 +80,9 @@ impl Head {
         }
     }
 
-    /// The bytes, with the tag of `key`.
-    pub(crate) fn seal(&self, key: &Key) -> Vec<u8> {
+    /// The bytes of the file, with the tag of `key`.
+    #[must_use]
+    pub fn seal(&self, key: &Key) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&FORMAT.to_le_bytes());
@@ -100,7 +101,10 @@ impl Head {
     }
 
     /// Reads what [`Head::seal`] made, with the key that it names. Nothing of it is believed before the tag was seen to be right.
-    pub(crate) fn open(keys: &KeyRing, bytes: &[u8]) -> Result<Head, OpenError> {
+    ///
+    /// # Errors
+    /// [`OpenError`] names the way in which it is wrong.
+    pub fn open(keys: &KeyRing, bytes: &[u8]) -> Result<Head, OpenError> {
         let bad = |problem| OpenError::BadHeader { problem };
         let cut =
             |expected: usize| OpenError::Truncated { got: bytes.len() as u64, expected: expected as u64 };
