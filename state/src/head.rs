@@ -89,7 +89,8 @@ impl Head {
         out.extend_from_slice(&key.id().0);
         out.extend_from_slice(&u32::try_from(self.services.len()).unwrap_or(u32::MAX).to_le_bytes());
         for (service, newest) in &self.services {
-            out.push(u8::try_from(service.len()).expect("the name was checked when it was noted"));
+            // As the count, it is not larger: the name was checked when it was noted.
+            out.push(u8::try_from(service.len()).unwrap_or(u8::MAX));
             out.extend_from_slice(service.as_bytes());
             out.extend_from_slice(&newest.sequence.to_le_bytes());
             out.push(u8::from(newest.aside));
