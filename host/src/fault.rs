@@ -2,17 +2,15 @@
 //! `fault-injection`, which no release has.
 //!
 //! A test names them in the environment of the host that it starts, in the language of the crate `fail`: for all services
-//! `FAILPOINTS="seal=1*return(no luck)"`, for one `FAILPOINTS="seal@counter=panic"`.
+//! `FAILPOINTS="seal=1*return(no luck)"`, for one `FAILPOINTS="seal@counter=panic"`. `return(kill)` ends the process there, as a power
+//! cut does. The storage has points of its own, by file: see `hotbay_state::fault`.
 
 use std::io;
 
-/// Fails, panics or hangs here, if a test says so for this point, or for this point of this service.
+/// Fails, panics, hangs or dies here, if a test says so for this point, or for this point of this service.
 #[cfg(feature = "fault-injection")]
 pub(crate) fn point(name: &str, service: &str) -> io::Result<()> {
-    let injected = |text: Option<String>| Err(io::Error::other(text.unwrap_or_else(|| "a fault".to_owned())));
-    fail::fail_point!(name, injected);
-    fail::fail_point!(&format!("{name}@{service}"), injected);
-    Ok(())
+    hotbay_state::fault::point(name, service)
 }
 
 /// Nothing fails here on demand.

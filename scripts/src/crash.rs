@@ -12,6 +12,10 @@ use crate::cargo::cargo;
 /// save must work; and what was left half written must be gone. The same with EIO, ENOSPC and EINTR in place of the kill, once and again and again.
 /// A file that could not be forced to the disk must never be said to be durable.
 ///
+/// Then writes come up short: a limit on the length of files (`RLIMIT_FSIZE`) is met all over a file, where the system takes what fits of a
+/// write and refuses or kills the next; and the storage's own points for faults let single writes, or all, take a few bytes only, run into a
+/// full disk or a power cut after them, and kill the writer, or fail, at each step of a snapshot.
+///
 /// It is a test of `hotbay-state`, which takes a small part of it with each run of the tests. It needs strace, and so Linux.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -21,7 +25,17 @@ pub(crate) struct Options {
 }
 
 pub(crate) fn run(options: &Options) -> Result<()> {
-    let mut command = cargo(&["test", "-p", "hotbay-state", "--test", "crash", "--", "full"]);
+    let mut command = cargo(&[
+        "test",
+        "-p",
+        "hotbay-state",
+        "--features",
+        "fault-injection",
+        "--test",
+        "crash",
+        "--",
+        "full",
+    ]);
     command.args(&options.only);
     let status = command.status().context("failed to run cargo")?;
     if !status.success() {

@@ -7,13 +7,14 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::fault;
 use crate::os;
 
 /// How long a file that is in use is waited for, where that keeps it from being replaced.
@@ -47,6 +48,21 @@ pub enum Step {
     /// Forcing the folder to the disk. The new file has the name already, and is whole; what is not known is
     /// which of the two a crash would leave. Do not count it as saved; the next save settles it.
     SyncFolder,
+}
+
+impl Step {
+    /// Where a test lets it fail.
+    fn point(self) -> &'static str {
+        match self {
+            Step::OpenFolder => "file_open_folder",
+            Step::Create => "file_create",
+            Step::Write => "file_write",
+            Step::Sync => "file_sync",
+            Step::Keep => "file_keep",
+            Step::Rename => "file_rename",
+            Step::SyncFolder => "file_sync_folder",
+        }
+    }
 }
 
 impl fmt::Display for Step {
@@ -100,13 +116,19 @@ fn write_within(
     keep: impl FnOnce() -> io::Result<()>,
 ) -> Result<(), WriteError> {
     // Opened first: when the name has been taken, only the sync itself can still fail.
-    let folder = step(Step::OpenFolder, || os::Folder::open(folder_of(path)))?;
-    let mut temporary = step(Step::Create, || Temporary::create(path))?;
-    step(Step::Write, || temporary.file.write_all(bytes))?;
-    step(Step::Sync, || os::sync(&temporary.file))?;
-    step(Step::Keep, keep)?;
-    step(Step::Rename, || temporary.rename(path, onto, in_use))?;
-    step(Step::SyncFolder, || folder.sync())
+    let folder = step(Step::OpenFolder, path, || os::Folder::open(folder_of(path)))?;
+    let mut temporary = step(Step::Create, path, || Temporary::create(path))?;
+    step(Step::Write, path, || fault::write_all(&mut temporary.file, bytes, path))?;
+    step(Step::Sync, path, || os::sync(&temporary.file))?;
+    step(Step::Keep, path, keep)?;
+    step(Step::Rename, path, || temporary.rename(path, onto, in_use))?;
+    step(Step::SyncFolder, path, || folder.sync())
+}
+
+/// Forces the names in a folder to the disk, whoever made them.
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
+    let synced = step(Step::SyncFolder, folder, || os::Folder::open(folder)?.sync());
+    synced.map_err(|error| error.source)
 }
 
 /// Replaces a file by `bytes`, owner-only, in one step. When this returns they are there for good, also after a power cut.
@@ -200,13 +222,13 @@ fn temporary_name(name: &OsStr) -> OsString {
     temporary
 }
 
-fn step<T>(step: Step, run: impl FnOnce() -> io::Result<T>) -> Result<T, WriteError> {
+fn step<T>(step: Step, path: &Path, run: impl FnOnce() -> io::Result<T>) -> Result<T, WriteError> {
     #[cfg(test)]
     if failing::is(step) {
         // `run` is dropped unused, with what it owns, as if the system had refused.
         return Err(WriteError { step, source: io::Error::other("failed on purpose") });
     }
-    run().map_err(|source| WriteError { step, source })
+    fault::at_file(step.point(), path).and_then(|()| run()).map_err(|source| WriteError { step, source })
 }
 
 /// Lets a test fail a step, on its own thread only.

@@ -25,6 +25,15 @@ pub enum KeyError {
     /// The text is neither hex nor base64. It is not quoted: it may well be most of a key.
     #[error("read the key's text: it must be 16, 24 or 32 bytes as hex or base64")]
     Text,
+    /// All bytes are the same: a file of zeroes, or a placeholder. Whoever sees a capsule tries these first.
+    #[error(
+        "take {bytes} equal bytes as a key: anybody can guess them; make one with `hotbay keys init`, or as text with \
+         `openssl rand -hex 32`"
+    )]
+    Guessable {
+        /// How many there are.
+        bytes: usize,
+    },
     /// The operating system gave no random bytes.
     #[error("get random bytes from the operating system")]
     Random {

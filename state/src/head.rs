@@ -80,15 +80,17 @@ impl Head {
         }
     }
 
-    /// The bytes, with the tag of `key`.
-    pub(crate) fn seal(&self, key: &Key) -> Vec<u8> {
+    /// The bytes of the file, with the tag of `key`.
+    #[must_use]
+    pub fn seal(&self, key: &Key) -> Vec<u8> {
         let mut out = Vec::new();
         out.extend_from_slice(&MAGIC);
         out.extend_from_slice(&FORMAT.to_le_bytes());
         out.extend_from_slice(&key.id().0);
         out.extend_from_slice(&u32::try_from(self.services.len()).unwrap_or(u32::MAX).to_le_bytes());
         for (service, newest) in &self.services {
-            out.push(u8::try_from(service.len()).expect("the name was checked when it was noted"));
+            // As the count, it is not larger: the name was checked when it was noted.
+            out.push(u8::try_from(service.len()).unwrap_or(u8::MAX));
             out.extend_from_slice(service.as_bytes());
             out.extend_from_slice(&newest.sequence.to_le_bytes());
             out.push(u8::from(newest.aside));
@@ -100,7 +102,10 @@ impl Head {
     }
 
     /// Reads what [`Head::seal`] made, with the key that it names. Nothing of it is believed before the tag was seen to be right.
-    pub(crate) fn open(keys: &KeyRing, bytes: &[u8]) -> Result<Head, OpenError> {
+    ///
+    /// # Errors
+    /// [`OpenError`] names the way in which it is wrong.
+    pub fn open(keys: &KeyRing, bytes: &[u8]) -> Result<Head, OpenError> {
         let bad = |problem| OpenError::BadHeader { problem };
         let cut =
             |expected: usize| OpenError::Truncated { got: bytes.len() as u64, expected: expected as u64 };

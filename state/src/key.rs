@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::{STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
+use base64::engine::general_purpose::{GeneralPurpose, STANDARD_PAD_INDIFFERENT, URL_SAFE_PAD_INDIFFERENT};
 use hkdf::Hkdf;
 use serde::{Serialize, Serializer};
 use sha2::Sha256;
@@ -27,7 +27,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// Takes a key from its bytes.
+    /// Takes a key from its bytes, which must be random; what comes out of a file or a text is looked at more closely, see
+    /// [`Key::parse`].
     ///
     /// # Errors
     /// [`KeyError::Length`] unless there are 16, 24 or 32.
@@ -44,16 +45,27 @@ impl Key {
     /// Text that could be either, as the 32 hex digits of a 16-byte key could be base64 of 24 bytes, is hex.
     ///
     /// # Errors
-    /// [`KeyError::Text`] if it is neither, [`KeyError::Length`] if it decodes to another number of bytes.
+    /// [`KeyError::Text`] if it is neither, [`KeyError::Length`] if it decodes to another number of bytes,
+    /// [`KeyError::Guessable`] if all of them are the same.
     pub fn parse(text: &str) -> Result<Key, KeyError> {
         let text = text.trim();
         let decoded = decode_hex(text)
-            .or_else(|| STANDARD_PAD_INDIFFERENT.decode(text).ok())
-            .or_else(|| URL_SAFE_PAD_INDIFFERENT.decode(text).ok());
+            .or_else(|| decode_base64(&STANDARD_PAD_INDIFFERENT, text))
+            .or_else(|| decode_base64(&URL_SAFE_PAD_INDIFFERENT, text));
         match decoded {
-            Some(bytes) if !bytes.is_empty() => Key::new(&Zeroizing::new(bytes)),
+            Some(bytes) if !bytes.is_empty() => Key::given(&bytes),
             _ => Err(KeyError::Text),
         }
+    }
+
+    /// Takes a key that a person laid somewhere: not what an empty disk, a cleared buffer or a placeholder leaves there.
+    pub(crate) fn given(bytes: &[u8]) -> Result<Key, KeyError> {
+        let key = Key::new(bytes)?;
+        // Of a random key each byte is another one's but once in 2¹²⁰; how fast this is tells nobody more than that.
+        if bytes.windows(2).all(|pair| pair[0] == pair[1]) {
+            return Err(KeyError::Guessable { bytes: bytes.len() });
+        }
+        Ok(key)
     }
 
     /// Makes a new key of 32 bytes.
@@ -144,14 +156,23 @@ fn expand(salt: Option<&[u8]>, key: &[u8], info: &[&[u8]], out: &mut [u8]) {
     hkdf.expand_multi_info(info, out).expect("HKDF-SHA256 gives 8,160 bytes and is asked for 32 at most");
 }
 
-fn decode_hex(text: &str) -> Option<Vec<u8>> {
+// Both wipe what they had decoded where the text turns out to be the other's: most of a key, often.
+
+fn decode_hex(text: &str) -> Option<Zeroizing<Vec<u8>>> {
     let digits = text.as_bytes();
-    let mut bytes = Vec::with_capacity(digits.len() / 2);
+    let mut bytes = Zeroizing::new(Vec::with_capacity(digits.len() / 2));
     for pair in digits.chunks(2) {
         let [high, low] = *pair else { return None };
         let digit = |b: u8| char::from(b).to_digit(16).and_then(|d| u8::try_from(d).ok());
         bytes.push(digit(high)? << 4 | digit(low)?);
     }
+    Some(bytes)
+}
+
+fn decode_base64(alphabet: &GeneralPurpose, text: &str) -> Option<Zeroizing<Vec<u8>>> {
+    let mut bytes = Zeroizing::new(vec![0; base64::decoded_len_estimate(text.len())]);
+    let len = alphabet.decode_slice(text, &mut bytes).ok()?;
+    bytes.truncate(len);
     Some(bytes)
 }
 
@@ -198,6 +219,16 @@ mod tests {
             assert!(matches!(error, KeyError::Text), "{error}");
         }
         assert!(matches!(Key::parse("00ff"), Err(KeyError::Length { got: 2 })));
+    }
+
+    #[test]
+    fn a_text_of_equal_bytes_is_refused_and_told_how_to_make_a_key() {
+        for text in ["0".repeat(64), "0a".repeat(16), "FF".repeat(24), "A".repeat(43), "/".repeat(32)] {
+            let error = Key::parse(&text).unwrap_err();
+            assert!(matches!(error, KeyError::Guessable { bytes: 16 | 24 | 32 }), "{text}: {error}");
+            assert!(error.to_string().contains("`hotbay keys init`"), "{error}");
+        }
+        Key::parse(&format!("{}01", "00".repeat(31))).unwrap();
     }
 
     #[test]

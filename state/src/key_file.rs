@@ -34,6 +34,21 @@ impl KeyRing {
         load(path, os::check_private)
     }
 
+    /// Takes keys from what a key file holds.
+    ///
+    /// # Errors
+    /// As [`KeyRing::parse`], or [`KeyError::Length`] where it is no text of keys and of no length that a raw key has.
+    pub fn from_file(bytes: &[u8]) -> Result<KeyRing, KeyError> {
+        let as_text = str::from_utf8(bytes).map_err(|_| KeyError::Text).and_then(KeyRing::parse);
+        // Raw bytes are the last resort, and their error the better one where the file is plainly no text of a key.
+        as_text.or_else(|text| match Key::given(bytes) {
+            // It could be raw too, and stays what it is: nobody means the digits of zeroes as a key.
+            _ if matches!(text, KeyError::Guessable { .. }) => Err(text),
+            Err(_) if matches!(text, KeyError::Length { .. } | KeyError::TooMany { .. }) => Err(text),
+            raw => Ok(raw?.into()),
+        })
+    }
+
     /// Reads keys that a service manager laid into a folder of its own for this program, as systemd does with a credential.
     ///
     /// As [`KeyRing::load`], but the group may be able to read it, as far as its mode goes: systemd lets the service's user read
@@ -128,14 +143,6 @@ fn load(
     check(&file.metadata().map_err(read)?, path)?;
     let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_FILE as usize));
     file.take(MAX_FILE).read_to_end(&mut bytes).map_err(read)?;
-    from_file(&bytes).map_err(|source| KeyError::Content { path: path.to_owned(), source: Box::new(source) })
-}
-
-fn from_file(bytes: &[u8]) -> Result<KeyRing, KeyError> {
-    let as_text = str::from_utf8(bytes).map_err(|_| KeyError::Text).and_then(KeyRing::parse);
-    // Raw bytes are the last resort, and their error the better one where the file is plainly no text of a key.
-    as_text.or_else(|text| match Key::new(bytes) {
-        Err(_) if matches!(text, KeyError::Length { .. } | KeyError::TooMany { .. }) => Err(text),
-        raw => Ok(raw?.into()),
-    })
+    KeyRing::from_file(&bytes)
+        .map_err(|source| KeyError::Content { path: path.to_owned(), source: Box::new(source) })
 }

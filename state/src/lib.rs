@@ -54,6 +54,10 @@ mod sealer;
 mod opener;
 
 mod durable;
+#[cfg(not(feature = "fault-injection"))]
+mod fault;
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 mod head;
 mod store;
 

@@ -177,6 +177,8 @@ mod tests {
 
     #[test]
     fn a_ring_is_written_and_read_again_in_its_order_each_key_once() {
+        // What is read from a text is not one byte again and again.
+        let key = |last| Key::new(&[&[7; 31][..], &[last]].concat()).unwrap();
         let mut ring = KeyRing::from(key(1)).rotated(key(2)).unwrap().rotated(key(3)).unwrap();
         ring.join(&KeyRing::from(key(1))).unwrap();
         let again = KeyRing::parse(&ring.to_text()).unwrap();

@@ -62,10 +62,11 @@ pub struct Listed {
 }
 
 impl Store {
-    /// Opens the folder, makes it, owner-only, if it is missing, and removes what interrupted writes left in it.
+    /// Opens the folder, makes it, owner-only, if it is missing, removes what interrupted writes left in it, and forces the names in
+    /// it to the disk: what is found there is then durable, also where who wrote it died before it had done that.
     ///
     /// # Errors
-    /// [`StoreError::Folder`] if it cannot be made or read.
+    /// [`StoreError::Folder`] if it cannot be made, read or forced to the disk.
     pub fn open(dir: impl Into<PathBuf>) -> Result<Store, StoreError> {
         let store = Store::look(dir);
         make_folders(&store.folder).map_err(|source| store.folder_error(source))?;
@@ -78,7 +79,22 @@ impl Store {
         }
         store.clean_older();
         store.clean_quarantine();
+        store.sync_folders()?;
         Ok(store)
+    }
+
+    /// Of the folder, of those in it, and of the one that it lies in, where it was made by who died before that was on the disk.
+    fn sync_folders(&self) -> Result<(), StoreError> {
+        let above = folder_of(&self.folder).to_owned();
+        for folder in [self.older_folder(), self.quarantine_folder(), self.folder.clone(), above.clone()] {
+            match durable::sync_folder(&folder) {
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // Who may pass through it and not look into it has not made the folder, either.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied && folder == above => {}
+                synced => synced.map_err(|source| StoreError::Folder { path: folder, source })?,
+            }
+        }
+        Ok(())
     }
 
     /// The folder as it is: nothing is made and nothing is removed.

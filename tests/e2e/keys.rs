@@ -75,7 +75,7 @@ fn a_rotation_without_a_host_and_one_that_was_cut_off_come_to_their_end() {
     assert_eq!(keys(&bay).len(), 2, "no key is made");
     // As if a host had died right after the new key was written.
     let text = std::fs::read_to_string(bay.home().join("state.key")).unwrap();
-    let third = "5a".repeat(32);
+    let third = "5aa5".repeat(16);
     std::fs::write(bay.home().join("state.key"), format!("{third}\n{text}")).unwrap();
     bay.start();
     bay.wait_version("counter", "1.0.0");
@@ -91,7 +91,7 @@ fn a_key_is_made_once_and_a_credential_or_the_environment_is_not_written() {
     assert_eq!(again.code, 4, "{again:?}");
     assert_eq!(keys(&bay).len(), 1);
     let mut bay = Bay::with("[state]\nkey_env = \"HOTBAY_TEST_KEY\"");
-    let key = "5a".repeat(16);
+    let key = "5aa5".repeat(8);
     bay.drop_in("counter", &fixture("counter"));
     bay.start_with(|command| _ = command.env("HOTBAY_TEST_KEY", &key));
     bay.wait_version("counter", "1.0.0");
@@ -103,7 +103,7 @@ fn a_key_is_made_once_and_a_credential_or_the_environment_is_not_written() {
 
 #[test]
 fn several_sources_are_one_ring_and_the_file_is_what_seals() {
-    let old = "a5".repeat(32);
+    let old = "a55a".repeat(16);
     let mut bay = Bay::with("[state]\nkey_env = \"HOTBAY_TEST_KEY\"");
     bay.drop_in("counter", &fixture("counter"));
     bay.start_with(|command| _ = command.env("HOTBAY_TEST_KEY", &old));
@@ -113,7 +113,7 @@ fn several_sources_are_one_ring_and_the_file_is_what_seals() {
     let settings = std::fs::read_to_string(bay.path("hotbay.toml")).unwrap();
     let both = settings.replace("key_env", "key_file = \"new.key\"\nkey_env");
     std::fs::write(bay.path("hotbay.toml"), both).unwrap();
-    std::fs::write(bay.path("new.key"), "5a".repeat(24)).unwrap();
+    std::fs::write(bay.path("new.key"), "5aa5".repeat(12)).unwrap();
     #[cfg(unix)] // Windows has no such modes.
     std::fs::set_permissions(bay.path("new.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
         .unwrap();
@@ -141,7 +141,7 @@ fn a_key_that_was_taken_away_moves_nothing() {
     let mut bay = counted();
     bay.kill();
     let before = std::fs::read(bay.state_file("counter")).unwrap();
-    std::fs::write(bay.home().join("state.key"), "5a".repeat(32)).unwrap();
+    std::fs::write(bay.home().join("state.key"), "5aa5".repeat(16)).unwrap();
     bay.start();
     bay.wait_phase("counter", Phase::Quarantined);
     assert_eq!(std::fs::read(bay.state_file("counter")).unwrap(), before);
@@ -186,7 +186,7 @@ fn without_a_host_a_head_of_another_key_is_not_replaced() {
     assert_eq!(bay.stop(), Some(0));
     let head = bay.home().join("state").join("HEAD");
     let before = std::fs::read(&head).unwrap();
-    std::fs::write(bay.home().join("state.key"), "5a".repeat(32)).unwrap();
+    std::fs::write(bay.home().join("state.key"), "5aa5".repeat(16)).unwrap();
     std::fs::write(bay.path("plain"), "{}").unwrap();
     let import =
         ["state", "import", "counter", "plain", "--plain", "--schema", "1", "--from-version", "1.0.0"];

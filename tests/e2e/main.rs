@@ -12,6 +12,7 @@ mod faults;
 mod fixtures;
 mod force;
 mod keys;
+mod killed;
 mod lifecycle;
 mod load;
 mod loader;

@@ -156,7 +156,7 @@ fn the_key_comes_from_a_credential() {
 
     // As systemd lays it down, with the mask of its access list where the group's rights stand.
     let key = credentials.join("hotbay-key");
-    std::fs::write(&key, "0f".repeat(32)).unwrap();
+    std::fs::write(&key, "0ff0".repeat(16)).unwrap();
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o440)).unwrap();
     bay.drop_in("counter", &fixture("counter"));
     for count in ["1", "2"] {

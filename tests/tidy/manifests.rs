@@ -201,21 +201,23 @@ fn the_top_shows_what_there_is_and_no_more() {
 
 #[test]
 fn faults_are_injected_into_tests_alone() {
-    let host = packages().remove("host").expect("host is there");
-    let features = host["features"].as_table().expect("features");
-    let named = |feature: &str| -> Vec<String> {
-        let listed = features.get(feature).and_then(Value::as_array).into_iter().flatten();
-        listed.filter_map(Value::as_str).map(str::to_owned).collect()
-    };
-    assert!(named("fault-injection").contains(&"fail/failpoints".to_owned()), "the feature is gone");
-    let mut default = vec!["default".to_owned()];
-    let mut at = 0;
-    while let Some(feature) = default.get(at).cloned() {
-        default.extend(named(&feature));
-        at += 1;
+    for crate_name in ["host", "state"] {
+        let package = packages().remove(crate_name).expect("it is there");
+        let features = package["features"].as_table().expect("features");
+        let named = |feature: &str| -> Vec<String> {
+            let listed = features.get(feature).and_then(Value::as_array).into_iter().flatten();
+            listed.filter_map(Value::as_str).map(str::to_owned).collect()
+        };
+        assert!(named("fault-injection").contains(&"fail/failpoints".to_owned()), "the feature is gone");
+        let mut default = vec!["default".to_owned()];
+        let mut at = 0;
+        while let Some(feature) = default.get(at).cloned() {
+            default.extend(named(&feature));
+            at += 1;
+        }
+        let fail = |name: &String| name == "fault-injection" || name.contains("fail");
+        none("no release has points that fail on demand", default.into_iter().filter(fail).collect());
     }
-    let fail = |name: &String| name == "fault-injection" || name.contains("fail");
-    none("no release has points that fail on demand", default.into_iter().filter(fail).collect());
     let users = packages().into_iter().filter(|(folder, package)| {
         let of = |value: &Value| format!("{value}").contains("fault-injection");
         folder != "tests" && dependencies(package).values().any(of)

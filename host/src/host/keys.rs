@@ -110,7 +110,7 @@ mod tests {
         let mut keys = 0..32_u8;
         let mut source = |name: &str, count| {
             let text: Vec<String> =
-                keys.by_ref().take(count).map(|key| format!("{key:02x}").repeat(32)).collect();
+                keys.by_ref().take(count).map(|key| format!("{key:02x}5a").repeat(16)).collect();
             let path = home.path().join(name);
             let mut file = crate::os::private_file().open(&path).unwrap();
             std::io::Write::write_all(&mut file, text.join("\n").as_bytes()).unwrap();

@@ -172,7 +172,7 @@ impl Snapshots {
             return known;
         }
         // A folder that cannot be read says so when it is written to.
-        let of_files = self.store.highest(service).unwrap_or(0);
+        let of_files = self.store.highest(&self.keys(), service).unwrap_or(0);
         let highest = of_files.max(self.head.highest(service));
         *self.lock().entry(service.to_owned()).or_default().sequence.get_or_insert(highest)
     }

@@ -43,6 +43,38 @@ fn published_test_cases_come_out_for_all_three_key_lengths() {
 }
 
 #[test]
+fn what_wycheproof_calls_valid_comes_out_and_what_it_calls_invalid_is_refused() {
+    let page = include_str!("../../vectors/wycheproof-aes-gcm.txt");
+    let mut counted = std::collections::BTreeMap::new();
+    for case in page.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let fields: Vec<&str> = case.split(" # ").next().unwrap_or_default().split(' ').collect();
+        let [_number, result, fields @ ..] = &fields[..] else { panic!("{case}") };
+        let fields: Vec<Vec<u8>> = fields.iter().map(|field| hex(field.trim_matches('-'))).collect();
+        let [key, nonce, ad, plain, body, tag] = &fields[..] else { panic!("{case}") };
+        let (nonce, tag) = (&nonce[..].try_into().unwrap(), &tag[..].try_into().unwrap());
+        for (name, aead) in all(Cipher::for_key(key.len()).unwrap(), key) {
+            let (mut sealed, mut opened) = (vec![0; plain.len()], vec![0; body.len()]);
+            let made = aead.seal(nonce, ad, plain, &mut sealed).unwrap();
+            let is_open = aead.open(nonce, ad, body, tag, &mut opened).is_ok();
+            match *result {
+                "valid" => {
+                    assert!(is_open && opened == *plain, "{name} opens: {case}");
+                    assert!(sealed == *body && made == *tag, "{name} seals: {case}");
+                }
+                "invalid" => {
+                    assert!(!is_open, "{name} opens what was changed: {case}");
+                    assert!(sealed != *body || made != *tag, "{name} seals as what was changed: {case}");
+                }
+                other => panic!("{other}: {case}"),
+            }
+        }
+        *counted.entry((key.len(), *result)).or_insert(0) += 1;
+    }
+    let [valid, invalid] = ["valid", "invalid"].map(|result| [16, 24, 32].map(|len| counted[&(len, result)]));
+    assert_eq!((valid, invalid), ([40, 37, 39], [27, 27, 27]), "197 cases");
+}
+
+#[test]
 fn what_one_implementation_seals_each_other_one_opens() {
     for len in [16, 24, 32] {
         let cipher = Cipher::for_key(len).unwrap();

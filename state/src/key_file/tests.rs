@@ -7,6 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 
+/// No text of a key, and not one byte again and again.
+const KEY: [u8; 32] = *b"\xff, and 31 bytes of this key file";
+
 /// A file as a careful user would make it: only the owner can use it.
 fn key_file(folder: &TempDir, bytes: &[u8]) -> PathBuf {
     let path = folder.path().join("key");
@@ -26,7 +29,8 @@ fn chmod(path: &Path, mode: u32) {
 fn a_key_file_may_hold_raw_bytes_hex_or_base64() {
     let folder = tempfile::tempdir().unwrap();
     // Neither bytes with a new line at their end nor those that happen to be text are trimmed or decoded.
-    for raw in [&b"sixteen bytes !\n"[..], &[0xa5; 16], &[10; 24], &[0xff; 32]] {
+    let (tens, ones) = ([&[10; 23][..], &[9]].concat(), [&[0xff; 31][..], &[1]].concat());
+    for raw in [&b"sixteen bytes !\n"[..], &[0xa5, 0x5a].repeat(8), &tens, &ones] {
         let key = Key::new(raw).unwrap();
         assert_eq!(KeyRing::load(&key_file(&folder, raw)).unwrap().primary().id(), key.id());
         let hex = key.to_text();
@@ -56,6 +60,33 @@ fn a_file_without_a_key_is_refused_with_its_length() {
 }
 
 #[test]
+fn a_file_of_equal_bytes_is_refused_raw_and_as_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = |digits: &str, times| digits.repeat(times).into_bytes();
+    let files = [
+        vec![0; 16],
+        vec![0; 24],
+        vec![0; 32],
+        vec![0xff; 32],
+        text("0", 64),
+        text("00", 16),
+        text("0a", 16),
+    ];
+    for bytes in files {
+        let path = key_file(&folder, &bytes);
+        for refused in [KeyRing::load(&path).map(drop), KeyRing::load_or_create(&path).map(drop)] {
+            let Err(KeyError::Content { source, .. }) = refused else { panic!("{bytes:?}: {refused:?}") };
+            assert!(matches!(*source, KeyError::Guessable { .. }), "{bytes:?}: {source}");
+        }
+        assert_eq!(fs::read(&path).unwrap(), bytes, "it is never overwritten");
+    }
+    // Also as one of several.
+    let good = Key::new(&(0..32).collect::<Vec<_>>()).unwrap();
+    let both = format!("{}{}", *good.to_text(), "0".repeat(64));
+    assert!(matches!(KeyRing::parse(&both), Err(KeyError::Guessable { bytes: 32 })));
+}
+
+#[test]
 fn what_is_no_file_is_refused_without_waiting_for_it() {
     let folder = tempfile::tempdir().unwrap();
     assert!(matches!(KeyRing::load(folder.path()), Err(KeyError::Read { .. })));
@@ -75,7 +106,7 @@ fn what_is_no_file_is_refused_without_waiting_for_it() {
 #[test]
 fn a_key_that_others_can_use_is_refused_and_the_error_says_chmod_600() {
     let folder = tempfile::tempdir().unwrap();
-    let path = key_file(&folder, &[7; 32]);
+    let path = key_file(&folder, &KEY);
     for mode in [0o640, 0o604, 0o620, 0o602, 0o660, 0o666, 0o644] {
         chmod(&path, mode);
         let error = KeyRing::load(&path).unwrap_err();
@@ -93,11 +124,11 @@ fn a_key_that_others_can_use_is_refused_and_the_error_says_chmod_600() {
 #[test]
 fn a_credential_may_be_read_through_an_access_list_and_by_nobody_else() {
     let folder = tempfile::tempdir().unwrap();
-    let path = key_file(&folder, &[7; 32]);
+    let path = key_file(&folder, &KEY);
     // What systemd makes: 0400, and a list for the service's user, whose mask shows as the group's.
     for mode in [0o400, 0o440, 0o600] {
         chmod(&path, mode);
-        assert_eq!(KeyRing::load_credential(&path).unwrap().primary().id(), Key::new(&[7; 32]).unwrap().id());
+        assert_eq!(KeyRing::load_credential(&path).unwrap().primary().id(), Key::new(&KEY).unwrap().id());
     }
     for mode in [0o444, 0o460, 0o404, 0o402] {
         chmod(&path, mode);
@@ -114,7 +145,7 @@ fn a_key_of_another_user_is_refused() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let path = key_file(&folder, &[7; 32]);
+    let path = key_file(&folder, &KEY);
     std::os::unix::fs::chown(&path, Some(65534), None).unwrap();
     let error = KeyRing::load(&path).unwrap_err();
     assert!(matches!(error, KeyError::Owner { owner: 65534, user: 0, .. }), "{error}");
@@ -172,8 +203,8 @@ fn all_who_create_a_key_at_once_get_the_same_one() {
 #[test]
 fn a_rotated_file_holds_the_new_key_above_the_old_and_a_retired_key_is_gone_from_it() {
     let folder = tempfile::tempdir().unwrap();
-    let path = key_file(&folder, &[0xa5; 16]);
-    let old = Key::new(&[0xa5; 16]).unwrap().id();
+    let path = key_file(&folder, &KEY[..16]);
+    let old = Key::new(&KEY[..16]).unwrap().id();
     let rotated = KeyRing::rotate_file(&path).unwrap();
     let new = rotated.primary().id();
     assert_ne!(new, old);
@@ -194,7 +225,8 @@ fn a_rotated_file_holds_the_new_key_above_the_old_and_a_retired_key_is_gone_from
 #[test]
 fn a_file_of_more_keys_than_a_ring_has_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let text: String = (0..60u8).map(|n| Key::new(&[n; 16]).unwrap().to_text().to_string()).collect();
+    let text: String =
+        (1..60u128).map(|n| Key::new(&n.to_le_bytes()).unwrap().to_text().to_string()).collect();
     let error = KeyRing::load(&key_file(&folder, text.as_bytes())).unwrap_err();
     let KeyError::Content { source, .. } = error else { panic!("{error}") };
     assert!(matches!(*source, KeyError::TooMany { .. }), "{source}");
@@ -204,7 +236,7 @@ fn a_file_of_more_keys_than_a_ring_has_is_refused() {
 #[test]
 fn a_rotation_through_a_link_changes_the_file_behind_it() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, link) = (key_file(&folder, &[7; 32]), folder.path().join("link"));
+    let (path, link) = (key_file(&folder, &KEY), folder.path().join("link"));
     std::os::unix::fs::symlink(&path, &link).unwrap();
     let rotated = KeyRing::rotate_file(&link).unwrap();
     assert_eq!(KeyRing::load(&path).unwrap().primary().id(), rotated.primary().id());

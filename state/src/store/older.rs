@@ -7,15 +7,19 @@ use std::path::{Path, PathBuf};
 use super::{EXTENSION, Listed, Store, look_at, make_folders, read_start, second_name};
 use crate::durable;
 use crate::error::{OpenError, StoreError};
+use crate::fault;
 use crate::header::{Frame, Header};
 use crate::name;
-use crate::open::Opened;
+use crate::open::{self, Opened};
 use crate::ring::KeyRing;
 
 #[cfg(test)]
 mod tests;
 
 const FOLDER: &str = "older";
+
+/// No host gets there: with a snapshot each microsecond it takes 290,000 years. A number below it is believed without a proof.
+const CLAIMED: u64 = 1 << 63;
 
 impl Store {
     /// What is kept of a service beside its newest snapshot: by sequence, the highest first. A bad one does not hold up the others.
@@ -28,16 +32,23 @@ impl Store {
         Ok(all.into_iter().map(|(_, path)| look_at(path, service.to_owned())).collect())
     }
 
-    /// The highest sequence that the files of a service claim, 0 if there are none: the next one is above it. Claimed only: nothing
-    /// is opened.
+    /// The highest sequence of the files of a service, 0 if there are none: the next one is above it.
+    ///
+    /// Nothing is opened for a number that a host could have come to: it counts whether it is true or not, also where its key is not
+    /// at hand. One of the upper half counts only where a header that one of `keys` has signed says the same: whoever makes up a file,
+    /// or the name of one, cannot bring the numbers to their end.
     ///
     /// # Errors
     /// As [`Store::older`].
-    pub fn highest(&self, service: &str) -> Result<u64, StoreError> {
+    pub fn highest(&self, keys: &KeyRing, service: &str) -> Result<u64, StoreError> {
         let newest = look_at(self.checked_path(service)?, service.to_owned());
-        let newest = newest.header.map_or(0, |header| header.sequence);
-        let older = self.older_of(service)?;
-        Ok(older.first().map_or(newest, |(sequence, _)| newest.max(*sequence)))
+        let newest = newest.header.ok().map(|header| (header.sequence, newest.path));
+        let all = newest.into_iter().chain(self.older_of(service)?);
+        let counts = |sequence, path: &Path| {
+            sequence < CLAIMED || is_signed(keys, service, sequence, path).unwrap_or(false)
+        };
+        let counted = all.filter(|(sequence, path)| counts(*sequence, path)).map(|(sequence, _)| sequence);
+        Ok(counted.max().unwrap_or(0))
     }
 
     /// Removes what is kept of a service beyond `keep` snapshots, the newest among them if its header can be read; how many files
@@ -54,7 +65,8 @@ impl Store {
         let is_newest = |sequence: u64| newest.header.as_ref().is_ok_and(|h| h.sequence == sequence);
         let all = self.older_of(service)?;
         for (_, path) in all.into_iter().filter(|(s, _)| !is_newest(*s)).skip(others) {
-            match fs::remove_file(&path) {
+            let removing = fault::point("file_prune", service);
+            match removing.and_then(|()| fs::remove_file(&path)) {
                 Ok(()) => removed += 1,
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(source) => return Err(StoreError::Folder { path, source }),
@@ -192,7 +204,7 @@ impl Store {
         self.older_folder().join(format!("{service}.{sequence:020}{EXTENSION}"))
     }
 
-    fn older_folder(&self) -> PathBuf {
+    pub(super) fn older_folder(&self) -> PathBuf {
         self.folder.join(FOLDER)
     }
 
@@ -214,6 +226,18 @@ pub(super) fn open_older(
         return Err(OpenError::BadHeader { problem: "its sequence is not that of its name" });
     }
     Ok(opened)
+}
+
+/// Whether a file's header is of this number, and one of the keys says that it is authentic. What it holds may be damaged.
+fn is_signed(keys: &KeyRing, service: &str, sequence: u64, path: &Path) -> io::Result<bool> {
+    let (start, total) = read_start(path)?;
+    let Ok((frame, head)) = Frame::parse(&start, total) else { return Ok(false) };
+    let Some(key) = keys.get(frame.header.key_id).filter(|_| frame.header.sequence == sequence) else {
+        return Ok(false);
+    };
+    // Format 1 has no signed header, and no host that wrote it came this far.
+    let unlocked = open::unlock(key, service, &frame, &start[..head]);
+    Ok(matches!(unlocked, Ok(open::Unlocked::Chunks { .. })))
 }
 
 /// Service and sequence of a file's name. No service has a dot in its name.

@@ -156,7 +156,7 @@ impl Store {
     /// Gives a damaged file a second name in `quarantine/`, with the reason beside it.
     fn quarantine(&self, service: &str, path: &Path, error: &OpenError) -> Result<Quarantined, StoreError> {
         let failed = |source| StoreError::Quarantine { path: path.to_owned(), source };
-        let folder = self.folder.join(FOLDER);
+        let folder = self.quarantine_folder();
         make_folders(&folder).map_err(failed)?;
         let reason = format!("failed to {error}");
         let target = self.quarantine_name(service, path).map_err(failed)?;
@@ -177,7 +177,7 @@ impl Store {
             }
         }
         for unix_ms in seal::unix_ms().. {
-            let target = self.folder.join(FOLDER).join(format!("{service}.{unix_ms}{EXTENSION}"));
+            let target = self.quarantine_folder().join(format!("{service}.{unix_ms}{EXTENSION}"));
             match second_name(path, &target) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 done => return done.map(|()| target),
@@ -203,7 +203,7 @@ impl Store {
 
     /// Service and file of all that lies in quarantine.
     pub(super) fn all_quarantined(&self) -> Result<Vec<(String, PathBuf)>, StoreError> {
-        let folder = self.folder.join(FOLDER);
+        let folder = self.quarantine_folder();
         let entries = match fs::read_dir(&folder).and_then(|entries| entries.collect::<io::Result<Vec<_>>>())
         {
             Ok(entries) => entries,
@@ -219,9 +219,13 @@ impl Store {
         Ok(all)
     }
 
+    pub(super) fn quarantine_folder(&self) -> PathBuf {
+        self.folder.join(FOLDER)
+    }
+
     /// Removes what interrupted writes left.
     pub(super) fn clean_quarantine(&self) {
-        let Ok(entries) = fs::read_dir(self.folder.join(FOLDER)) else { return };
+        let Ok(entries) = fs::read_dir(self.quarantine_folder()) else { return };
         for entry in entries.flatten() {
             let name = entry.file_name();
             let target = name.to_str().and_then(durable::meant_for);

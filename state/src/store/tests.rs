@@ -314,3 +314,11 @@ fn folders_and_files_are_for_their_owner_only() {
     assert_eq!(mode(&store.path("echo")), 0o600);
     assert_eq!(mode(&store.set_aside("echo").unwrap().unwrap()), 0o600);
 }
+
+#[test]
+fn names_that_cannot_be_forced_to_the_disk_are_not_called_durable() {
+    let (_home, store) = saved(2);
+    let error = failing::at(Step::SyncFolder, || Store::open(store.folder())).unwrap_err();
+    assert!(matches!(&error, StoreError::Folder { path, .. } if path.ends_with("older")), "{error:?}");
+    Store::open(store.folder()).unwrap();
+}

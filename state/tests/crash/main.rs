@@ -1,9 +1,14 @@
 //! A writer of snapshots is killed at its system calls, and each of them fails: what it said to be durable is there after.
 //!
+//! Writes come up short, and, with the feature `fault-injection`, it dies and fails at each point that the storage has for that.
+//!
 //! Without an argument a small part of the walk; `full [SYSCALL]` is all of it, as `cargo xtask crash` runs it.
 
 #![allow(clippy::unwrap_used, reason = "this program is nothing but a test")]
 
+#[cfg(feature = "fault-injection")]
+mod faults;
+mod short;
 mod walk;
 mod writer;
 

@@ -49,13 +49,21 @@ pub(crate) fn walk(full: bool, only: Option<&str>) -> ExitCode {
             }
         }
     }
+    if only.is_none() {
+        let shortened = crate::short::walk(&prepared, full);
+        runs.insert("files cut short", shortened as usize);
+        #[cfg(feature = "fault-injection")]
+        runs.extend(
+            crate::faults::walk(&prepared, full).into_iter().map(|(fault, runs)| (fault, runs as usize)),
+        );
+    }
     let runs: Vec<String> = runs.iter().map(|(fault, runs)| format!("{fault}: {runs} runs")).collect();
     println!("crash walk: {}; what was said to be durable was there after each", runs.join(", "));
     ExitCode::SUCCESS
 }
 
 /// A folder with a key and some snapshots, which each run gets a copy of.
-struct Prepared {
+pub(crate) struct Prepared {
     folder: tempfile::TempDir,
     base: u64,
 }
@@ -75,7 +83,7 @@ impl Prepared {
         Self { folder, base }
     }
 
-    fn copy(&self) -> tempfile::TempDir {
+    pub(crate) fn copy(&self) -> tempfile::TempDir {
         let copy = tempfile::tempdir().unwrap();
         copy_folder(self.folder.path(), copy.path());
         copy
@@ -85,12 +93,14 @@ impl Prepared {
     fn kinds(&self) -> BTreeMap<String, u32> {
         let copy = self.copy();
         let log = copy.path().join("log");
-        let ran = writer(&["-f", "-qq", "-o", log.to_str().unwrap()], copy.path());
+        let ran = writer(&["-f", "-qq", "-y", "-o", log.to_str().unwrap()], copy.path());
         assert!(ran.status.success(), "the writer does not run under strace: {ran:?}");
         let said = String::from_utf8(ran.stdout).unwrap();
         assert!(said.contains("durable") && !said.contains("failed"), "{said}");
+        let calls = std::fs::read_to_string(log).unwrap();
+        assert_synced_on_opening(&calls);
         let mut kinds = BTreeMap::new();
-        for line in std::fs::read_to_string(log).unwrap().lines() {
+        for line in calls.lines() {
             // `4711 write(1, …`, where there is more than one process, or `write(1, …`.
             let call = line.split('(').next().unwrap_or_default();
             let name = call.split_whitespace().last().unwrap_or_default();
@@ -125,7 +135,7 @@ impl Prepared {
     }
 
     /// What was durable, or a newer snapshot, is there; nothing is left half written; it goes on.
-    fn judge(&self, folder: &Path, said: &str, what: &str) {
+    pub(crate) fn judge(&self, folder: &Path, said: &str, what: &str) {
         let numbers = said.lines().filter_map(|line| line.strip_prefix("durable ")?.parse::<u64>().ok());
         let durable = numbers.max().unwrap_or(0).max(self.base);
         let keys = KeyRing::load(&folder.join("key")).unwrap();
@@ -134,7 +144,7 @@ impl Prepared {
             files(&folder.join("state")).into_iter().find(|path| path.to_string_lossy().ends_with(".tmp"));
         assert!(left.is_none(), "{left:?} is left: {what}");
         let head = store.head(&keys).unwrap_or_else(|error| panic!("HEAD: {error:?}: {what}"));
-        let next = store.highest(SERVICE).unwrap() + 1;
+        let next = store.highest(&keys, SERVICE).unwrap() + 1;
         let found = store.find(&keys, &head, SERVICE, || next);
         let found = found.unwrap_or_else(|error| panic!("{error:?}: {what}"));
         assert!(found.quarantined.is_empty(), "{:?}: {what}", found.quarantined);
@@ -147,6 +157,15 @@ impl Prepared {
         }
         store.save(keys.primary(), &stamp(next), &state(next)).unwrap_or_else(|e| panic!("{e:?}: {what}"));
         assert_eq!(store.load(&keys, SERVICE).unwrap().unwrap().header.sequence, next, "{what}");
+    }
+}
+
+/// The names in the folders are forced to the disk before anything is read or said: who wrote them may have died before.
+fn assert_synced_on_opening(calls: &str) {
+    let before = calls.split("echo.state").next().unwrap_or_default();
+    for folder in ["/state>", "/state/older>"] {
+        let synced = before.lines().any(|call| call.contains("fsync(") && call.contains(folder));
+        assert!(synced, "{folder} was not synced before a snapshot was read:\n{before}");
     }
 }
 

@@ -19,13 +19,20 @@ pub(crate) fn state(sequence: u64) -> Vec<u8> {
 }
 
 pub(crate) fn write(folder: &Path) {
+    #[cfg(feature = "fault-injection")]
+    let _faults = fail::FailScenario::setup();
+    // It dies again and again, on purpose.
+    limit_to(Kind::Cores, 0);
+    // There before the limit is: what is cut short is a snapshot.
+    let limit = std::env::var("HOTBAY_LIMIT").ok().and_then(|limit| limit.parse().ok());
     let Ok(keys) = KeyRing::load(&folder.join("key")) else { return say("failed key") };
     let Ok(store) = Store::open(folder.join("state")) else { return say("failed open") };
     let store = store.keeping(3);
     let mut head = store.head(&keys).unwrap_or_else(|_| Head::default());
-    let Ok(highest) = store.highest(SERVICE) else { return say("failed highest") };
+    let Ok(highest) = store.highest(&keys, SERVICE) else { return say("failed highest") };
     let Ok(found) = store.find(&keys, &head, SERVICE, || highest + 1) else { return say("failed find") };
     let Some(opened) = found.opened else { return say("failed find") };
+    limit_files(limit);
     let first = highest.max(opened.header.sequence) + 1;
     for sequence in first..first + SAVES {
         match store.save(keys.primary(), &stamp(sequence), &state(sequence)) {
@@ -33,7 +40,12 @@ pub(crate) fn write(folder: &Path) {
                 say(&format!("durable {sequence}"));
                 head.note(SERVICE, sequence);
             }
-            Err(error) => say(&format!("failed save {sequence}: {error}")),
+            Err(error) => {
+                say(&format!("failed save {sequence}: {error}"));
+                if std::env::var("HOTBAY_LIMIT_ONCE").is_ok_and(|once| once == "true") {
+                    limit_files(Some(u64::MAX));
+                }
+            }
         }
     }
     match store.write_head(&keys, &head) {
@@ -46,3 +58,31 @@ pub(crate) fn write(folder: &Path) {
 fn say(line: &str) {
     let _ = std::io::stdout().write_all(format!("{line}\n").as_bytes());
 }
+
+/// Lets no file become longer.
+fn limit_files(limit: Option<u64>) {
+    if let Some(limit) = limit {
+        limit_to(Kind::Files, limit);
+    }
+}
+
+enum Kind {
+    Files,
+    Cores,
+}
+
+#[cfg(unix)]
+fn limit_to(kind: Kind, limit: u64) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let resource = match kind {
+        Kind::Files => Resource::Fsize,
+        Kind::Cores => Resource::Core,
+    };
+    let maximum = getrlimit(resource).maximum;
+    let current = Some(limit).filter(|limit| *limit < u64::MAX).or(maximum);
+    setrlimit(resource, Rlimit { current, maximum }).unwrap();
+}
+
+/// Windows has no such limits, and no walk asks for one there.
+#[cfg(not(unix))]
+fn limit_to(_: Kind, _: u64) {}

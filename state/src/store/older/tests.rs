@@ -3,7 +3,7 @@ use std::fs;
 use super::*;
 use crate::durable::failing;
 use crate::store::tests::{ring, save, saved, stamp};
-use crate::{Stamp, Step};
+use crate::{Key, Stamp, Step};
 
 fn sequences(store: &Store) -> Vec<u64> {
     store.older("echo").unwrap().into_iter().map(|listed| listed.header.unwrap().sequence).collect()
@@ -38,8 +38,8 @@ fn the_last_five_are_kept_the_newest_under_the_services_own_name() {
     }
     let error = store.load_at(&ring(), "echo", 3).unwrap_err();
     assert!(error.to_string().ends_with("there are 8, 7, 6, 5, 4"), "{error}");
-    assert_eq!(store.highest("echo").unwrap(), 8);
-    assert_eq!(store.highest("kv").unwrap(), 0);
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), 8);
+    assert_eq!(store.highest(&ring(), "kv").unwrap(), 0);
 }
 
 #[test]
@@ -183,4 +183,32 @@ fn a_copy_that_cannot_be_kept_does_not_hold_up_the_newest_and_is_told() {
     assert_eq!(plain(&store), "state 2");
     let told = TOLD.lock().unwrap();
     assert!(told.len() == 1 && told[0].starts_with(&named), "{told:?}");
+}
+
+#[test]
+fn a_forged_number_does_not_bring_the_numbers_to_their_end() {
+    let (_home, store) = saved(3);
+    let forged = |sequence: u64| fs::copy(store.path("echo"), store.older_path("echo", sequence)).unwrap();
+    // As a name alone, as a header that nobody signed, and as both.
+    forged(u64::MAX);
+    forged(CLAIMED);
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), 3);
+    let stranger = Key::new(&[8; 32]).unwrap();
+    let theirs = crate::seal(&stranger, &stamp(u64::MAX), b"theirs").unwrap();
+    fs::write(store.older_path("echo", u64::MAX), &theirs).unwrap();
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), 3);
+    fs::write(store.path("echo"), &theirs).unwrap();
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), 2, "what is in `older/` still counts");
+    let mut changed = crate::seal(ring().primary(), &stamp(9), b"ours").unwrap();
+    let at = changed.windows(8).position(|bytes| bytes == 9u64.to_le_bytes()).unwrap();
+    changed[at..at + 8].copy_from_slice(&u64::MAX.to_le_bytes());
+    fs::write(store.path("echo"), &changed).unwrap();
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), 2);
+    // The most that can be forged leaves as many numbers as were there before it, and those count.
+    forged(CLAIMED - 1);
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), CLAIMED - 1);
+    save(&store, CLAIMED);
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), CLAIMED);
+    save(&store, CLAIMED + 1);
+    assert_eq!(store.highest(&ring(), "echo").unwrap(), CLAIMED + 1);
 }

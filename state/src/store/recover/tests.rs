@@ -59,7 +59,7 @@ fn a_damaged_newest_goes_into_quarantine_with_its_reason_and_the_one_before_goes
         assert!(quarantined.reason.starts_with("failed to "), "{}", quarantined.reason);
         // It is the newest now, with a number above all that there was.
         assert_eq!(*find(&store, &head(3)).unwrap().opened.unwrap().plain, b"state 2", "{damage}");
-        assert_eq!(store.highest("echo").unwrap(), 100);
+        assert_eq!(store.highest(&ring(), "echo").unwrap(), 100);
     }
 }
 
