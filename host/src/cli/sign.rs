@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD as BASE64;
 use minisign::{SecretKey, SecretKeyBox};
 use serde::Serialize;
 
@@ -108,6 +110,9 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn secret_key(path: &Path, password_file: Option<&Path>) -> anyhow::Result<SecretKey> {
     let failed = || format!("failed to read the secret key `{}`", path.display());
     let text = std::fs::read_to_string(path).with_context(failed)?;
+    if let Some(secret) = without_checksum(&text) {
+        return Ok(secret);
+    }
     let boxed = || SecretKeyBox::from_string(&text);
     // One without a password says so itself.
     if let Ok(secret) = boxed().with_context(failed)?.into_unencrypted_secret_key() {
@@ -115,6 +120,19 @@ fn secret_key(path: &Path, password_file: Option<&Path>) -> anyhow::Result<Secre
     }
     let password = password(password_file, "password of the key: ")?;
     boxed().with_context(failed)?.into_secret_key(Some(password)).with_context(failed)
+}
+
+/// A key as `minisign -W` writes it: without a password, and without the checksum that tells a right one. A key that is damaged
+/// makes no signature that fits, which is looked at.
+fn without_checksum(text: &str) -> Option<SecretKey> {
+    /// What it is, how it is encrypted and by what it is checked; salt and limits; number, key and checksum.
+    const LENGTH: usize = 3 * 2 + 32 + 2 * 8 + 8 + 64 + CHECKSUM;
+    const CHECKSUM: usize = 32;
+    let bytes = BASE64.decode(text.lines().nth(1)?.trim()).ok()?;
+    let is_one = bytes.len() == LENGTH
+        && bytes[2..4] == [0, 0]
+        && bytes[LENGTH - CHECKSUM..].iter().all(|byte| *byte == 0);
+    SecretKey::from_bytes(&bytes).ok().filter(|_| is_one)
 }
 
 /// A password: the first line of a file or of stdin, or what is typed.
