@@ -10,7 +10,8 @@ use crate::discover::discover;
 use crate::os;
 use crate::probe::{Verdicts, probe};
 use crate::stage::Stage;
-use crate::verify::{format_of, verify};
+use crate::trust::{Distrust, Standing, Trust, signature};
+use crate::verify::{Verified, format_of, verify};
 
 /// Everything that can be said of a file without a host.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Report {
     pub bytes: Option<u64>,
     /// What it says of itself; also where it is refused later.
     pub manifest: Option<Manifest>,
+    /// Who vouches for it, where it may run.
+    #[serde(default)]
+    pub trust: Option<String>,
 }
 
 /// Looks at `file` as a host would: reads it, parses it, and maps it in a probe process, with the plugin's table of
@@ -43,6 +47,7 @@ pub fn check(file: &Path, config: &Config) -> Report {
         digest: None,
         bytes: None,
         manifest: None,
+        trust: None,
     };
     report.reason = look(file, config, &mut report).err();
     report.accepted = report.reason.is_none();
@@ -50,7 +55,8 @@ pub fn check(file: &Path, config: &Config) -> Report {
 }
 
 fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), String> {
-    let discovered = discover(file).map_err(|e| e.to_string())?;
+    let (real, lies_there) = place_of(file, config)?;
+    let discovered = discover(&real).map_err(|e| e.to_string())?;
     report.format = discovered.file.try_clone().ok().and_then(|mut copy| {
         use std::io::{Read as _, Seek as _};
         let mut head = Vec::new();
@@ -69,12 +75,40 @@ fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), String>
     report.bytes = Some(verified.bytes.len() as u64);
     report.manifest = Some(verified.manifest.clone());
 
+    report.trust = Some(trusted(&verified, lies_there, config).map_err(|e| e.to_string())?.to_string());
     let folder = Scratch::new().map_err(|e| format!("failed to make a folder for the probe: {e}"))?;
     let plugin_config = config.plugin.get(&verified.manifest.name);
     let stage = Stage::open(&folder.0).map_err(|e| format!("failed to stage it: {e}"))?;
     let staged = stage.stage(verified).map_err(|e| format!("failed to stage it: {e}"))?;
     let settings = crate::config::Probe { mode: ProbeMode::Always, ..config.probe.clone() };
     probe(staged, plugin_config, &settings, &Verdicts::default()).map(drop).map_err(|e| e.to_string())
+}
+
+/// The file itself, and whether it lies in the plugins folder. There a link is none that a host would take; elsewhere it stands
+/// for the file that `hotbay add` would copy.
+fn place_of(file: &Path, config: &Config) -> Result<(PathBuf, bool), String> {
+    let failed = |e: std::io::Error| format!("failed to open it: {e}");
+    let folder = std::path::absolute(file).map_err(failed)?;
+    let folder = folder.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
+    match (folder, std::fs::canonicalize(&config.plugins)) {
+        (Some(folder), Ok(plugins)) if folder == plugins => {
+            Ok((folder.join(file.file_name().unwrap_or_default()), true))
+        }
+        _ => Ok((std::fs::canonicalize(file).map_err(failed)?, false)),
+    }
+}
+
+/// As a host judges it where it lies, or as it judges what is added.
+fn trusted(verified: &Verified, lies_there: bool, config: &Config) -> Result<Standing, Distrust> {
+    let trust = Trust::new(config);
+    if lies_there {
+        return trust.judge(verified);
+    }
+    let path = signature::path_of(&verified.path);
+    let signature =
+        signature::read(&path).map_err(|error| Distrust::Signature { path, why: error.to_string() })?;
+    // Whoever makes a folder that is not there yet will be its owner.
+    trust.judge_for(verified, signature.as_ref(), Some(&*config.plugins).filter(|folder| folder.exists()))
 }
 
 /// A private folder that is removed again.

@@ -34,6 +34,13 @@
 //! deadline_ms = 5000
 //! program = "my-probe"        # for programs that embed the host
 //!
+//! [trust]
+//! unsigned = "warn"           # or "refuse", "allow"; without it: allow where only the user can write, else refuse
+//! exposed_home = "refuse"     # or "allow": a home folder that others could put another in the place of
+//! keys.release = "RWQf6L…"    # may sign for every service
+//! keys.vendor = { key = "RWRz3…", services = ["greeter"] }
+//! pins.greeter = "b1f0…"      # the digest, or a list of those, that may provide the service
+//!
 //! [log]
 //! level = "info"              # error, warn, info, debug, trace
 //!
@@ -52,8 +59,10 @@ mod file;
 mod hint;
 #[cfg(test)]
 mod tests;
+mod trust;
 
 pub use error::ConfigError;
+pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -79,6 +88,8 @@ pub struct Config {
     pub state: State,
     /// `[probe]`
     pub probe: Probe,
+    /// `[trust]`
+    pub trust: Trust,
     /// `[log]`
     pub log: Log,
     /// `[service.NAME]`: how much a service takes at once; one that is not named takes [`Service::default`].
@@ -271,6 +282,7 @@ impl Default for Config {
                 keys: vec![KeySource::Home],
             },
             probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
+            trust: Trust::default(),
             log: Log { level: hotbay_plugin_api::Level::Info },
             service: BTreeMap::new(),
             plugin: BTreeMap::new(),

@@ -38,11 +38,11 @@ impl Fingerprint {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum DiscoverError {
-    /// A link whose target does not exist.
+    /// A link: what is behind it is not for its folder to vouch for.
     #[error(
-        "failed to follow the link: what it points to does not exist; remove it, or point it to a library"
+        "failed to take it: it is a link, and links are not followed; add what it points to with `hotbay add FILE`, or copy it"
     )]
-    DeadLink,
+    Link,
     /// A folder, FIFO, socket or device.
     #[error("failed to read it as a plugin: it is {what}, not a file; remove it from the plugins folder")]
     NoFile { what: &'static str },
@@ -93,33 +93,35 @@ fn is_library_extension(extension: &std::ffi::OsStr) -> bool {
     extension == std::env::consts::DLL_EXTENSION
 }
 
-/// Opens a path of the scan.
+/// Opens a path of the scan. The last part of it may be no link; whoever means what is behind one resolves it before.
 pub(crate) fn discover(path: &Path) -> Result<Discovered, DiscoverError> {
     // Looked at before it is opened: opening a FIFO or a device can wait, or do something.
-    let metadata = match std::fs::metadata(path) {
-        Err(e) if e.kind() == io::ErrorKind::NotFound && path.is_symlink() => {
-            return Err(DiscoverError::DeadLink);
+    require_file(&std::fs::symlink_metadata(path)?)?;
+    let file = os::patient_reader().open(path).map_err(|error| {
+        if os::is_held(&error) {
+            DiscoverError::Held
+        } else if os::is_link(&error) {
+            DiscoverError::Link
+        } else {
+            error.into()
         }
-        other => other?,
-    };
-    require_file(&metadata)?;
-    let file = os::patient_reader()
-        .open(path)
-        .map_err(|error| if os::is_held(&error) { DiscoverError::Held } else { error.into() })?;
+    })?;
     let metadata = file.metadata()?;
     require_file(&metadata)?;
     Ok(Discovered { path: path.to_owned(), fingerprint: Fingerprint::of(&metadata), file })
 }
 
-/// The fingerprint of a path now, or `None` when it is gone (a dead link is there).
+/// The fingerprint of a path now, or `None` when it is gone. Of a link its own: it is not followed.
 pub(crate) fn fingerprint(path: &Path) -> Option<Fingerprint> {
-    let metadata = std::fs::metadata(path).or_else(|_| std::fs::symlink_metadata(path)).ok()?;
-    Some(Fingerprint::of(&metadata))
+    std::fs::symlink_metadata(path).ok().map(|metadata| Fingerprint::of(&metadata))
 }
 
 fn require_file(metadata: &Metadata) -> Result<(), DiscoverError> {
     if metadata.is_file() {
         return Ok(());
+    }
+    if metadata.is_symlink() {
+        return Err(DiscoverError::Link);
     }
     let what = if metadata.is_dir() { "a folder" } else { "a FIFO, socket or device" };
     Err(DiscoverError::NoFile { what })

@@ -28,6 +28,17 @@ pub enum HostError {
         /// The lock file.
         path: PathBuf,
     },
+    /// Others could put another home folder in the place of this one.
+    #[error(
+        "failed to trust the home folder `{}`, which holds keys and what is trusted: {why}; take that from them, name another with \
+         `--home`, or set `trust.exposed_home = \"allow\"`", path.display()
+    )]
+    Exposed {
+        /// The folder.
+        path: PathBuf,
+        /// Who, and by what.
+        why: String,
+    },
     /// The key cannot be read.
     #[error("failed to load the key that seals state")]
     Key(#[from] hotbay_state::KeyError),

@@ -1,16 +1,16 @@
 //! The host: what an embedding program, the command line and the control plane hold in their hands.
 
+mod add;
 pub(crate) mod folders;
 mod handle;
 pub(crate) mod keys;
 mod state;
 
-use folders::{copy_in, lock, readable_folder};
+use folders::{lock, readable_folder, unexposed};
 pub use handle::{Handle, Method};
 pub use state::{PlainState, Rotated};
 
 use std::fs::File;
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -20,7 +20,6 @@ use hotbay_state::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ProbeMode;
-use crate::discover::discover;
 use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
@@ -32,7 +31,6 @@ use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
 use crate::kernel::wish::Reply;
 use crate::stage::Stage;
 use crate::supervise::{Kernel, Message};
-use crate::verify::verify;
 use crate::{CallError, Config, ControlError, HostError, call, os, probe};
 
 /// Room for the answers of most methods.
@@ -79,6 +77,7 @@ impl Host {
         let home = |source| HostError::Home { path: config.home.clone(), source };
         os::private_folder(&config.home).map_err(home)?;
         config.home = std::fs::canonicalize(&config.home).map_err(home)?;
+        unexposed(&config)?;
         let lock = lock(&config.home)?;
         let home = |source| HostError::Home { path: config.home.clone(), source };
         let stage = Stage::open(&config.home).map_err(home)?;
@@ -210,59 +209,6 @@ impl Host {
         let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
         call::request(&slot, method, &request, &mut reply, deadline).map_err(|error| *error)?;
         Ok(reply)
-    }
-
-    /// Copies `file` into the plugins folder, in one step, and waits until it serves.
-    ///
-    /// # Errors
-    /// The file is refused (nothing changed), the swap was rolled back, or `deadline` passed.
-    pub fn add(&self, file: &Path, deadline: Duration) -> Result<Changed, ControlError> {
-        self.add_as(file, false, deadline)
-    }
-
-    /// The same by force: where the version that serves does not hand its state over, because calls inside it do not end or
-    /// its export fails, the next one goes on from the newest snapshot. What that cost stands in the receipt.
-    ///
-    /// # Errors
-    /// As [`Host::add`]; also when there is no snapshot.
-    pub fn add_forced(&self, file: &Path, deadline: Duration) -> Result<Changed, ControlError> {
-        self.add_as(file, true, deadline)
-    }
-
-    fn add_as(&self, file: &Path, force: bool, deadline: Duration) -> Result<Changed, ControlError> {
-        let refused =
-            |reason: String| ControlError::Refused { reason: format!("{}: {reason}", file.display()) };
-        if !file.exists() {
-            let reason = format!("failed to find the file `{}`", file.display());
-            return Err(ControlError::NoFile { reason });
-        }
-        let discovered = discover(file).map_err(|e| refused(e.to_string()))?;
-        let verified = verify(discovered).map_err(|e| refused(e.error.to_string()))?;
-        let Some(name) = file.file_name().filter(|_| crate::discover::is_library_name(file)) else {
-            return Err(refused(format!(
-                "failed to add it: its name does not end in {}",
-                std::env::consts::DLL_SUFFIX
-            )));
-        };
-        let folder = &self.config().plugins;
-        let path = folder.join(name);
-        let holds_another =
-            |row: &Row| row.source.as_ref() == Some(&path) && row.name != verified.manifest.name;
-        if let Some(other) =
-            self.list().into_iter().find(|row| row.generation.is_some() && holds_another(row))
-        {
-            let reason =
-                format!("failed to add it: a file of that name holds service `{}`; rename yours", other.name);
-            return Err(refused(reason));
-        }
-        copy_in(&verified.bytes, folder, &path).map_err(|e| ControlError::Failed {
-            reason: format!("failed to write `{}`: {e}", path.display()),
-        })?;
-        let (service, digest) = (verified.manifest.name, verified.digest);
-        let wish = service.clone();
-        self.command(&service, deadline, move |kernel, reply| {
-            kernel.await_file(wish, path, digest, force, reply);
-        })
     }
 
     /// Loads the service's file anew, as a swap, also when it did not change; a file that failed before is tried again.

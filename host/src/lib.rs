@@ -7,14 +7,15 @@
 //!
 //! 1. `discover`: a file of the folder that could be a plugin.
 //! 2. `verify`: its bytes parse whole, their digest is taken, their manifest read; nothing of them has run.
-//! 3. `stage`: the bytes lie under a fresh private name, where nobody else writes.
-//! 4. `probe`: a throw-away process maps the copy, creates the plugin and drops it.
-//! 5. `load`: the host maps the copy, checks the contract's layout and creates the plugin, on a lane of its own.
-//! 6. `start`: the plugin takes what it needs from outside; its slot publishes it.
-//! 7. `call`: callers go in and out, each with a lease.
-//! 8. `swap`: another generation takes over, with the state.
-//! 9. `drain`: the last lease of the old generation ends.
-//! 10. `unload`: its value is dropped, its threads end, its library is closed, and the host looks whether it is gone.
+//! 3. `trust`: by signature, owner and what the settings name, whether those bytes may run.
+//! 4. `stage`: the bytes lie under a fresh private name, where nobody else writes.
+//! 5. `probe`: a throw-away process maps the copy, creates the plugin and drops it.
+//! 6. `load`: the host maps the copy, checks the contract's layout and creates the plugin, on a lane of its own.
+//! 7. `start`: the plugin takes what it needs from outside; its slot publishes it.
+//! 8. `call`: callers go in and out, each with a lease.
+//! 9. `swap`: another generation takes over, with the state.
+//! 10. `drain`: the last lease of the old generation ends.
+//! 11. `unload`: its value is dropped, its threads end, its library is closed, and the host looks whether it is gone.
 //!
 //! `watch` hears that the folder moved, and `supervise`, the one loop that decides, compares what should run with what does.
 //!
@@ -39,6 +40,7 @@
 
 mod discover;
 mod verify;
+mod trust;
 mod stage;
 pub mod probe;
 mod load;

@@ -284,19 +284,32 @@ pub(crate) fn rename_over(from: &Path, to: &Path, _: Duration) -> io::Result<()>
     std::fs::rename(from, to)
 }
 
-/// Settings to open a file for reading that never wait, also where the path turned into a FIFO.
+/// Settings to open a file for reading that never wait, also where the path turned into a FIFO, and follow no link there.
 pub(crate) fn patient_reader() -> std::fs::OpenOptions {
     let mut options = std::fs::OpenOptions::new();
     options.read(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblocking());
-    // Windows: no path of a folder is a FIFO, and sharing is the default.
+    // Windows: no path of a folder is a FIFO, sharing is the default, and links are made by administrators.
     options
 }
 
 #[cfg(unix)]
 fn nonblocking() -> i32 {
-    i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default()
+    i32::try_from((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW).bits()).unwrap_or_default()
+}
+
+/// Whether an error says that what was to be opened is a link. Windows: it is not asked for there.
+pub(crate) fn is_link(error: &io::Error) -> bool {
+    #[cfg(unix)]
+    {
+        rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
+    }
+    #[cfg(windows)]
+    {
+        let _ = error;
+        false
+    }
 }
 
 /// What tells one file from another without reading it: device, inode and change time where there are such.

@@ -5,6 +5,7 @@ mod carry_out;
 mod commands;
 mod crew;
 mod decide;
+mod probation;
 mod remains;
 mod reports;
 mod trust;
@@ -159,6 +160,7 @@ impl Kernel {
             }
             self.answer_ended();
             self.look_at_probations();
+            self.settle_trust();
             self.tell_held_up();
         }
     }
@@ -199,7 +201,7 @@ impl Kernel {
         }
         self.look_at = self.rescan_at;
         let moved = std::mem::take(&mut self.moved);
-        let look = match self.files.look(&moved) {
+        let look = match self.files.look(&moved, &self.shared.trust) {
             Ok(look) => look,
             Err(error) => {
                 // A folder that cannot be read is no folder without files: everything stays as it is.
@@ -230,6 +232,8 @@ impl Kernel {
             let name = refused.manifest.as_ref().map(|manifest| manifest.name.as_str());
             journal.note("rejected", name, None, format!("{}: {}", path.display(), refused.reason));
         }
+        self.hear_vouched(look.vouched);
+        let journal = &self.shared.journal;
         for path in look.gone {
             journal.note("removed", None, None, path.display().to_string());
         }

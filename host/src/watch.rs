@@ -95,7 +95,7 @@ impl std::fmt::Debug for Watch {
     }
 }
 
-/// Libraries that a rename event names as its target. An error, such as an overflow of the queue, still wakes.
+/// Libraries and their signatures that a rename event names as its target. An error, such as an overflow of the queue, still wakes.
 fn moved_to(event: notify::Result<Event>) -> BTreeSet<PathBuf> {
     let Ok(event) = event else { return BTreeSet::new() };
     let target = match event.kind {
@@ -103,7 +103,8 @@ fn moved_to(event: notify::Result<Event>) -> BTreeSet<PathBuf> {
         EventKind::Modify(ModifyKind::Name(RenameMode::Both)) => event.paths.into_iter().nth(1),
         _ => None,
     };
-    target.into_iter().filter(|path| is_library_name(path)).collect()
+    let is_ours = |path: &PathBuf| is_library_name(path) || is_library_name(&path.with_extension(""));
+    target.into_iter().filter(is_ours).collect()
 }
 
 fn folder_identity(folder: &Path) -> Option<[u64; 4]> {

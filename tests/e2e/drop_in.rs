@@ -37,9 +37,21 @@ fn a_hard_link_is_a_drop_in() {
 
 #[cfg(unix)] // Windows gives symbolic links to administrators only.
 #[test]
-fn a_symbolic_link_to_a_plugin_is_a_drop_in() {
+fn a_symbolic_link_is_not_followed_and_what_is_behind_it_can_be_added() {
     let bay = Bay::started();
-    std::os::unix::fs::symlink(example("echo"), bay.file("echo")).unwrap();
+    let link = bay.file("echo");
+    std::os::unix::fs::symlink(example("echo"), &link).unwrap();
+    let row = hotbay_tests::eventually("the link is refused", || {
+        bay.rows().into_iter().find(|row| row.phase == Phase::Rejected)
+    });
+    let reason = row.reason.unwrap();
+    assert!(reason.contains("link") && reason.contains("hotbay add"), "{reason}");
+    assert_eq!(bay.hotbay(&["check", link.to_str().unwrap()]).code, 4);
+    // From elsewhere it stands for its file; here that takes its place.
+    let elsewhere = bay.path(link.file_name().unwrap().to_str().unwrap());
+    std::fs::rename(&link, &elsewhere).unwrap();
+    bay.ok(&["add", elsewhere.to_str().unwrap()]);
+    assert!(!link.is_symlink());
     bay.wait_version("echo", "1.0.0");
 }
 

@@ -28,5 +28,6 @@ mod snapshots;
 mod soak;
 mod state;
 mod systemd;
+mod trust;
 mod unload;
 mod windows;

@@ -28,6 +28,9 @@ pub struct Bay {
     // In it, or it itself.
     top: PathBuf,
     host: Option<Child>,
+    // Whom it is run as, and the program where that user can run it.
+    #[cfg(unix)]
+    user: Option<(u32, PathBuf)>,
 }
 
 impl Bay {
@@ -57,7 +60,25 @@ impl Bay {
         let top = folder.path().join(relative);
         std::fs::create_dir_all(top.join("plugins")).unwrap();
         std::fs::write(top.join("hotbay.toml"), all.to_string()).unwrap();
-        Self { folder, top, host: None }
+        Self {
+            folder,
+            top,
+            host: None,
+            #[cfg(unix)]
+            user: None,
+        }
+    }
+
+    /// The same, given to another user, whom the host and all commands run as from here on. Only root can do that. Windows: nobody
+    /// runs programs as others there without their password.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn of_user(mut self, user: u32) -> Self {
+        let program = self.folder.path().join("hotbay");
+        std::fs::copy(hotbay_binary(), &program).unwrap();
+        crate::give(self.folder.path(), user);
+        self.user = Some((user, program));
+        self
     }
 
     /// Folders and a host that answers.
@@ -112,6 +133,12 @@ impl Bay {
     #[must_use]
     pub fn command(&self) -> Command {
         let mut command = Command::new(hotbay_binary());
+        #[cfg(unix)]
+        if let Some((user, program)) = &self.user {
+            use std::os::unix::process::CommandExt as _;
+            command = Command::new(program);
+            command.uid(*user).gid(*user);
+        }
         command.current_dir(self.folder.path()).env("HOTBAY_HOME", self.home()).env_remove("RUST_LOG");
         // The tests may run under a service manager, which is not the host's.
         command.env_remove("NOTIFY_SOCKET").env_remove("WATCHDOG_USEC").env_remove("CREDENTIALS_DIRECTORY");

@@ -20,6 +20,6 @@ pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;
 pub use os::{Census, census, children, is_mapped, rename, resident_bytes};
 #[cfg(unix)]
-pub use os::{is_root, make_fifo};
+pub use os::{give, is_root, make_fifo};
 pub use os::{terminable, terminate};
 pub use patience::{PATIENCE, eventually, never_within, rounds, within};

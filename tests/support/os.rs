@@ -139,3 +139,13 @@ pub fn make_fifo(path: &std::path::Path) {
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
+
+/// Gives a folder and all that is in it, or a file, to another user and the group of that number. Unix only: as
+/// [`crate::Bay::of_user`].
+#[cfg(unix)]
+pub fn give(path: &std::path::Path, user: u32) {
+    std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
+    if path.is_dir() {
+        std::fs::read_dir(path).unwrap().for_each(|entry| give(&entry.unwrap().path(), user));
+    }
+}

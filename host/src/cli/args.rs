@@ -121,6 +121,16 @@ pub(super) enum Command {
         /// The library
         file: PathBuf,
     },
+    /// Sign a plugin, as FILE.minisig beside it: hosts that trust the key take it, and nobody can change it
+    Sign(super::sign::Sign),
+    /// Whose signatures count
+    Trust {
+        /// The host's configuration, which may name keys as well [default: hotbay.toml, if there is one]
+        #[arg(long, global = true, value_name = "FILE")]
+        config: Option<PathBuf>,
+        #[command(subcommand)]
+        command: super::trust::Trust,
+    },
     /// Write a new plugin crate
     New {
         /// The service, the crate and its folder

@@ -1,6 +1,6 @@
 //! `hotbay check FILE`, with the settings of `hotbay.toml` in the working directory.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::change::existing;
 use super::output::{Output, one_line, or_dash};
@@ -9,9 +9,11 @@ use crate::check::{self, Report};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 
-pub(super) fn check(file: &Path, out: &Output) -> anyhow::Result<()> {
+pub(super) fn check(file: &Path, home: Option<PathBuf>, out: &Output) -> anyhow::Result<()> {
     existing(file)?;
-    let report = check::check(file, &Config::load(None)?);
+    let mut config = Config::load(None)?;
+    config.home = home.unwrap_or(config.home);
+    let report = check::check(file, &config);
     if out.is_json() {
         out.json(&report)?;
     } else {
@@ -31,6 +33,9 @@ fn screen(report: &Report) -> String {
     line("format", or_dash(report.format.as_ref()));
     line("bytes", or_dash(report.bytes));
     line("digest", or_dash(report.digest.as_ref()));
+    if let Some(trust) = &report.trust {
+        line("trust", trust.clone());
+    }
     if let Some(manifest) = &report.manifest {
         line("service", format!("{} {}", manifest.name, manifest.version));
         line("contract", manifest.contract.clone());

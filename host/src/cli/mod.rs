@@ -14,10 +14,12 @@ mod log;
 mod new;
 mod output;
 mod run;
+mod sign;
 mod signals;
 mod state;
 mod status;
 mod systemd;
+mod trust;
 mod when;
 mod why;
 
@@ -88,7 +90,11 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Stop { name } => {
             change::change(&client(), &Request::Stop { name, deadline_ms: args::millis(deadline) }, &out)
         }
-        Command::Check { file } => check::check(&file, &out),
+        Command::Check { file } => check::check(&file, home, &out),
+        Command::Sign(asked) => sign::sign(&asked, &out),
+        Command::Trust { config, command } => {
+            trust::trust(&state::Offline::new(home, config.as_deref(), false)?, &command, &out)
+        }
         Command::New { name, api } => new::new(&name, api.as_deref()),
         Command::State { config, command } => {
             let at = state::Offline::new(home, config.as_deref(), command.only_looks())?;

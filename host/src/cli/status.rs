@@ -21,6 +21,9 @@ fn screen(status: &Status) -> String {
     line("since", stamp_and_age(status.since_unix_ms));
     line("file", or_dash(row.source.as_ref().map(|path| path.display())));
     line("digest", or_dash(row.digest.as_ref()));
+    if let Some(trust) = &status.trust {
+        line("trust", trust.clone());
+    }
     if let Some(manifest) = &status.manifest {
         line("methods", list(&manifest.methods));
         line("requires", list(&manifest.requires));

@@ -127,6 +127,13 @@ fn explain(status: &Status) -> Why<'_> {
             "to try {version} again: `hotbay reload {name}`, `hotbay add FILE`, or a file with other bytes"
         ));
     }
+    for other in status.candidates.iter().filter(|row| row.phase == Phase::Rejected) {
+        let (file, version) =
+            (or_dash(other.source.as_ref().map(|path| path.display())), or_dash(other.version.as_ref()));
+        let reason = other.reason.as_deref().unwrap_or("it is no plugin that can be loaded");
+        because.push(format!("{version} in {file} was not taken: {reason}"));
+        next.push(format!("see all that can be said of it with `hotbay check {}`", quoted(&file)));
+    }
     for pinned in &status.pinned {
         let text = format!("generation {} is retired and still mapped: {}", pinned.generation, pinned.reason);
         because.push(text);

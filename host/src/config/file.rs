@@ -46,6 +46,8 @@ struct File {
     #[serde(default)]
     probe: Probe,
     #[serde(default)]
+    trust: super::trust::Table,
+    #[serde(default)]
     log: Log,
     #[serde(default)]
     service: BTreeMap<Spanned<String>, Service>,
@@ -229,6 +231,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     config.probe.mode = file.probe.mode.unwrap_or(config.probe.mode);
     take(&mut config.probe.deadline, file.probe.deadline_ms, PERIOD)?;
     config.probe.program = file.probe.program.map(beside);
+
+    config.trust = file.trust.read().map_err(|(offset, problem)| at(offset, problem))?;
 
     config.log.level = match file.log.level {
         Some(Spell::Error) => Level::Error,

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use hotbay_plugin_api::Level;
 
-use super::{Config, ConfigError, KeySource, ProbeMode, Service, WatchMode};
+use super::{Config, ConfigError, ExposedHome, KeySource, ProbeMode, Service, Unsigned, WatchMode};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("hotbay.toml"))
@@ -212,4 +212,43 @@ fn lanes_and_mailboxes_out_of_range_are_refused_at_their_place() {
     assert!(refused("[service.echo]\nmailbox = 2000000").contains("out of range: from 1 to 1000000"));
     assert!(refused("[service.\"No Name\"]\nlanes = 2").contains("no plugin can be called `No Name`"));
     assert!(refused("[service.echo]\nlane = 2").contains("lanes"));
+}
+
+#[test]
+fn trust_names_keys_and_pins() {
+    const KEY: &str = "RWQf6LRCGA9i53mlYecO4IzT51TGPpvWucNSCh1CBM0QTaLn73Y7GFO3";
+    let (one, two) = ("ab".repeat(32), "cd".repeat(32));
+    let config = parse(&format!(
+        r#"
+        [trust]
+        unsigned = "warn"
+        exposed_home = "allow"
+        keys.all = "{KEY}"
+        keys.some = {{ key = "{KEY}", services = ["echo"] }}
+        pins.one = "{one}"
+        pins.two = ["{one}", "{two}"]
+        "#
+    ));
+    let trust = config.unwrap().trust;
+    assert_eq!((trust.unsigned, trust.exposed_home), (Some(Unsigned::Warn), ExposedHome::Allow));
+    assert!(trust.keys["all"].services.is_empty() && trust.keys["some"].services == ["echo"]);
+    assert_eq!((trust.pins["one"].len(), &trust.pins["two"]), (1, &vec![one, two]));
+
+    for (wrong, said) in [
+        ("unsigned = 'never'", "unknown value"),
+        ("key = 1", "unknown key `key`"),
+        ("keys.a = 'RW'", "public key of minisign"),
+        ("keys.a = 1", "write a key as"),
+        ("keys.a = { services = ['b'] }", "write a key as"),
+        ("pins.a = 'ab'", "64 hex digits"),
+        ("pins.a = []", "64 hex digits"),
+        ("pins.A = 'ab'", "no service can be called `A`"),
+    ] {
+        let error = refused(&format!("[trust]\n{wrong}"));
+        assert!(error.contains(said) && error.contains(":2:"), "{wrong}: {error}");
+    }
+    for (wrong, said) in [("services = []", "for no service"), ("service = ['b']", "unknown key `service`")] {
+        let error = refused(&format!("[trust]\nkeys.a = {{ key = '{KEY}', {wrong} }}"));
+        assert!(error.contains(said), "{wrong}: {error}");
+    }
 }

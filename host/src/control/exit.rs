@@ -90,8 +90,8 @@ impl From<&ControlError> for Exit {
 impl From<&HostError> for Exit {
     fn from(error: &HostError) -> Self {
         match error {
-            // Nothing is wrong with it; there is one already.
-            HostError::Locked { .. } => Exit::Refused,
+            // Nothing is wrong with it: there is one already, or it is not to be used.
+            HostError::Locked { .. } | HostError::Exposed { .. } => Exit::Refused,
             _ => Exit::Failed,
         }
     }

@@ -5,13 +5,34 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::{HostError, os};
+use crate::config::ExposedHome;
+use crate::trust::exposure;
+use crate::{Config, HostError, os};
+
+/// So long a file is tried to be replaced that somebody has open.
+pub(super) const IN_USE: Duration = Duration::from_secs(2);
 
 pub(super) fn readable_folder(path: &Path) -> Result<PathBuf, HostError> {
     let failed = |source| HostError::Plugins { path: path.to_owned(), source };
     // Read once: a folder that exists and cannot be read would look empty.
     std::fs::read_dir(path).map_err(failed)?;
     std::fs::canonicalize(path).map_err(failed)
+}
+
+/// That nobody else can put another home folder in the place of ours: in it are the keys, the kept versions, and what is trusted.
+pub(super) fn unexposed(config: &Config) -> Result<(), HostError> {
+    let Some(exposed) = exposure::of_folder(&config.home) else { return Ok(()) };
+    let (path, why) = (config.home.clone(), exposed.to_string());
+    match config.trust.exposed_home {
+        ExposedHome::Refuse => Err(HostError::Exposed { path, why }),
+        ExposedHome::Allow => {
+            tracing::warn!(
+                "others could put another home folder in the place of `{}`: {why}",
+                path.display()
+            );
+            Ok(())
+        }
+    }
 }
 
 pub(crate) fn lock(home: &Path) -> Result<File, HostError> {
@@ -26,17 +47,18 @@ pub(crate) fn lock(home: &Path) -> Result<File, HostError> {
 }
 
 /// Writes beside the target under a hidden name, then renames: whoever looks sees the old file or the new one.
-pub(super) fn copy_in(bytes: &[u8], folder: &Path, path: &Path) -> std::io::Result<()> {
+pub(super) fn copy_in(bytes: &[u8], path: &Path) -> std::io::Result<()> {
     use std::io::Write as _;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
-    let fresh = folder.join(format!(".{name}.{}-{count}.tmp", std::process::id()));
+    let fresh = path.with_file_name(format!(".{name}.{}-{count}.tmp", std::process::id()));
     let written = (|| {
-        let mut file = File::create(&fresh)?;
+        // Whatever the user's mask is, others could write it else.
+        let mut file = os::private_file().open(&fresh)?;
         file.write_all(bytes)?;
         file.sync_all()?;
-        os::rename_over(&fresh, path, Duration::from_secs(2))
+        os::rename_over(&fresh, path, IN_USE)
     })();
     if written.is_err() {
         let _ = std::fs::remove_file(&fresh);

@@ -1,6 +1,8 @@
 //! The plugins folder as the kernel knows it. Level-triggered: each look compares what is there with what was there;
 //! notifications only say when to look.
 
+mod reading;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,8 +12,9 @@ use hotbay_plugin_api::manifest::Manifest;
 
 use super::view::{Phase, Row};
 use crate::config::Watch;
-use crate::discover::{self, Fingerprint, discover};
-use crate::verify::{Digest, Verified, verify};
+use crate::discover::{self, Fingerprint};
+use crate::trust::{Stamp, Standing, Trust, signature};
+use crate::verify::{Digest, Verified};
 
 /// A file that does not parse whole gets this long, standing still, before it is refused: its writer may have paused.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -80,6 +83,8 @@ enum Content {
 #[derive(Debug)]
 struct Known {
     fingerprint: Option<Fingerprint>,
+    // That of the file of its signature: the two are a pair.
+    signature: Option<Fingerprint>,
     changed: Instant,
     // To be read: now, or when it stood still.
     pending: bool,
@@ -90,6 +95,8 @@ struct Known {
     held: Option<String>,
     gone: Option<Instant>,
     content: Content,
+    // How the content came to be trusted.
+    standing: Option<Standing>,
 }
 
 /// What a look found.
@@ -100,6 +107,8 @@ pub(crate) struct Look {
     /// Files that were read: verified ones and refused ones.
     pub(crate) verified: Vec<Candidate>,
     pub(crate) refused: Vec<(PathBuf, NoPlugin)>,
+    /// Files that are trusted in another way than before, whether they are what they were or not.
+    pub(crate) vouched: Vec<(Candidate, Standing)>,
     /// Files that are gone for good.
     pub(crate) gone: Vec<PathBuf>,
     /// Verified files with their bytes.
@@ -114,11 +123,20 @@ pub(crate) struct Files {
     grace: Duration,
     known: BTreeMap<PathBuf, Known>,
     first: bool,
+    // What the last look judged by.
+    stamp: Option<Stamp>,
 }
 
 impl Files {
     pub(crate) fn new(folder: PathBuf, watch: &Watch) -> Self {
-        Self { folder, settle: watch.settle, grace: watch.grace, known: BTreeMap::new(), first: true }
+        Self {
+            folder,
+            settle: watch.settle,
+            grace: watch.grace,
+            known: BTreeMap::new(),
+            first: true,
+            stamp: None,
+        }
     }
 
     pub(crate) fn folder(&self) -> &Path {
@@ -126,12 +144,18 @@ impl Files {
     }
 
     /// Looks at the folder. `renamed` are paths that something was moved to: such a file is whole at once.
-    pub(crate) fn look(&mut self, renamed: &BTreeSet<PathBuf>) -> io::Result<Look> {
+    pub(crate) fn look(&mut self, renamed: &BTreeSet<PathBuf>, trust: &Trust) -> io::Result<Look> {
         let now = Instant::now();
         let present: BTreeSet<PathBuf> = discover::scan(&self.folder)?.into_iter().collect();
         let mut look = Look::default();
+        let stamp = Some(trust.stamp(&self.folder));
+        if std::mem::replace(&mut self.stamp, stamp.clone()) != stamp {
+            for known in self.known.values_mut().filter(|known| !known.pending) {
+                (known.pending, known.whole) = (true, true);
+            }
+        }
         for path in &present {
-            self.note(path, renamed.contains(path), now);
+            self.note(path, renamed, now);
         }
         self.first = false;
         for (path, known) in &mut self.known {
@@ -140,7 +164,7 @@ impl Files {
                 continue;
             }
             if known.pending {
-                known.read(path, self.settle, now, &mut look);
+                known.read(path, self.settle, now, trust, &mut look);
             }
         }
         let grace = self.grace;
@@ -156,11 +180,15 @@ impl Files {
         Ok(look)
     }
 
-    fn note(&mut self, path: &Path, renamed: bool, now: Instant) {
+    fn note(&mut self, path: &Path, renamed: &BTreeSet<PathBuf>, now: Instant) {
+        let of_signature = signature::path_of(path);
         let fingerprint = discover::fingerprint(path);
+        let signature = discover::fingerprint(&of_signature);
+        let (renamed, signature_is_whole) = (renamed.contains(path), renamed.contains(&of_signature));
         let first = self.first;
         let known = self.known.entry(path.to_owned()).or_insert_with(|| Known {
             fingerprint: None,
+            signature,
             changed: now,
             pending: false,
             whole: false,
@@ -168,6 +196,7 @@ impl Files {
             held: None,
             gone: None,
             content: Content::Unread,
+            standing: None,
         });
         let back = known.gone.take().is_some();
         if known.fingerprint != fingerprint
@@ -185,6 +214,10 @@ impl Files {
             known.whole = true;
         } else if known.unread {
             (known.pending, known.whole) = (true, true);
+        }
+        if std::mem::replace(&mut known.signature, signature) != signature {
+            known.whole = signature_is_whole && (known.whole || !known.pending);
+            (known.pending, known.changed) = (true, now);
         }
     }
 
@@ -265,81 +298,6 @@ impl Files {
                 pinned_bytes: 0,
             })
         })
-    }
-}
-
-impl Known {
-    fn read(&mut self, path: &Path, settle: Duration, now: Instant, look: &mut Look) {
-        let still = now.duration_since(self.changed);
-        if !self.whole && still < settle {
-            look.look_again(self.changed + settle);
-            return;
-        }
-        let again;
-        let refused = match discover(path) {
-            Err(error) if error.is_held() => {
-                return self.wait_for_writer(path, error.to_string(), settle, now, look);
-            }
-            Err(error) => {
-                again = error.may_pass();
-                NoPlugin { digest: None, manifest: None, reason: error.to_string() }
-            }
-            Ok(discovered) => match verify(discovered) {
-                Ok(verified) => {
-                    (self.pending, self.held) = (false, None);
-                    // It may have changed since the look began: then the next look sees another fingerprint.
-                    self.fingerprint = Some(verified.fingerprint);
-                    let same = matches!(&self.content, Content::Plugin(old) if old.digest == verified.digest);
-                    if !same {
-                        let candidate = Candidate::of(&verified);
-                        look.verified.push(candidate.clone());
-                        self.content = Content::Plugin(Box::new(candidate));
-                    }
-                    look.hand_on(verified);
-                    return;
-                }
-                Err(refused) if refused.is_held() => {
-                    return self.wait_for_writer(path, refused.error.to_string(), settle, now, look);
-                }
-                Err(refused) if refused.may_be_unfinished() && still < PATIENCE => {
-                    look.look_again(now + settle.min(self.changed + PATIENCE - now));
-                    return;
-                }
-                Err(refused) => {
-                    again = refused.may_pass();
-                    NoPlugin {
-                        digest: refused.digest,
-                        manifest: refused.manifest,
-                        reason: refused.error.to_string(),
-                    }
-                }
-            },
-        };
-        // What the system refuses to read now, it may give later: permissions change without a trace in the file.
-        self.unread = again;
-        (self.pending, self.held) = (false, None);
-        if matches!(&self.content, Content::NoPlugin(known) if known.reason == refused.reason) {
-            return;
-        }
-        look.refused.push((path.to_owned(), refused.clone()));
-        self.content = Content::NoPlugin(refused);
-    }
-
-    /// A file that its writer keeps to itself is no wrong file, however long that takes; after a while it is said.
-    fn wait_for_writer(
-        &mut self,
-        path: &Path,
-        reason: String,
-        settle: Duration,
-        now: Instant,
-        look: &mut Look,
-    ) {
-        let patience = PATIENCE.saturating_sub(now.duration_since(self.changed));
-        if patience.is_zero() && self.held.as_ref() != Some(&reason) {
-            tracing::warn!("waits for the writer of `{}`: {reason}", path.display());
-            self.held = Some(reason);
-        }
-        look.look_again(now + if patience.is_zero() { PATIENCE / 4 } else { settle.min(patience) });
     }
 }
 

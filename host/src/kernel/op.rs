@@ -26,6 +26,7 @@ use crate::load::{LoadFailed, Loaded, Place, load};
 use crate::os;
 use crate::probe::{ProbeError, probe};
 use crate::swap::{Capsule, Stages, guarded};
+use crate::trust::{By, warns};
 use crate::unload::{Reason, Remains, Unloaded, uncreated, unload};
 use crate::verify::verify;
 
@@ -74,7 +75,7 @@ fn prepare(
         .unwrap_or_else(|reason| Err((Failure { kind: FailureKind::Faulted, reason }, Unloaded::Gone)))
 }
 
-/// Discover, verify, stage, probe, load.
+/// Discover, verify, trust, stage, probe, load.
 fn steps(
     shared: &Shared,
     name: &Arc<str>,
@@ -104,6 +105,20 @@ fn steps(
         let discovered = discover(&candidate.path).map_err(|_| moved())?;
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;
+    let kept = shared.good.holds(&candidate.path);
+    let standing = stages.time("trust", || {
+        if kept { shared.trust.judge_kept(&verified) } else { shared.trust.judge(&verified) }
+    });
+    let standing = match standing {
+        Ok(standing) => standing,
+        Err(distrust) if kept => return Err(failed(FailureKind::Refused, distrust.to_string())),
+        // What vouched for it is another than a moment ago: the next look tells.
+        Err(_) => return Err(moved()),
+    };
+    shared
+        .trust
+        .remember(name, &verified.digest, &standing)
+        .map_err(|e| passing(e, "failed to note where it came from, is the disk of the home folder full?"))?;
     let staged =
         stages.time("stage", || fault::point("stage", name).and_then(|()| shared.stage.stage(verified)));
     let staged =
@@ -126,6 +141,12 @@ fn steps(
         Some(&of),
         format!("{:?}", shared.config.probe.mode).to_lowercase(),
     );
+    if standing.by != By::Nobody || warns(&shared.config.trust, &standing) {
+        shared.journal.note("trusted", Some(name), Some(&of), standing.to_string());
+    }
+    if warns(&shared.config.trust, &standing) {
+        tracing::warn!(plugin = %name, "it is loaded although it is {standing}");
+    }
     let load_number = shared.next_load();
     let room = shared.config.room_of(name);
     let deadline = shared.config.swap.callback;

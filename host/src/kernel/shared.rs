@@ -14,12 +14,14 @@ use super::snapshots::Snapshots;
 use crate::Config;
 use crate::probe::Verdicts;
 use crate::stage::Stage;
+use crate::trust::Trust;
 
 /// One per host.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) trust: Trust,
     pub(crate) stage: Stage,
     pub(crate) verdicts: Verdicts,
     pub(crate) snapshots: Snapshots,
@@ -43,6 +45,7 @@ impl Shared {
         marks: Marks,
     ) -> Self {
         Self {
+            trust: Trust::new(&config),
             config,
             registry: Arc::default(),
             stage,

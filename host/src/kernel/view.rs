@@ -96,6 +96,9 @@ pub struct Status {
     pub pinned: Vec<Pinned>,
     /// The newest receipt.
     pub last_swap: Option<Receipt>,
+    /// Who vouches for the version that serves.
+    #[serde(default)]
+    pub trust: Option<String>,
     /// Other files that hold this service.
     pub candidates: Vec<Row>,
     /// Versions that served and were rolled back, oldest first: they are not loaded again by themselves.

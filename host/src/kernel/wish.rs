@@ -211,12 +211,7 @@ impl Wish {
         let files = sight.files;
         match &self.goal {
             Goal::Goes(changed) => Some(Ok((**changed).clone())),
-            Goal::Takes(digest) => {
-                if let Some(refused) = files.refused(digest) {
-                    return Some(Err(ControlError::Refused { reason: refused.reason.clone() }));
-                }
-                self.lost(digest, files)
-            }
+            Goal::Takes(digest) => self.lost(digest, files),
             _ => Some(Err(self.superseded("it was removed meanwhile"))),
         }
     }
@@ -276,6 +271,9 @@ impl Wish {
 
     /// The file that was added is there no more.
     fn lost(&self, digest: &Digest, files: &Files) -> Answer {
+        if let Some(refused) = files.refused(digest) {
+            return Some(Err(ControlError::Refused { reason: refused.reason.clone() }));
+        }
         let is_there = files.is_settling() || files.candidates().any(|candidate| candidate.digest == *digest);
         (!is_there).then(|| Err(self.superseded("its file was replaced or removed meanwhile")))
     }

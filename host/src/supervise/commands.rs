@@ -7,9 +7,11 @@ use std::time::Instant;
 
 use super::Kernel;
 use crate::kernel::files::Candidate;
+use crate::kernel::records::remove;
 use crate::kernel::service::{Service, Task};
 use crate::kernel::view::Phase;
 use crate::kernel::wish::{Goal, Reply, Sight, Wish};
+use crate::trust::signature;
 use crate::verify::Digest;
 use crate::{Changed, ControlError};
 
@@ -25,7 +27,7 @@ impl Kernel {
     ) {
         // Whoever adds a file by hand wants it tried, also when it failed or was rolled back before.
         self.try_digest_again(&name, &digest);
-        self.moved.insert(path);
+        self.moved.extend([signature::path_of(&path), path]);
         self.look_at = Instant::now();
         self.wishes.push(Wish::new(name, Goal::Takes(digest), reply).forced(force));
     }
@@ -201,14 +203,17 @@ impl Kernel {
                     let reason = format!("failed to remove `{}`: {error}", path.display());
                     return send(&reply, Err(ControlError::Failed { reason }));
                 }
-                _ => self.files.drop_now(path),
+                _ => {
+                    self.files.drop_now(path);
+                    remove(&signature::path_of(path));
+                }
             }
         }
         if let Some(service) = self.services.get_mut(&name) {
             (service.last, service.rest) = (None, None);
             // An operation that is on its way may be reading what was kept: then it is forgotten when the service has gone.
             if service.busy.is_none() {
-                self.forget_trust(&name);
+                self.forget_record(&name);
             }
         }
         (row.phase, row.reason) =
@@ -265,7 +270,7 @@ impl Kernel {
                 Some(answer) => {
                     if wish.removed() && answer.is_ok() {
                         // A swap that was on its way may have left something since.
-                        self.forget_trust(&wish.name);
+                        self.forget_record(&wish.name);
                     }
                     if wish.reloads()
                         && answer.is_err()

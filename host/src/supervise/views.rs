@@ -72,6 +72,11 @@ impl Kernel {
             .collect()
     }
 
+    /// Files that say they hold the service and are not to run.
+    fn refused_rows(&self, name: &str) -> impl Iterator<Item = Row> {
+        self.files.rows().filter(move |row| row.name == name && row.phase == Phase::Rejected)
+    }
+
     /// When and why a file's version was rolled back, what serves instead, and how to try it again.
     fn rolled_back_because(&self, name: &str, service: &Service, candidate: &Candidate) -> String {
         let known = self.rolled_back.of(name).iter().find(|known| known.digest == candidate.digest.as_str());
@@ -101,6 +106,7 @@ impl Kernel {
                 pinned: Vec::new(),
                 last_swap: None,
                 candidates: Vec::new(),
+                trust: None,
                 rolled_back: self.rolled_back.of(name).to_vec(),
                 events,
             });
@@ -117,7 +123,12 @@ impl Kernel {
             recovered: self.shared.snapshots.recovered(name),
             pinned: service.remains.iter().map(|remains| remains.pinned.clone()).collect(),
             last_swap: service.last_swap.clone(),
-            candidates: self.other_rows(name, service),
+            candidates: self.other_rows(name, service).into_iter().chain(self.refused_rows(name)).collect(),
+            trust: service
+                .serving
+                .as_ref()
+                .and_then(|s| self.shared.trust.origin(name, &s.digest))
+                .map(|o| o.by),
             rolled_back: self.rolled_back.of(name).to_vec(),
             events,
         })

@@ -53,6 +53,7 @@ fn a_file_that_its_writer_keeps_to_itself_is_waited_for_without_an_end_and_told_
     let (path, settle, begun) = (PathBuf::from("a"), Duration::from_millis(50), Instant::now());
     let mut known = Known {
         fingerprint: None,
+        signature: None,
         changed: begun,
         pending: true,
         whole: false,
@@ -60,6 +61,7 @@ fn a_file_that_its_writer_keeps_to_itself_is_waited_for_without_an_end_and_told_
         held: None,
         gone: None,
         content: Content::Unread,
+        standing: None,
     };
     let mut look = Look::default();
     known.wait_for_writer(&path, "held".to_owned(), settle, begun, &mut look);

@@ -125,6 +125,26 @@ impl Security {
         Ok(Self { owner: number(owner)?, list: taken(text) })
     }
 
+    /// The user that runs this process, by the number that Windows knows users by.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn user() -> io::Result<String> {
+        user()
+    }
+
+    /// The owner, by the number that Windows knows users by.
+    #[must_use]
+    pub fn owner(&self) -> &str {
+        &self.owner
+    }
+
+    /// The access list, in Windows' words for it (SDDL).
+    #[must_use]
+    pub fn list(&self) -> &str {
+        &self.list
+    }
+
     /// Whether it belongs to the user that runs this process, or to who runs the machine.
     ///
     /// # Errors
