@@ -26,6 +26,7 @@ mod shutdown;
 mod snapshots;
 mod soak;
 mod state;
+mod streams;
 mod systemd;
 mod unload;
 mod windows;
