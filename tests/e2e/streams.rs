@@ -9,10 +9,11 @@ const NAME: &str = "makes_its_state";
 const SETTINGS: &str = "[state]\ninterval_ms = 3600000\nmax_bytes = 1073741824\n\
                         [swap]\ncallback_ms = 30000\nrehearse = \"always\"";
 
-const MANY: u64 = 256 << 20;
+/// What is not optimised seals slowly, and the more so on a machine that has other things to do.
+const MANY: u64 = if cfg!(debug_assertions) { 96 << 20 } else { 256 << 20 };
 
 /// Beside the plugin's library and the host itself: what is held before a draft is begun, and the pieces on their way.
-const PEAK: u64 = 100 << 20;
+const PEAK: u64 = 72 << 20;
 
 fn bay(bytes: u64) -> Bay {
     let bay = Bay::with(SETTINGS).up();
@@ -48,7 +49,7 @@ fn assert_peak(bay: &Bay, at: &str) {
 }
 
 #[test]
-fn makes_its_state_of_256_mib_and_nobody_holds_it() {
+fn makes_its_state_of_any_length_and_nobody_holds_it() {
     let mut bay = bay(MANY);
     assert_eq!(snapshot(&bay).bytes, MANY + 8);
     assert_peak(&bay, "snapshot");
