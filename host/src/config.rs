@@ -178,7 +178,8 @@ impl Probation {
 pub struct State {
     /// `interval_ms`: state that changed is written this often.
     pub interval: Duration,
-    /// `max_bytes`: a plugin's export is stopped there. On its way to the next version state is in memory twice.
+    /// `max_bytes`: a plugin's export is stopped there, and no more is imported. Up to 16 MiB are in memory, twice, on their way to the
+    /// next version; what is longer goes through a file.
     pub max_bytes: u64,
     /// `keep`: so many snapshots of a service are kept, the newest among them.
     pub keep: usize,

@@ -3,14 +3,20 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_plugin_api::abi::{Limited, Status};
+use hotbay_plugin_api::abi::Status;
 use zeroize::Zeroizing;
+
+pub(crate) use state::{
+    Drafted, Exported, Incoming, Taking, export, export_in, export_of, import, import_of, size,
+};
 
 use crate::fault;
 use crate::ffi::{Answer, Plugin};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
 use crate::load::Loaded;
+
+mod state;
 
 /// State in the clear, wiped when dropped.
 pub(crate) type Plain = Zeroizing<Vec<u8>>;
@@ -36,6 +42,9 @@ pub(crate) enum CallbackError {
         "export wrote more than {max} bytes: let plugin `{plugin}` keep less, or raise `max_bytes` under `[state]` in hotbay.toml"
     )]
     TooLarge { plugin: String, max: u64 },
+    /// It wrote more than could be taken.
+    #[error("{callback} failed: {text}")]
+    NotTaken { callback: &'static str, text: String },
     /// It hangs. Its lane is left behind.
     #[error("{callback} did not end within {} ms", deadline.as_millis())]
     Hangs { callback: &'static str, deadline: Duration },
@@ -92,54 +101,12 @@ fn callback(
     on_lane(generation, name, deadline, move |inside| body(&inside.plugin), mend)
 }
 
-/// Writes the plugin's state into memory that is there, `max` bytes at most.
-pub(crate) fn export(
-    generation: &Arc<Generation>,
-    into: Plain,
-    max: u64,
-    deadline: Duration,
-) -> Result<Plain, CallbackError> {
-    export_in(generation, generation.schema(), into, max, deadline)
-}
-
-/// The same in this schema: its own, or one that it goes back to.
-pub(crate) fn export_in(
-    generation: &Arc<Generation>,
-    schema: u32,
-    mut into: Plain,
-    max: u64,
-    deadline: Duration,
-) -> Result<Plain, CallbackError> {
-    into.clear();
-    let mut limited = Limited::new(std::mem::take(&mut *into), usize::try_from(max).unwrap_or(usize::MAX));
-    let body = move |inside: &Arc<Generation>| {
-        let answer = inside.plugin.export(schema, &mut limited);
-        let exceeded = limited.is_exceeded();
-        let state = Plain::new(limited.into_inner());
-        // Also when the plugin does not mind: what it wrote then is not all.
-        if exceeded { Ok(None) } else { answer.map(|()| Some(state)) }
-    };
-    let written = on_lane(generation, "export", deadline, body, drop)?;
-    written.ok_or_else(|| CallbackError::TooLarge { plugin: generation.name.to_string(), max })
-}
-
 /// A number that is another one after each change of the plugin's state, where it tells.
 pub(crate) fn changes(
     generation: &Arc<Generation>,
     deadline: Duration,
 ) -> Result<Option<u64>, CallbackError> {
     on_lane(generation, "changes", deadline, |inside| inside.plugin.changes(), drop)
-}
-
-/// Gives state to a plugin that was never started, and brings its memory back.
-pub(crate) fn import(
-    generation: &Arc<Generation>,
-    schema: u32,
-    state: Plain,
-    deadline: Duration,
-) -> Result<Plain, CallbackError> {
-    let body = move |inside: &Arc<Generation>| inside.plugin.import(schema, &state).map(|()| state);
-    on_lane(generation, "import", deadline, body, drop)
 }
 
 /// Runs `body` on the generation's lane; `late` gets what came after the deadline.

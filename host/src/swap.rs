@@ -13,8 +13,10 @@ mod stages;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hotbay_state::KeyRing;
+
 use carry::Room;
-pub(crate) use carry::{Capsule, give};
+pub(crate) use carry::{Capsule, Sealed, begin_draft, give};
 use ready::{Ready, ready};
 pub(crate) use stages::{Stages, guarded};
 
@@ -28,7 +30,9 @@ use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::Phase;
 use crate::load::Loaded;
-use crate::start::{CallbackError, Plain, export, export_in, pause, resume, start, start_again, stop};
+use crate::start::{
+    CallbackError, Exported, Plain, Taking, export_in, pause, resume, start, start_again, stop,
+};
 
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
@@ -48,6 +52,17 @@ pub(crate) struct Swap<'a> {
     pub(crate) max_state: u64,
     /// Go on from a snapshot where the old generation does not hand its state over.
     pub(crate) force: bool,
+    /// Whether it leads back to the version before: nobody comes back from there with this state.
+    pub(crate) is_way_back: bool,
+}
+
+impl Swap<'_> {
+    /// Takes the state of the old generation in this schema, into memory that is there; what is long, sealed with the primary of `keys`.
+    fn export(&self, keys: &KeyRing, schema: u32, room: Plain) -> Result<Exported, CallbackError> {
+        let draft = || begin_draft(self.snapshots, keys, self.old, schema);
+        let taking = Taking { room, max: self.max_state, draft: &draft };
+        export_in(self.old, schema, taking, self.callback)
+    }
 }
 
 /// How the candidate comes by its state.
@@ -261,10 +276,11 @@ fn write_newest(swap: &Swap<'_>, stages: &mut Stages) -> Result<(), String> {
     let (old, within) = (swap.old, swap.callback);
     let paused = stages.time("pause", || pause(old, within)).map_err(words);
     let written = paused.and_then(|()| {
-        let exported = stages.time("export", || export(old, Plain::default(), swap.max_state, within));
+        let keys = swap.snapshots.keys();
+        let exported = stages.time("export", || swap.export(&keys, old.schema(), Plain::default()));
         let written = exported
             .map_err(words)
-            .and_then(|state| stages.guarded("snapshot", || swap.snapshots.save(old, &state).map(drop)));
+            .and_then(|state| stages.guarded("snapshot", || swap.snapshots.save(old, keys, state).map(drop)));
         written.inspect_err(|_| resume(old, within))
     });
     written.map_err(|why| {
@@ -323,25 +339,22 @@ fn carry_over(
         if steps_down {
             stages.whole = Some(keep_whole(swap, stages)?);
         }
-        let state =
-            stages.time("export", || export_in(swap.old, schema, plain, swap.max_state, swap.callback));
-        let state = state.map_err(words)?;
-        let capsule =
-            stages.guarded("seal", || Capsule::seal(swap.snapshots, swap.old, schema, &state, sealed))?;
-        Ok((capsule, state))
+        let keys = swap.snapshots.keys();
+        let state = stages.time("export", || swap.export(&keys, schema, plain)).map_err(words)?;
+        stages.guarded("seal", || Capsule::seal(swap.snapshots, keys, swap.old, schema, state, sealed))
     });
     let (capsule, plain) = match (exported, fallback) {
         (Ok(exported), _) => exported,
         (Err(why), Some(fallback)) => {
             stages.forced = Some(fallback.cost(&why));
-            (fallback.capsule, Plain::default())
+            (fallback.capsule, None)
         }
         (Err(reason), None) => return Err((None, reason)),
     };
     let new = &candidate.generation;
     let carried = if new.plugin.is_stateful() {
-        let imported = stages
-            .guarded("import", || capsule.carry_into(swap.snapshots, new, plain, swap.callback).map(Some));
+        let plain = plain.unwrap_or_default();
+        let imported = stages.guarded("import", || capsule.carry_into(new, plain, swap.callback));
         match &stages.whole {
             // A version that goes on and cannot read what is on disk would not start again.
             Some(_) => imported.and_then(|plain| {
@@ -363,11 +376,11 @@ fn carry_over(
 /// A step down leaves out what the older schema has no place for: all of it is on disk first, and kept aside by the next to
 /// write there.
 fn keep_whole(swap: &Swap<'_>, stages: &mut Stages) -> Result<Capsule, String> {
-    let old = swap.old;
-    let export = || export_in(old, old.schema(), Plain::default(), swap.max_state, swap.callback);
+    let (old, keys) = (swap.old, swap.snapshots.keys());
+    let export = || swap.export(&keys, old.schema(), Plain::default());
     let state = stages.time("export", export).map_err(words)?;
     let whole = stages.guarded("seal", || {
-        let whole = Capsule::seal(swap.snapshots, old, old.schema(), &state, Vec::new())?;
+        let (whole, _) = Capsule::seal(swap.snapshots, keys, old, old.schema(), state, Vec::new())?;
         swap.snapshots.save_capsule(&old.name, &whole).map(|()| whole)
     });
     swap.snapshots.keep_next_aside(&old.name);

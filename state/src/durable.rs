@@ -6,8 +6,8 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fmt;
-use std::fs::File;
-use std::io;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -96,7 +96,13 @@ pub struct WriteError {
 /// not write and would report success the second time. The temporary file is removed, and the next write begins
 /// with another one.
 pub(crate) fn write(path: &Path, onto: Onto, bytes: &[u8]) -> Result<(), WriteError> {
-    write_within(path, onto, bytes, IN_USE, || Ok(()))
+    write_within(path, onto, IN_USE, |file| file.write_all(bytes), || Ok(()))
+}
+
+/// Copies a file to a name that is free, in the same way.
+pub(crate) fn copy_new(from: &Path, to: &Path) -> Result<(), WriteError> {
+    let copy = |file: &mut Temporary| io::copy(&mut os::open_file(from)?, file).map(drop);
+    write_within(to, Onto::Nothing, IN_USE, copy, || Ok(()))
 }
 
 /// The same, and `keep` keeps what is there under another name first, when the new bytes are on the disk already.
@@ -105,21 +111,21 @@ pub(crate) fn write_keeping(
     bytes: &[u8],
     keep: impl FnOnce() -> io::Result<()>,
 ) -> Result<(), WriteError> {
-    write_within(path, Onto::Anything, bytes, IN_USE, keep)
+    write_within(path, Onto::Anything, IN_USE, |file| file.write_all(bytes), keep)
 }
 
 fn write_within(
     path: &Path,
     onto: Onto,
-    bytes: &[u8],
     in_use: Duration,
+    write: impl FnOnce(&mut Temporary) -> io::Result<()>,
     keep: impl FnOnce() -> io::Result<()>,
 ) -> Result<(), WriteError> {
     // Opened first: when the name has been taken, only the sync itself can still fail.
     let folder = step(Step::OpenFolder, path, || os::Folder::open(folder_of(path)))?;
     let mut temporary = step(Step::Create, path, || Temporary::create(path))?;
-    step(Step::Write, path, || fault::write_all(&mut temporary.file, bytes, path))?;
-    step(Step::Sync, path, || os::sync(&temporary.file))?;
+    step(Step::Write, path, || write(&mut temporary))?;
+    step(Step::Sync, path, || temporary.sync())?;
     step(Step::Keep, path, keep)?;
     step(Step::Rename, path, || temporary.rename(path, onto, in_use))?;
     step(Step::SyncFolder, path, || folder.sync())
@@ -138,7 +144,33 @@ pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
 /// # Errors
 /// The step that failed, and why. Until [`Step::SyncFolder`] the file is what it was.
 pub fn write_durably(path: &Path, bytes: &[u8], in_use: Duration) -> Result<(), WriteError> {
-    write_within(path, Onto::Anything, bytes, in_use, || Ok(()))
+    write_durably_by(path, in_use, |file| file.write_all(bytes))
+}
+
+/// The same of what `write` writes, which need not be in memory.
+///
+/// # Errors
+/// As [`write_durably`]; what `write` answers is an error of [`Step::Write`].
+pub fn write_durably_by(
+    path: &Path,
+    in_use: Duration,
+    write: impl FnOnce(&mut dyn io::Write) -> io::Result<()>,
+) -> Result<(), WriteError> {
+    write_within(path, Onto::Anything, in_use, |file| write(file), || Ok(()))
+}
+
+/// Gives what is on the disk under another name the name `path` as well, in one step, and returns when it has it for good. `keep`
+/// keeps what is there under another name first. The other name stays.
+pub(crate) fn place(
+    other: &Temporary,
+    path: &Path,
+    keep: impl FnOnce() -> io::Result<()>,
+) -> Result<(), WriteError> {
+    let folder = step(Step::OpenFolder, path, || os::Folder::open(folder_of(path)))?;
+    let second = step(Step::Create, path, || Temporary::second(other, path))?;
+    step(Step::Keep, path, keep)?;
+    step(Step::Rename, path, || second.rename(path, Onto::Anything, IN_USE))?;
+    step(Step::SyncFolder, path, || folder.sync())
 }
 
 /// The folder that `path` is in.
@@ -165,42 +197,82 @@ pub(crate) fn meant_for(temporary: &str) -> Option<&str> {
 pub(crate) fn remove_leftover(path: &Path) {
     let abandoned = os::open_file(path).is_ok_and(|file| file.try_lock().is_ok());
     if abandoned {
-        let _ = std::fs::remove_file(path);
+        let _ = fs::remove_file(path);
     }
 }
 
 /// A file under a name of its own, removed when dropped unless it was renamed.
-struct Temporary {
-    file: File,
+#[derive(Debug)]
+pub(crate) struct Temporary {
+    // None where it was closed, or was made as a second name.
+    file: Option<File>,
     path: PathBuf,
+    // What it is to become.
+    target: PathBuf,
     renamed: bool,
 }
 
 impl Temporary {
-    fn create(target: &Path) -> io::Result<Temporary> {
-        let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
-        // Each turn meets a file that exists, left by a process that had our id; they run out.
-        loop {
-            let path = target.with_file_name(temporary_name(name));
-            match os::create_private(&path) {
-                Ok(file) => {
-                    // Where the file system has no locks, only the protection from `remove_leftover` is lost.
-                    let _ = file.try_lock();
-                    return Ok(Temporary { file, path, renamed: false });
-                }
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => return Err(error),
+    pub(crate) fn create(target: &Path) -> io::Result<Temporary> {
+        let (path, file) = free_name(target, os::create_private)?;
+        // Where the file system has no locks, only the protection from `remove_leftover` is lost.
+        let _ = file.try_lock();
+        Ok(Temporary { file: Some(file), path, target: target.to_owned(), renamed: false })
+    }
+
+    /// Another name for the same file; a copy where the file system has no second names.
+    fn second(other: &Temporary, target: &Path) -> io::Result<Temporary> {
+        match free_name(target, |path| fs::hard_link(&other.path, path)) {
+            Ok((path, ())) => Ok(Temporary { file: None, path, target: target.to_owned(), renamed: false }),
+            Err(_) => {
+                let mut copy = Temporary::create(target)?;
+                io::copy(&mut os::open_file(&other.path)?, &mut copy)?;
+                copy.sync()?;
+                Ok(copy)
             }
         }
     }
 
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// It is written. Windows: a file that is open somewhere is not replaced, under none of its names.
+    pub(crate) fn close(&mut self) {
+        if cfg!(windows) {
+            self.file = None;
+        }
+    }
+
+    /// Forces it to the disk: by the file that it was written to, which hears of what the system could not write.
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        match &self.file {
+            Some(file) => os::sync(file),
+            None => os::sync(&File::options().write(true).open(&self.path)?),
+        }
+    }
+
     fn rename(mut self, target: &Path, onto: Onto, in_use: Duration) -> io::Result<()> {
-        os::ready_to_rename(&self.file);
+        if let Some(file) = &self.file {
+            os::ready_to_rename(file);
+        }
         match onto {
             Onto::Anything => os::rename_over(&self.path, target, in_use)?,
             Onto::Nothing => os::rename_new(&self.path, target)?,
         }
-        self.renamed = true;
+        // A second name of what has the name already is not renamed: it is there still.
+        self.renamed = self.file.is_some();
+        Ok(())
+    }
+}
+
+impl io::Write for Temporary {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let most = fault::most(&self.target)?;
+        self.file.as_mut().ok_or(io::ErrorKind::Unsupported)?.write(&bytes[..bytes.len().min(most)])
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
 }
@@ -209,7 +281,21 @@ impl Drop for Temporary {
     fn drop(&mut self) {
         if !self.renamed {
             // The error that brought us here is the one to report.
-            let _ = std::fs::remove_file(&self.path);
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Makes something under a name beside `target` that is free.
+fn free_name<T>(target: &Path, make: impl Fn(&Path) -> io::Result<T>) -> io::Result<(PathBuf, T)> {
+    let name = target.file_name().ok_or(io::ErrorKind::InvalidInput)?;
+    // Each turn meets a file that exists, left by a process that had our id; they run out.
+    loop {
+        let path = target.with_file_name(temporary_name(name));
+        match make(&path) {
+            Ok(made) => return Ok((path, made)),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(error) => return Err(error),
         }
     }
 }
@@ -222,7 +308,11 @@ fn temporary_name(name: &OsStr) -> OsString {
     temporary
 }
 
-fn step<T>(step: Step, path: &Path, run: impl FnOnce() -> io::Result<T>) -> Result<T, WriteError> {
+pub(crate) fn step<T>(
+    step: Step,
+    path: &Path,
+    run: impl FnOnce() -> io::Result<T>,
+) -> Result<T, WriteError> {
     #[cfg(test)]
     if failing::is(step) {
         // `run` is dropped unused, with what it owns, as if the system had refused.

@@ -7,8 +7,7 @@
 //! `file_write`, `file_sync`, `file_keep`, `file_rename` and `file_sync_folder`; `file_short`, before each call that writes, where
 //! `return(7)` lets it take seven bytes; and `file_prune` of a service, before each file that is one too many is removed.
 
-use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 /// Fails, panics, hangs or dies here, if a test says so for this point, or for this point of this file or service.
@@ -35,12 +34,11 @@ pub(crate) fn at_file(name: &str, path: &Path) -> io::Result<()> {
     if cfg!(feature = "fault-injection") { point(name, &name_of(path)) } else { Ok(()) }
 }
 
-/// Writes all of `bytes` to what is to become the file `path`.
-pub(crate) fn write_all(file: &mut File, bytes: &[u8], path: &Path) -> io::Result<()> {
-    if cfg!(feature = "fault-injection") {
-        Short { file, of: name_of(path) }.write_all(bytes)
-    } else {
-        file.write_all(bytes)
+/// How many bytes the next call that writes to what is to become the file `path` takes.
+pub(crate) fn most(path: &Path) -> io::Result<usize> {
+    match at_file("file_short", path) {
+        Ok(()) => Ok(usize::MAX),
+        Err(error) => error.to_string().parse().map_err(|_| error),
     }
 }
 
@@ -50,31 +48,6 @@ fn name_of(path: &Path) -> String {
         path.and_then(Path::file_name).unwrap_or_default().to_string_lossy().into_owned()
     };
     format!("{}/{}", last(path.parent()), last(Some(path)))
-}
-
-/// A file whose system takes as few bytes at once as a test says.
-struct Short<'a> {
-    file: &'a mut File,
-    of: String,
-}
-
-impl Write for Short<'_> {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let most = most(&self.of)?;
-        self.file.write(&bytes[..bytes.len().min(most)])
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
-    }
-}
-
-/// How many bytes the next call takes.
-fn most(of: &str) -> io::Result<usize> {
-    match point("file_short", of) {
-        Ok(()) => Ok(usize::MAX),
-        Err(error) => error.to_string().parse().map_err(|_| error),
-    }
 }
 
 #[cfg(feature = "fault-injection")]

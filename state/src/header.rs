@@ -145,7 +145,7 @@ impl Frame {
     }
 
     /// Holds the header against the length of the capsule. A length of the state that was not known is known then.
-    fn fit(&mut self, total: u64) -> Result<(), OpenError> {
+    pub(crate) fn fit(&mut self, total: u64) -> Result<(), OpenError> {
         let len = self.len as u64;
         let sealed = match self.body {
             Body::Message { .. } => self.header.plain_len.saturating_add(TAG as u64),

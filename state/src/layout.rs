@@ -16,6 +16,9 @@ const MAX_CHUNKS: u64 = 1 << 32;
 /// The longest state that can be sealed: 256 TiB, where the counter of chunks ends.
 pub const MAX_PLAIN: u64 = MAX_CHUNKS << CHUNK_LOG2;
 
+/// What a store holds of a state in memory, at most: 16 MiB. What is longer is sealed and opened chunk by chunk.
+pub const HELD: u64 = 16 << 20;
+
 /// The most bytes that the capsule of so many bytes of state can have, whatever its stamp says.
 #[must_use]
 pub fn max_sealed_len(plain: u64) -> u64 {

@@ -11,7 +11,7 @@
 //!    which way it is wrong. [`Opener`] gives each chunk as soon as that one is authentic.
 //! 5. A capsule at rest is a file of a [`Store`]: it replaces the one before it in one step, or not at all, and that one is kept
 //!    for a while. Should the newest be damaged, [`Store::find`] goes back to it; a [`Head`] tells when somebody put an old
-//!    file back.
+//!    file back. A state that is too long to be held is sealed into a [`Draft`] while it is written, and published then.
 //! 6. What cannot be opened is never overwritten by accident: [`Store::set_aside`] is how one begins anew.
 //!
 //! ```
@@ -71,12 +71,12 @@ mod sample;
 mod vectors;
 
 pub use cipher::Cipher;
-pub use durable::{Step, WriteError, write_durably};
+pub use durable::{Step, WriteError, write_durably, write_durably_by};
 pub use error::{KeyError, OpenError, SealError, StoreError};
 pub use head::{Head, Newest};
 pub use header::{FORMAT, Header, Stamp};
 pub use key::{Key, KeyId};
-pub use layout::{MAX_PLAIN, max_sealed_len};
+pub use layout::{HELD, MAX_PLAIN, max_sealed_len};
 pub use open::{Opened, open, open_into, read_header};
 pub use opener::Opener;
 #[cfg(windows)]
@@ -84,4 +84,7 @@ pub use os::{Security, is_fixed, owner_only};
 pub use ring::KeyRing;
 pub use seal::{seal, seal_into};
 pub use sealer::Sealer;
-pub use store::{Checked, Found, KEPT, Listed, Quarantined, Resealed, Sealed, Store, make_folders};
+pub use store::{
+    Checked, Draft, Drafting, Found, KEPT, Listed, Quarantined, Resealed, Sealed, Sought, Store, Whole,
+    make_folders,
+};

@@ -9,7 +9,7 @@ use crate::chunks::{Chunks, Found, fill};
 use crate::cipher::TAG;
 use crate::error::OpenError;
 use crate::header::{Frame, Header, MAGIC, Stamp};
-use crate::key::Key;
+use crate::key::{Key, KeyId};
 use crate::layout;
 use crate::open::{Message, Unlocked, unlock};
 
@@ -58,10 +58,23 @@ impl<R: Read> Opener<R> {
     ///
     /// # Errors
     /// As [`open`](crate::open()), for what can be told by the header.
-    pub fn new(key: &Key, service: &str, mut from: R) -> Result<Opener<R>, OpenError> {
-        let (frame, head) = read_frame(&mut from)?;
+    pub fn new(key: &Key, service: &str, from: R) -> Result<Opener<R>, OpenError> {
+        Opener::with(|_| key, service, from, None)
+    }
+
+    /// The same with the key of this id, of a capsule that is `total` bytes long, where that is known.
+    pub(crate) fn with<'k>(
+        key: impl FnOnce(KeyId) -> &'k Key,
+        service: &str,
+        mut from: R,
+        total: Option<u64>,
+    ) -> Result<Opener<R>, OpenError> {
+        let (mut frame, head) = read_frame(&mut from)?;
+        if let Some(total) = total {
+            frame.fit(total)?;
+        }
         let read = head.len() as u64;
-        let (rest, chunk) = match unlock(key, service, &frame, &head)? {
+        let (rest, chunk) = match unlock(key(frame.header.key_id), service, &frame, &head)? {
             Unlocked::Message(message) => (Rest::Message { message, head }, 0),
             Unlocked::Chunks { chunks, declared } => {
                 let len = chunks.len();
@@ -87,6 +100,12 @@ impl<R: Read> Opener<R> {
     /// What the sealer was told. It is authentic; in format 1 it is so when the state was read.
     pub fn stamp(&self) -> Stamp<'_> {
         self.frame.header.stamp()
+    }
+
+    /// What the capsule says of itself, which is authentic as far as [`stamp`](Self::stamp) is. The length of a state that was not known
+    /// when it was sealed is 0, unless it is opened from a file.
+    pub fn header(&self) -> &Header {
+        &self.frame.header
     }
 
     /// How long the state is, if the capsule says so ahead of it.

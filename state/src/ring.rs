@@ -1,5 +1,8 @@
 //! Several keys: one that seals, and those that what was sealed before still needs.
 
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
 use std::sync::Arc;
 
 use zeroize::Zeroizing;
@@ -8,6 +11,8 @@ use crate::error::{KeyError, OpenError};
 use crate::header::Header;
 use crate::key::{Key, KeyId};
 use crate::open::{self, Opened};
+use crate::opener::Opener;
+use crate::os;
 
 /// The most keys that a ring has.
 pub(crate) const MAX_KEYS: usize = 32;
@@ -110,6 +115,24 @@ impl KeyRing {
         plain: &mut Zeroizing<Vec<u8>>,
     ) -> Result<Header, OpenError> {
         open::open_into(self.for_capsule(sealed), service, sealed, plain)
+    }
+
+    /// Opens a capsule while it is read, with the key that its header names.
+    ///
+    /// # Errors
+    /// As [`Opener::new`]; [`OpenError::WrongKey`] where the ring does not have that key.
+    pub fn opener<R: Read>(&self, service: &str, from: R) -> Result<Opener<R>, OpenError> {
+        Opener::with(|id| self.get(id).unwrap_or_else(|| self.primary()), service, from, None)
+    }
+
+    /// The same of a file, whose length tells that of the state.
+    ///
+    /// # Errors
+    /// As [`KeyRing::opener`].
+    pub fn open_file(&self, service: &str, path: &Path) -> Result<Opener<File>, OpenError> {
+        let file = os::open_file(path).map_err(|source| OpenError::Read { source })?;
+        let total = file.metadata().map_err(|source| OpenError::Read { source })?.len();
+        Opener::with(|id| self.get(id).unwrap_or_else(|| self.primary()), service, file, Some(total))
     }
 
     /// The primary also where the header cannot be read, or names a key that is not here: opening says what is wrong.

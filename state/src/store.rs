@@ -15,14 +15,16 @@ use crate::os::{self, Folder};
 use crate::ring::KeyRing;
 use crate::seal;
 
+mod draft;
 mod files;
 mod older;
 mod recover;
 #[cfg(test)]
 mod tests;
 
+pub use draft::{Draft, Drafting};
 pub use files::{Checked, Resealed, Sealed};
-pub use recover::{Found, Quarantined};
+pub use recover::{Found, Quarantined, Sought, Whole};
 
 const EXTENSION: &str = ".state";
 
@@ -307,7 +309,7 @@ fn second_name(path: &Path, target: &Path) -> io::Result<()> {
     match fs::hard_link(path, target) {
         Err(error) if !matches!(error.kind(), ErrorKind::AlreadyExists | ErrorKind::NotFound) => {
             // No second names on this file system.
-            durable::write(target, Onto::Nothing, &read(path)?).map_err(|error| error.source)
+            durable::copy_new(path, target).map_err(|error| error.source)
         }
         done => done,
     }

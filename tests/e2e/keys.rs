@@ -60,6 +60,25 @@ fn a_rotation_beside_a_running_host_reseals_all_and_the_old_key_can_go() {
 }
 
 #[test]
+fn a_rotation_that_is_killed_in_its_middle_goes_on_with_the_next_host() {
+    let mut bay = counted();
+    assert_eq!(bay.stop(), Some(0));
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "reseal@counter=1*off->sleep(600000)"));
+    bay.wait_version("counter", "1.0.0");
+    let old = keys(&bay)[0].0.clone();
+    bay.ok(&["keys", "rotate"]);
+    eventually("the first file is sealed with the new key", || (keys(&bay)[0].2 > 0).then_some(()));
+    assert!(keys(&bay)[1].2 > 0, "the others are not");
+    bay.kill();
+    bay.start();
+    bay.wait_version("counter", "1.0.0");
+    wait_resealed(&bay);
+    assert_eq!(bay.call("counter.count", ""), "3");
+    bay.ok(&["keys", "retire", &old]);
+    bay.ok(&["state", "verify"]);
+}
+
+#[test]
 fn a_rotation_without_a_host_and_one_that_was_cut_off_come_to_their_end() {
     let mut bay = counted();
     assert_eq!(bay.stop(), Some(0));

@@ -27,6 +27,7 @@ mod shutdown;
 mod snapshots;
 mod soak;
 mod state;
+mod streams;
 mod systemd;
 mod trust;
 mod unload;

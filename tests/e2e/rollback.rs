@@ -94,6 +94,22 @@ fn counter_next_wrote_what_the_version_before_cannot_read_and_the_state_of_the_s
     assert_eq!(bay.call("counter.count", ""), "1");
 }
 
+#[test]
+fn fails_to_step_down_when_it_is_left_and_the_state_of_the_swap_serves() {
+    let bay = Bay::with("[swap]\nrehearse = \"never\"").up();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    bay.call("counter.add", "");
+    bay.drop_in("counter", &fixture("fails_to_step_down"));
+    bay.wait_version("counter", "2.0.0");
+    assert_eq!(bay.call("counter.add", ""), "2");
+    let told = bay.hotbay(&["rollback", "counter"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.stderr.contains("snapshot of the swap, sequence"), "{told:?}");
+    assert_eq!(bay.call("counter.count", ""), "1");
+    assert!(!aside(&bay).is_empty(), "the newest state is kept");
+}
+
 /// Counter 1.0.0, which does not read what 2.0.0 writes, called once, replaced by 2.0.0, called once.
 fn count_with_both(bay: &Bay) {
     bay.drop_in("counter", &fixture("counter"));

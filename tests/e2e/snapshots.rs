@@ -285,17 +285,3 @@ fn a_service_does_not_start_and_nothing_else_is_restored_while_its_state_is_exch
     });
     assert_eq!(bay.call("counter.count", ""), "1");
 }
-
-#[test]
-fn a_file_that_is_too_large_for_a_running_host_is_imported_without_one() {
-    let mut bay = bay();
-    bay.ok(&["stop", "counter"]);
-    let large = std::fs::File::create(bay.path("large")).unwrap();
-    large.set_len((64 << 20) + 1).unwrap();
-    let import =
-        ["state", "import", "counter", "large", "--plain", "--schema", "1", "--from-version", "1.0.0"];
-    let refused = bay.hotbay(&import);
-    assert!(refused.code != 0 && refused.stderr.contains("stop it first"), "{refused:?}");
-    assert_eq!(bay.stop(), Some(0));
-    bay.ok(&import);
-}

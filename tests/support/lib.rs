@@ -18,7 +18,7 @@ pub use artefact::{
 };
 pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;
-pub use os::{Census, census, children, is_mapped, rename, resident_bytes};
+pub use os::{Census, census, children, is_mapped, peak_bytes, rename, resident_bytes};
 #[cfg(unix)]
 pub use os::{give, is_root, make_fifo};
 pub use os::{terminable, terminate};

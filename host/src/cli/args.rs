@@ -203,8 +203,7 @@ pub(super) enum State {
         #[arg(long)]
         plain: bool,
     },
-    /// Make the content of a file the newest snapshot of a service that does not run; the one before is kept aside. A running host takes 64
-    /// MiB: stop it for more
+    /// Make the content of a file the newest snapshot of a service that does not run; the one before is kept aside
     Import {
         /// The service
         name: String,

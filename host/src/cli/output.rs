@@ -1,6 +1,6 @@
 //! Where things are written, and how they look there.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write};
 
 use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
@@ -52,8 +52,13 @@ impl Output {
 
     /// Bytes as they are.
     pub(super) fn bytes(&self, bytes: &[u8]) -> anyhow::Result<()> {
+        self.written(|stdout| stdout.write_all(bytes))
+    }
+
+    /// What is written there.
+    pub(super) fn written(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> anyhow::Result<()> {
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
+        match write(&mut stdout).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
             done => done.map_err(|error| anyhow::Error::new(error).context("failed to write to stdout")),
         }

@@ -1,5 +1,6 @@
 //! A request becomes one call of the host.
 
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Receiver;
@@ -21,6 +22,9 @@ const READY: Duration = Duration::from_secs(10);
 pub(super) trait Answer: Clone + Send + 'static {
     /// Answers, blocking, with a value and the bytes that go beside it.
     fn answer(&self, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Failure>;
+
+    /// The same to what is read behind the request.
+    fn take(&self, request: Request, body: &mut dyn Read) -> Result<(Value, Vec<u8>), Failure>;
 
     /// What happens from now on, after up to `past` earlier events.
     fn events(&self, past: usize) -> Receiver<Event>;
@@ -62,6 +66,16 @@ impl Answer for Answers {
                 carry_out(&self.host, request, body, left()).map_err(|denied| denied.failure)
             }
             done => done.map_err(|denied| denied.failure),
+        }
+    }
+
+    fn take(&self, request: Request, body: &mut dyn Read) -> Result<(Value, Vec<u8>), Failure> {
+        match request {
+            Request::Import { name, plain } => {
+                let snapshot = self.host.import(&name, body, plain.as_ref())?;
+                Ok((value(&snapshot)?, Vec::new()))
+            }
+            request => self.answer(request, Vec::new()),
         }
     }
 
@@ -130,9 +144,8 @@ fn carry_out(
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
         Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
         Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
-        Request::Import { name, plain } => {
-            let snapshot = value(&host.import(&name, &body, plain.as_ref())?)?;
-            return Ok((Value::Null, snapshot.to_string().into_bytes()));
+        Request::Import { .. } => {
+            Err(Failure::new(Exit::Failed, "failed to import what does not come in pieces"))
         }
         Request::RotateKeys => value(&host.rotate_keys()?),
         Request::RetireKey { id } => value(&host.retire_key(&id)?),

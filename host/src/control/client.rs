@@ -1,8 +1,9 @@
 //! The side of the command line: blocking, with a time limit on everything.
 
-use std::io;
+use std::io::{self, Read};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
+use std::pin::pin;
 use std::time::Duration;
 
 use interprocess::local_socket::tokio::Stream;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
+use zeroize::Zeroizing;
 
 use super::endpoint::Endpoint;
 use super::exit::Exit;
@@ -20,6 +22,9 @@ use crate::kernel::view::Event;
 /// The host keeps the deadline and says what it was at when it passed. This much later we do not wait for its word any
 /// more.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// So many bytes come to a slow disk in a second.
+const DISK: u64 = 16 << 20;
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -45,6 +50,9 @@ pub enum ClientError {
     /// The host says why not.
     #[error(transparent)]
     Failed(#[from] Failure),
+    /// What is to be sent cannot be read.
+    #[error("failed to read what is to be sent")]
+    Source(#[source] io::Error),
     /// The client's own system does not play along.
     #[error("failed to prepare the connection")]
     Own(#[source] io::Error),
@@ -56,7 +64,7 @@ impl ClientError {
     pub fn exit(&self) -> Exit {
         match self {
             ClientError::Unreachable { .. } | ClientError::Broken(FrameError::Ended(_)) => Exit::Unreachable,
-            ClientError::Broken(_) | ClientError::Own(_) => Exit::Failed,
+            ClientError::Broken(_) | ClientError::Own(_) | ClientError::Source(_) => Exit::Failed,
             ClientError::Silent { .. } => Exit::TimedOut,
             ClientError::Failed(failure) => failure.exit,
         }
@@ -98,6 +106,50 @@ impl Client {
         Ok(self.exchange(request, body)?.1)
     }
 
+    /// Asks with all that `source` reads behind the request, and waits for the answer, which may come before the end.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn stream<T: DeserializeOwned>(
+        &self,
+        request: &Request,
+        source: &mut dyn Read,
+    ) -> Result<T, ClientError> {
+        let silent = |limit| ClientError::Silent { limit };
+        let value = runtime()?.block_on(async {
+            let sent = timeout(self.limit, self.send(request, &[])).await;
+            let stream = sent.map_err(|_| silent(self.limit))??;
+            let (mut from, mut into) = (&stream, &stream);
+            let mut answer = pin!(frame::read::<Response>(&mut from));
+            let mut piece = Zeroizing::new(vec![0; frame::MAX_PIECE]);
+            let mut sent = 0_u64;
+            loop {
+                let len = match source.read(&mut piece) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    read => read.map_err(ClientError::Source)?,
+                };
+                tokio::select! {
+                    biased;
+                    early = &mut answer => return done(early?.0),
+                    taken = timeout(self.limit, frame::write_piece(&mut into, &piece[..len])) => {
+                        // Who does not listen any more has said why.
+                        if taken.map_err(|_| silent(self.limit))?.is_err() {
+                            break;
+                        }
+                    }
+                }
+                sent += len as u64;
+                if len == 0 {
+                    break;
+                }
+            }
+            // All of it has to come to the disk.
+            let limit = self.limit.saturating_add(Duration::from_secs(sent / DISK));
+            done(timeout(limit, answer).await.map_err(|_| silent(limit))??.0)
+        })?;
+        Ok(serde_json::from_value(value).map_err(FrameError::from)?)
+    }
+
     /// Hands events to `each`, which says when it has had enough.
     ///
     /// # Errors
@@ -135,14 +187,7 @@ impl Client {
         let answer = async {
             let stream = self.send(request, body).await?;
             let (response, body) = frame::read(&mut &stream).await?;
-            match response {
-                Response::Done(value) => Ok((value, body)),
-                Response::Failed(failure) => Err(failure.into()),
-                Response::Event(_) | Response::End => {
-                    let error = <serde_json::Error as serde::de::Error>::custom("events were not asked for");
-                    Err(FrameError::Json(error).into())
-                }
-            }
+            done(response).map(|value| (value, body))
         };
         let silent = ClientError::Silent { limit: self.limit };
         runtime()?.block_on(async { timeout(self.limit, answer).await.unwrap_or(Err(silent)) })
@@ -153,6 +198,17 @@ impl Client {
         let stream = Endpoint::find(&self.home).map_err(unreachable)?.connect().await.map_err(unreachable)?;
         frame::write(&mut &stream, request, body).await.map_err(FrameError::from)?;
         Ok(stream)
+    }
+}
+
+fn done(response: Response) -> Result<Value, ClientError> {
+    match response {
+        Response::Done(value) => Ok(value),
+        Response::Failed(failure) => Err(failure.into()),
+        Response::Event(_) | Response::End => {
+            let error = <serde_json::Error as serde::de::Error>::custom("events were not asked for");
+            Err(FrameError::Json(error).into())
+        }
     }
 }
 

@@ -10,10 +10,11 @@ use interprocess::local_socket::tokio::Stream;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
 use tokio::sync::{Semaphore, mpsc, watch};
-use tokio::task;
+use tokio::task::{self, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 use super::answer::Answer;
+use super::body;
 use super::exit::Exit;
 use super::frame::{self, FrameError};
 use super::protocol::{Failure, Request, Response};
@@ -31,6 +32,8 @@ const NOTICE: Duration = Duration::from_millis(250);
 
 /// Events on their way to one client. A slow one holds up nobody: they then wait in the kernel's queue for it.
 const EVENTS_IN_FLIGHT: usize = 64;
+
+type Answered = Result<(Value, Vec<u8>), Failure>;
 
 /// Where the server is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -78,6 +81,10 @@ impl Conversation {
                     self.respond(Err(Failure::new(Exit::Refused, message))).await
                 }
             },
+            Ok(Ok((request @ Request::Import { .. }, _))) => {
+                let done = self.take(answer, request).await;
+                self.respond(done).await
+            }
             Ok(Ok((request, body))) => {
                 let done = self.ask(answer, request, body).await;
                 self.respond(done).await
@@ -92,7 +99,22 @@ impl Conversation {
         request: Request,
         body: Vec<u8>,
     ) -> Result<(Value, Vec<u8>), Failure> {
-        let done = task::spawn_blocking(move || answer.answer(request, body));
+        self.answered(&mut task::spawn_blocking(move || answer.answer(request, body))).await
+    }
+
+    /// The same to what follows the request in pieces, while it comes. What is answered before its end is told at once.
+    async fn take(&self, answer: impl Answer, request: Request) -> Result<(Value, Vec<u8>), Failure> {
+        let (feed, mut body) = body::channel();
+        let mut done = task::spawn_blocking(move || answer.take(request, &mut body));
+        let mut from = &self.stream;
+        tokio::select! {
+            done = self.answered(&mut done) => return done,
+            () = feed.take(&mut from, PATIENCE) => {}
+        }
+        self.answered(&mut done).await
+    }
+
+    async fn answered(&self, done: &mut JoinHandle<Answered>) -> Answered {
         tokio::select! {
             done = done => done
                 .unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "failed to answer: the host panicked"))),

@@ -1,17 +1,22 @@
 //! How messages are laid on the wire: `u32` length, JSON, `u32` length, body; lengths little-endian.
 //!
-//! The body carries what is not ours to look at, requests and replies of plugins, byte for byte.
+//! The body carries what is not ours to look at, requests and replies of plugins, byte for byte. What has any length follows its frame in
+//! pieces, `u32` length and bytes each, an empty one last.
 
 use std::io;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use zeroize::Zeroizing;
 
 /// The longest JSON part. A full history is a hundredth of it.
 pub const MAX_JSON: usize = 16 << 20;
 /// The longest body. Larger data wants a file whose name is passed, not a message.
 pub const MAX_BODY: usize = 64 << 20;
+
+/// The longest piece of a stream.
+pub const MAX_PIECE: usize = 256 << 10;
 
 /// A frame that cannot be read.
 #[derive(Debug, thiserror::Error)]
@@ -81,6 +86,35 @@ async fn part(from: &mut (impl AsyncRead + Unpin), limit: usize) -> Result<Vec<u
         return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into());
     }
     Ok(bytes)
+}
+
+/// Sends one piece of a stream, `u32` length and bytes; an empty one is its end.
+///
+/// # Errors
+/// What the connection says.
+pub async fn write_piece(into: &mut (impl AsyncWrite + Unpin), piece: &[u8]) -> io::Result<()> {
+    let len = u32::try_from(piece.len()).ok().filter(|_| piece.len() <= MAX_PIECE);
+    let len = len.ok_or(io::ErrorKind::InvalidInput)?;
+    into.write_all(&len.to_le_bytes()).await?;
+    into.write_all(piece).await?;
+    into.flush().await
+}
+
+/// Receives one piece of a stream in place of what `piece` holds; empty at the end. It may be state in the clear, and is wiped.
+///
+/// # Errors
+/// [`FrameError`]; nothing more can be read from the connection then.
+pub async fn read_piece(
+    from: &mut (impl AsyncRead + Unpin),
+    piece: &mut Zeroizing<Vec<u8>>,
+) -> Result<(), FrameError> {
+    let len = from.read_u32_le().await? as usize;
+    if len > MAX_PIECE {
+        return Err(FrameError::TooLong { len, limit: MAX_PIECE });
+    }
+    piece.resize(len, 0);
+    from.read_exact(piece).await?;
+    Ok(())
 }
 
 #[cfg(test)]

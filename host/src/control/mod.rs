@@ -8,6 +8,7 @@
 //! Nothing here loads or swaps anything: each request becomes one call of a [`Host`](crate::Host).
 
 mod answer;
+mod body;
 pub mod client;
 mod conversation;
 mod endpoint;

@@ -110,7 +110,8 @@ pub enum Request {
         /// The number of the snapshot.
         sequence: u64,
     },
-    /// Makes the frame's body the newest snapshot of a service that does not run.
+    /// Makes what follows the frame in pieces the newest snapshot of a service that does not run.
+    #[serde(rename = "import_in_pieces")]
     Import {
         /// The service.
         name: String,

@@ -1,5 +1,6 @@
 //! Client and server over a real endpoint, with somebody else than a host to answer.
 
+use std::io::Read;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
@@ -43,6 +44,16 @@ impl Answer for Fake {
             }
             _ => Ok((Value::Null, Vec::new())),
         }
+    }
+
+    fn take(&self, _: Request, body: &mut dyn Read) -> Result<(Value, Vec<u8>), Failure> {
+        let mut first = [0; 1];
+        let _ = body.read(&mut first);
+        if first == *b"!" {
+            return Err(Failure::new(Exit::Refused, "failed to like it"));
+        }
+        let rest = std::io::copy(body, &mut std::io::sink());
+        rest.map(|rest| (json!(rest + 1), Vec::new())).map_err(|e| Failure::new(Exit::Failed, e.to_string()))
     }
 
     fn events(&self, past: usize) -> mpsc::Receiver<Event> {
@@ -312,4 +323,19 @@ fn who_asks_nothing_does_not_hold_up_the_end() {
     let conversations = bench.close();
     assert!(bench.finish(conversations) < Duration::from_secs(1));
     drop(idle);
+}
+
+#[test]
+fn what_is_longer_than_any_message_is_passed_in_pieces() {
+    let bench = Bench::new();
+    let import = Request::Import { name: "x".into(), plain: None };
+    let len = MAX_BODY as u64 + 1;
+    let sent: u64 = bench.client().stream(&import, &mut std::io::repeat(b'.').take(len)).unwrap();
+    assert_eq!(sent, len);
+    // What is refused early is told early, and not sent to its end.
+    let endless = bench.client().stream::<u64>(&import, &mut std::io::repeat(b'!'));
+    assert!(
+        matches!(&endless, Err(ClientError::Failed(failure)) if failure.exit == Exit::Refused),
+        "{endless:?}"
+    );
 }

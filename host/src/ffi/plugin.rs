@@ -5,12 +5,13 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, Limited, METHODS_EXTENSION, MethodFn, MethodsExtension, Out,
+    HostHandle, HostLink, Instance, Lent, METHODS_EXTENSION, MethodFn, MethodsExtension, Out,
     PluginModuleRef, RawBuffer, Status,
 };
+use zeroize::Zeroizing;
 
 use super::library::Closed;
-use super::state::StateTable;
+use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
 use crate::fault;
 
@@ -183,12 +184,15 @@ impl Plugin {
     }
 
     /// Writes the state in this schema: the one that the manifest says, or an older one, of who steps down.
-    pub(crate) fn export(&self, schema: u32, out: &mut Limited) -> Answer {
-        self.state.map_or(Ok(()), |state| state.export(self.instance, schema, out))
+    pub(crate) fn export(&self, schema: u32, lending: Lending<'_>) -> Written {
+        match self.state {
+            Some(state) => state.export(self.instance, schema, lending),
+            None => Written { answer: Ok(()), rest: Zeroizing::default(), exceeded: false },
+        }
     }
 
-    pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
-        self.state.map_or(Ok(()), |state| state.import(self.instance, schema, bytes))
+    pub(crate) fn import(&self, schema: u32, source: Source<'_>) -> Answer {
+        self.state.map_or(Ok(()), |state| state.import(self.instance, schema, source))
     }
 
     /// What a twin is made with (F4: it keeps this plugin where it is).

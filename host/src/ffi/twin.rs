@@ -1,10 +1,10 @@
 //! A twin: a second instance of a loaded plugin, never started, on which a migration is rehearsed.
 
-use hotbay_plugin_api::abi::{Instance, Limited, PluginModuleRef, Status};
+use hotbay_plugin_api::abi::{Instance, PluginModuleRef, Status};
 
 use super::Plugin;
 use super::plugin::{Answer, answer};
-use super::state::StateTable;
+use super::state::{Lending, Source, StateTable, Written};
 
 /// Whatever keeps a plugin loaded for as long as it lives, wherever it is moved.
 pub(crate) trait Holds {
@@ -33,12 +33,12 @@ impl<H: Holds> Twin<H> {
 }
 
 impl<H> Twin<H> {
-    pub(crate) fn import(&self, schema: u32, bytes: &[u8]) -> Answer {
-        self.state.import(self.instance, schema, bytes)
+    pub(crate) fn import(&self, schema: u32, source: Source<'_>) -> Answer {
+        self.state.import(self.instance, schema, source)
     }
 
-    pub(crate) fn export(&self, schema: u32, out: &mut Limited) -> Answer {
-        self.state.export(self.instance, schema, out)
+    pub(crate) fn export(&self, schema: u32, lending: Lending<'_>) -> Written {
+        self.state.export(self.instance, schema, lending)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What is asked of a host about state at rest: a snapshot now, an earlier one, other keys.
 
+use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
 use hotbay_state::{KeyError, KeyRing, StoreError};
@@ -8,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::{Host, keys};
 use crate::error::chain;
 use crate::kernel::shared::Shared;
+use crate::kernel::snapshots::ImportError;
 use crate::kernel::view::Snapshot;
 use crate::{ControlError, os};
 
@@ -56,20 +58,24 @@ impl Host {
         Ok(header.into())
     }
 
-    /// Makes a capsule that was exported or set aside, or with `plain` bytes in the clear, the newest snapshot of a service that does
-    /// not run; the one that was is kept.
+    /// Makes what `source` reads the newest snapshot of a service that does not run; the one that was is kept. It is a capsule that was
+    /// exported or set aside, or with `plain` bytes in the clear, and is read to its end whatever its length.
     ///
     /// # Errors
-    /// The service runs, the capsule cannot be opened, or the snapshot not be written.
+    /// The service runs, the capsule cannot be read or opened, its state is longer than `state.max_bytes`, or the snapshot not be written.
     pub fn import(
         &self,
         name: &str,
-        bytes: &[u8],
+        source: &mut dyn Read,
         plain: Option<&PlainState>,
     ) -> Result<Snapshot, ControlError> {
         let _reserved = self.reserve(name)?;
-        let imported = self.inner.shared.snapshots.import(name, bytes, plain);
-        let header = imported.map_err(|error| store_error(&error))?;
+        let max = self.config().state.max_bytes;
+        let imported = self.inner.shared.snapshots.import(name, source, plain, max);
+        let header = imported.map_err(|error| match error {
+            ImportError::Store(error) => store_error(&error),
+            error => ControlError::Refused { reason: format!("failed to {error}") },
+        })?;
         let text = format!("a file was imported, as {}", header.sequence);
         self.inner.shared.journal.note("snapshot", Some(name), None, text);
         Ok(header.into())

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hotbay_plugin_api::manifest::Manifest;
-use hotbay_state::{KeyId, KeyRing, Store, StoreError};
+use hotbay_state::{KeyId, KeyRing, OpenError, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::clock;
@@ -19,7 +19,7 @@ use super::files::Candidate;
 use super::generation::Generation;
 use super::records::{Records, remove};
 use crate::os;
-use crate::swap::Capsule;
+use crate::swap::{Capsule, Sealed};
 use crate::verify::Digest;
 
 /// What is known of kept bytes. They are verified like any other file when they are loaded.
@@ -140,7 +140,7 @@ impl Good {
         remove(&path);
         let snapshot = self.state_of_services.join(path.file_name().unwrap_or_default());
         // Also where there is none: what has no state needs none.
-        let _ = fs::hard_link(&snapshot, &path).or_else(|_| fs::copy(&snapshot, &path).map(drop));
+        let _ = link_or_copy(&snapshot, &path);
         match self.records.write(name, &kept, false) {
             Ok(()) => self.pending.remove(name),
             // It stays pending, for the next run as well.
@@ -155,25 +155,25 @@ impl Good {
         let path = self.states.path(service);
         remove(&path);
         let Some(capsule) = state else { return Ok(()) };
+        let sealed = match &capsule.sealed {
+            Sealed::Held(sealed) => sealed,
+            Sealed::Draft(draft) => return link_or_copy(draft.path(), &path),
+            Sealed::File(file) => return link_or_copy(file, &path),
+        };
         // It was written a moment ago as the service's snapshot; that file is replaced as a whole, never written into.
         let snapshot = self.state_of_services.join(path.file_name().unwrap_or_default());
-        let same = begins_like(&snapshot, &capsule.sealed).unwrap_or(false);
+        let same = begins_like(&snapshot, sealed).unwrap_or(false);
         if same && fs::hard_link(&snapshot, &path).is_ok() {
             return Ok(());
         }
-        self.states.save_sealed(service, &capsule.sealed).map_err(io::Error::other)
+        self.states.save_sealed(service, sealed).map_err(io::Error::other)
     }
 
     /// The state that the good version had when it was replaced, while that is kept.
-    pub(crate) fn state(&self, keys: &KeyRing, service: &str) -> Option<Capsule> {
-        let sealed = fs::read(self.states.path(service)).ok()?;
-        match keys.open(service, &sealed) {
-            Ok(opened) => Some(Capsule {
-                schema: opened.header.schema,
-                plain_len: opened.plain.len() as u64,
-                digest: Some(blake3::hash(&opened.plain)),
-                sealed,
-            }),
+    pub(crate) fn state(&self, keys: &Arc<KeyRing>, service: &str) -> Option<Capsule> {
+        match Capsule::of_file(keys, service, &self.states.path(service)) {
+            Ok(capsule) => Some(capsule),
+            Err(OpenError::Read { .. }) => None,
             Err(error) => {
                 let error = crate::error::chain(&error);
                 tracing::warn!(plugin = service, error, "the state of the last good version cannot be read");
@@ -252,6 +252,10 @@ impl Good {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Candidate>> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn link_or_copy(from: &Path, to: &Path) -> io::Result<()> {
+    fs::hard_link(from, to).or_else(|_| fs::copy(from, to).map(drop))
 }
 
 /// Whether a file is this capsule: no two have the same salt, and that stands in the first bytes.

@@ -4,6 +4,7 @@
 //! Requests wait in one mailbox, and one thread serves them in their order, or several do. A callback of the host's does not
 //! wait behind them: while a thread is busy it gets one of its own.
 
+mod begun;
 mod job;
 mod join;
 
@@ -14,6 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+pub(crate) use begun::Begun;
 pub(crate) use job::{GivenUp, Job, Life};
 use job::{awaited, work_guarded};
 use join::join_all;
@@ -131,6 +133,15 @@ impl Lane {
         job: impl FnOnce() -> T + Send + 'static,
         undo: impl FnOnce(T) + Send + 'static,
     ) -> Result<T, LaneError> {
+        self.begin(job, undo)?.done(deadline)
+    }
+
+    /// Begins a callback of the host's, and lets who asked see to its end.
+    pub(crate) fn begin<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+        undo: impl FnOnce(T) + Send + 'static,
+    ) -> Result<Begun<'_, T>, LaneError> {
         let (wait, job) = awaited(job, undo);
         let queue = self.shared.lock();
         if queue.closed {
@@ -143,11 +154,7 @@ impl Lane {
         } else {
             self.shared.add(queue, job);
         }
-        wait.done(deadline, |seat| {
-            if !beside {
-                self.take_over(seat);
-            }
-        })
+        Ok(Begun { lane: self, wait, beside })
     }
 
     /// Lets a thread that has nothing to do run for a moment, so that the next job finds it awake.

@@ -223,12 +223,7 @@ fn put_back_state(shared: &Shared, name: &str, state: &Capsule) -> Result<(), St
         "snapshot",
         Some(name),
         None,
-        format!("back to snapshot {}, as {sequence}{kept}", self::sequence(state)),
+        format!("back to snapshot {}, as {sequence}{kept}", state.sequence),
     );
     Ok(())
-}
-
-/// The number of a sealed snapshot.
-fn sequence(state: &Capsule) -> u64 {
-    hotbay_state::read_header(&state.sealed).map_or(0, |header| header.sequence)
 }

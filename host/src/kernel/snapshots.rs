@@ -1,10 +1,12 @@
 //! Durable state of all services: the keys, the store, and what was written last.
 
+mod exchange;
 mod head;
 mod rotate;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use exchange::ImportError;
 #[cfg(feature = "cli")]
 pub(crate) use rotate::Progress;
 
@@ -13,20 +15,22 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use hotbay_state::{Header, KeyRing, OpenError, Opened, Store, StoreError};
+use hotbay_state::{HELD, Header, KeyRing, OpenError, Store, StoreError};
 
 use super::clock;
 use super::generation::Generation;
 use super::view::Snapshot;
-use crate::PlainState;
 use crate::error::chain;
-use crate::swap::Capsule;
+use crate::start::{Exported, Incoming, Plain};
+use crate::swap::{Capsule, Sealed};
 use head::KeptHead;
 
 /// Writes and reads the snapshots of services.
 #[derive(Debug)]
 pub(crate) struct Snapshots {
     keys: RwLock<Arc<KeyRing>>,
+    // Whoever gives a file its name reads it, from before it looks which key seals: who exchanges the keys waits for them.
+    publishing: RwLock<()>,
     store: Store,
     head: KeptHead,
     last: Mutex<BTreeMap<String, Last>>,
@@ -50,13 +54,25 @@ struct Last {
     writing: Arc<Mutex<()>>,
 }
 
+/// The newest snapshot of a service, to be imported.
+#[derive(Debug)]
+pub(crate) struct Stored {
+    pub(crate) header: Header,
+    pub(crate) state: Incoming,
+}
+
 impl Snapshots {
     pub(crate) fn new(keys: KeyRing, store: Store) -> Self {
         let store = store.telling(|path, error| {
             tracing::warn!(%error, "`{}` was replaced and could not be kept beside what replaced it", path.display());
         });
         let head = KeptHead::read(&store, &keys);
-        Self { keys: RwLock::new(Arc::new(keys)), store, head, last: Mutex::default() }
+        let (keys, publishing) = (RwLock::new(Arc::new(keys)), RwLock::default());
+        Self { keys, publishing, store, head, last: Mutex::default() }
+    }
+
+    pub(crate) fn store(&self) -> &Store {
+        &self.store
     }
 
     /// The keys, as they are now.
@@ -65,16 +81,17 @@ impl Snapshots {
     }
 
     /// Opens the newest snapshot of a service. Where that is damaged, the one before takes its place.
-    pub(crate) fn load(&self, service: &str) -> Result<Option<Opened>, StoreError> {
+    pub(crate) fn load(&self, service: &str) -> Result<Option<Stored>, StoreError> {
+        let keys = self.keys();
         let found = {
             let writing = self.writing(service);
             let _turn = turn(&writing);
             let known = self.head.get();
-            self.store.find(&self.keys(), &known, service, || self.next_sequence(service))?
+            self.store.seek(&keys, &known, service, HELD, || self.next_sequence(service))?
         };
         if let Some(first) = found.quarantined.first() {
-            let sequence = found.opened.as_ref().map_or(0, |opened| opened.header.sequence);
-            let created = found.opened.as_ref().map_or(0, |opened| opened.header.created_unix_ms);
+            let sequence = found.whole.as_ref().map_or(0, |whole| whole.header.sequence);
+            let created = found.whole.as_ref().map_or(0, |whole| whole.header.created_unix_ms);
             let known = self.head.highest(service);
             let age = Duration::from_millis(clock::unix_ms().saturating_sub(created));
             let text = format!(
@@ -89,10 +106,25 @@ impl Snapshots {
         }
         // The number is looked for now: whoever seals behind a gate must not wait for the disk.
         let _ = self.highest(service);
-        if let Some(opened) = &found.opened {
-            self.note(&opened.header, Some((blake3::hash(&opened.plain), opened.header.schema)));
-        }
-        Ok(found.opened)
+        let Some(whole) = found.whole else { return Ok(None) };
+        let (header, state) = match whole.plain {
+            Some(plain) => {
+                self.note(&whole.header, Some((blake3::hash(&plain), whole.header.schema)));
+                (whole.header, Incoming::Held(plain))
+            }
+            None => {
+                // A rotation may have sealed it anew meanwhile.
+                let opener = self.store.open_at(&self.keys(), service, None)?;
+                let gone = || StoreError::Load {
+                    path: self.store.path(service),
+                    source: OpenError::Read { source: std::io::ErrorKind::NotFound.into() },
+                };
+                let opener = opener.ok_or_else(gone)?;
+                self.note(opener.header(), None);
+                (opener.header().clone(), Incoming::Opened(Box::new(opener), None))
+            }
+        };
+        Ok(Some(Stored { header, state }))
     }
 
     /// Keeps the service's file under another name, so that the service begins with empty state.
@@ -123,15 +155,37 @@ impl Snapshots {
         self.keep_next_aside(service);
         let aside = self.keep_aside(service)?;
         // Under a new number: one that is lower than what there was would be taken for an old file that somebody put back.
-        let keys = self.keys();
-        let opened = keys.open(service, &earlier.sealed).map_err(|e| chain(&e))?;
-        let sequence = self.next_sequence(service);
-        let stamp = hotbay_state::Stamp { sequence, ..opened.header.stamp() };
-        let sealed = hotbay_state::seal(keys.primary(), &stamp, &opened.plain).map_err(|e| chain(&e))?;
-        let digest = Some(blake3::hash(&opened.plain));
-        self.save_capsule(service, &Capsule { sealed, digest, ..earlier.without_bytes() })?;
+        let (keys, sequence) = (self.keys(), self.next_sequence(service));
+        let capsule = self.sealed_again(&keys, service, earlier, sequence, true)?;
+        self.save_capsule(service, &capsule)?;
         self.head.note_put_back(service, sequence);
         Ok((aside, sequence))
+    }
+
+    /// The same state under another number, or another key; sealed `now`, or when it was.
+    fn sealed_again(
+        &self,
+        keys: &Arc<KeyRing>,
+        service: &str,
+        capsule: &Capsule,
+        sequence: u64,
+        now: bool,
+    ) -> Result<Capsule, String> {
+        let opened = capsule.open(service, Plain::default()).map_err(|e| chain(&e))?;
+        let (sealed, digest) = match opened {
+            Incoming::Held(plain) => {
+                let header = capsule.header(service).map_err(|e| chain(&e))?;
+                let stamp = hotbay_state::Stamp { sequence, ..header.stamp() };
+                let sealed = hotbay_state::seal(keys.primary(), &stamp, &plain).map_err(|e| chain(&e))?;
+                (Sealed::Held(sealed), Some(blake3::hash(&plain)))
+            }
+            Incoming::Opened(opener, _kept) => {
+                let draft = self.store.draft_again(keys.primary(), *opener, sequence, now);
+                (Sealed::Draft(Arc::new(draft.map_err(|e| chain(&e))?)), capsule.digest)
+            }
+        };
+        let Capsule { schema, plain_len, .. } = *capsule;
+        Ok(Capsule { sealed, keys: Arc::clone(keys), schema, sequence, plain_len, digest })
     }
 
     /// Whoever writes next keeps what is there aside.
@@ -177,10 +231,16 @@ impl Snapshots {
         *self.lock().entry(service.to_owned()).or_default().sequence.get_or_insert(highest)
     }
 
-    /// Seals and writes what a generation exported, unless that is on disk already. Whether it was written.
-    pub(crate) fn save(&self, from: &Generation, state: &[u8]) -> Result<bool, String> {
+    /// Seals and writes what a generation exported, unless that is on disk already. Whether it was written. `keys` were there
+    /// before it was exported.
+    pub(crate) fn save(
+        &self,
+        from: &Generation,
+        keys: Arc<KeyRing>,
+        state: Exported,
+    ) -> Result<bool, String> {
         let schema = from.schema();
-        let digest = blake3::hash(state);
+        let digest = state.digest();
         let same = self.lock().get(&*from.name).is_some_and(|last| last.written == Some((digest, schema)));
         // Who asked for it is not told that it is durable by what this process remembers.
         let demanded =
@@ -193,7 +253,7 @@ impl Snapshots {
         if same && is_there() {
             return Ok(false);
         }
-        let capsule = Capsule::seal(self, from, schema, state, Vec::new())?;
+        let (capsule, _) = Capsule::seal(self, keys, from, schema, state, Vec::new())?;
         self.save_capsule(&from.name, &Capsule { digest: Some(digest), ..capsule })?;
         Ok(true)
     }
@@ -206,12 +266,16 @@ impl Snapshots {
 
     /// The newest durable snapshot, sealed; it was seen that it opens.
     pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, String> {
-        let Some(sealed) = self.store.load_sealed(service).map_err(|e| chain(&e))? else { return Ok(None) };
-        let opened = self.keys().open(service, &sealed).map_err(|e| chain(&e))?;
-        let aged = self.store.check_age(&self.head.get(), service, opened.header.sequence);
+        let capsule = match Capsule::of_file(&self.keys(), service, &self.store.path(service)) {
+            Ok(capsule) => capsule,
+            Err(OpenError::Read { source }) if source.kind() == std::io::ErrorKind::NotFound => {
+                return Ok(None);
+            }
+            Err(error) => return Err(chain(&error)),
+        };
+        let aged = self.store.check_age(&self.head.get(), service, capsule.sequence);
         aged.map_err(|e| chain(&e))?;
-        let (schema, plain_len) = (opened.header.schema, opened.header.plain_len);
-        Ok(Some(Capsule { sealed, schema, plain_len, digest: Some(blake3::hash(&opened.plain)) }))
+        Ok(Some(capsule))
     }
 
     /// Writes a capsule that a swap carried.
@@ -224,16 +288,26 @@ impl Snapshots {
         crate::fault::point("disk", service).map_err(|e| format!("failed to write the snapshot: {e}"))?;
         let writing = self.writing(service);
         let header = {
+            // Before the keys are looked at, and until it is written: nobody retires one meanwhile that this was sealed with.
+            let _publishing = self.publishing.read().unwrap_or_else(PoisonError::into_inner);
             let _turn = turn(&writing);
-            let (header, keys) =
-                (hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?, self.keys());
-            if header.key_id == keys.primary().id() {
-                self.store.save_sealed(service, &capsule.sealed).map_err(|e| chain(&e))?;
-            } else {
-                // The keys were rotated since it was sealed: nothing is written with one that may be retired in a moment.
-                let opened = keys.open(service, &capsule.sealed).map_err(|e| chain(&e))?;
-                self.store.save_again(&keys, &opened, header.sequence).map_err(|e| chain(&e))?;
+            let (header, keys) = (capsule.header(service).map_err(|e| chain(&e))?, self.keys());
+            let is_current = header.key_id == keys.primary().id();
+            match &capsule.sealed {
+                Sealed::Held(sealed) if is_current => self.store.save_sealed(service, sealed),
+                Sealed::Draft(draft) if is_current => self.store.publish(draft),
+                // The keys were rotated since it was sealed: nothing is written with one that may be retired in a moment. And what is a
+                // file already is written as one of its own.
+                _ => {
+                    let again = self.sealed_again(&keys, service, capsule, header.sequence, false)?;
+                    match &again.sealed {
+                        Sealed::Held(sealed) => self.store.save_sealed(service, sealed),
+                        Sealed::Draft(draft) => self.store.publish(draft),
+                        Sealed::File(_) => unreachable!("it was sealed just now"),
+                    }
+                }
             }
+            .map_err(|e| chain(&e))?;
             header
         };
         self.note(&header, capsule.digest.map(|digest| (digest, capsule.schema)));
@@ -249,65 +323,6 @@ impl Snapshots {
         if let Some(last) = self.lock().get_mut(service) {
             last.written = None;
         }
-    }
-
-    /// Makes an earlier snapshot the newest, for a service that does not run. What was the newest is kept aside, too: under its number
-    /// it goes with the next few snapshots.
-    pub(crate) fn restore(&self, service: &str, sequence: u64) -> Result<Header, StoreError> {
-        self.forget_written(service);
-        let header = {
-            let writing = self.writing(service);
-            let _turn = turn(&writing);
-            let keys = self.keys();
-            crate::fault::point("restore", service)
-                .map_err(|source| StoreError::Folder { path: self.store.folder().to_owned(), source })?;
-            // A number is taken, and a copy kept, only where there is something to be numbered.
-            let opened = self.store.load_at(&keys, service, sequence)?;
-            self.store.keep_aside(service)?;
-            self.store.save_again(&keys, &opened, self.next_sequence(service))?
-        };
-        self.note(&header, None);
-        self.keep_head(true);
-        Ok(header)
-    }
-
-    /// Makes what is in a file the newest, for a service that does not run. What was the newest is kept aside, as by a restore.
-    pub(crate) fn import(
-        &self,
-        service: &str,
-        bytes: &[u8],
-        plain: Option<&PlainState>,
-    ) -> Result<Header, StoreError> {
-        self.forget_written(service);
-        let path = self.store.path(service);
-        let header = {
-            let writing = self.writing(service);
-            let _turn = turn(&writing);
-            let keys = self.keys();
-            match plain {
-                Some(PlainState { schema, version }) => {
-                    self.store.keep_aside(service)?;
-                    let stamp = hotbay_state::Stamp {
-                        service,
-                        plugin: service,
-                        plugin_version: version,
-                        schema: *schema,
-                        sequence: self.next_sequence(service),
-                        ..hotbay_state::Stamp::default()
-                    };
-                    self.store.save(keys.primary(), &stamp, bytes)?
-                }
-                None => {
-                    let opened = keys.open(service, bytes);
-                    let opened = opened.map_err(|source| StoreError::Capsule { path, source })?;
-                    self.store.keep_aside(service)?;
-                    self.store.save_again(&keys, &opened, self.next_sequence(service))?
-                }
-            }
-        };
-        self.note(&header, None);
-        self.keep_head(true);
-        Ok(header)
     }
 
     /// Writes `HEAD`, if anything was saved since; unless it is `due` only when that was a while ago.

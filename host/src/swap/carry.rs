@@ -1,24 +1,38 @@
-//! The state on its way from one generation to the next: sealed, also in memory.
+//! The state on its way from one generation to the next: sealed, in memory or in a file of its own.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_state::Stamp;
+use hotbay_state::{Draft, Drafting, HELD, Header, KeyRing, OpenError, Stamp};
 
 use crate::error::chain;
 use crate::fault;
 use crate::kernel::generation::Generation;
 use crate::kernel::snapshots::Snapshots;
-use crate::start::{Plain, import};
+use crate::start::{Drafted, Exported, Incoming, Plain, import};
 
 /// Sealed state in flight.
 #[derive(Debug)]
 pub(crate) struct Capsule {
-    pub(crate) sealed: Vec<u8>,
+    pub(crate) sealed: Sealed,
+    /// The keys that there were when it was sealed: by now the one that it needs may be no one's else.
+    pub(crate) keys: Arc<KeyRing>,
     pub(crate) schema: u32,
+    pub(crate) sequence: u64,
     pub(crate) plain_len: u64,
     /// Of the state, where it was taken: the next snapshot of the same state need not be written.
     pub(crate) digest: Option<blake3::Hash>,
+}
+
+/// Where the sealed bytes are.
+#[derive(Debug)]
+pub(crate) enum Sealed {
+    Held(Vec<u8>),
+    /// In a file that goes with the last who has it.
+    Draft(Arc<Draft>),
+    /// In a file of a store, which nobody but the service's own operations replaces or removes.
+    File(PathBuf),
 }
 
 /// Memory for the state in the clear and sealed, taken while nobody waits for it.
@@ -29,11 +43,12 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Room for so many bytes of state, and some more: it may grow until it is exported.
+    /// Room for so many bytes of state, and some more: it may grow until it is exported. What is not held in memory needs no more than
+    /// what is.
     pub(crate) fn for_state(bytes: u64) -> Self {
-        let bytes = bytes.saturating_add(bytes / 8);
-        let sealed = faulted_in(hotbay_state::max_sealed_len(bytes));
-        Self { plain: Plain::new(faulted_in(bytes)), sealed }
+        let with_more = bytes.saturating_add(bytes / 8).min(HELD);
+        let sealed = if bytes > HELD { 0 } else { hotbay_state::max_sealed_len(with_more) };
+        Self { plain: Plain::new(faulted_in(with_more)), sealed: faulted_in(sealed) }
     }
 }
 
@@ -48,60 +63,127 @@ fn faulted_in(bytes: u64) -> Vec<u8> {
     std::hint::black_box(memory)
 }
 
-impl Capsule {
-    /// Seals what `from` exported in this schema into memory that is there.
-    pub(crate) fn seal(
-        snapshots: &Snapshots,
-        from: &Generation,
-        schema: u32,
-        state: &[u8],
-        mut sealed: Vec<u8>,
-    ) -> Result<Self, String> {
-        fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
-        let shape = from.manifest().state.as_ref();
-        let stamp = Stamp {
-            service: &from.name,
-            // A plugin has the name of the service that it registers.
-            plugin: &from.manifest().name,
-            plugin_version: &from.manifest().version,
-            schema,
-            sequence: snapshots.next_sequence(&from.name),
-            generation: from.number,
-            content_type: shape.and_then(|shape| shape.content_type_of(schema)).unwrap_or_default(),
-        };
-        hotbay_state::seal_into(snapshots.keys().primary(), &stamp, state, &mut sealed)
-            .map_err(|e| chain(&e))?;
-        Ok(Self { sealed, schema, plain_len: state.len() as u64, digest: None })
-    }
-
-    /// The same of which only the bytes are missing.
-    pub(crate) fn without_bytes(&self) -> Self {
-        let Self { schema, plain_len, digest, .. } = *self;
-        Self { sealed: Vec::new(), schema, plain_len, digest }
-    }
-
-    /// Opens the capsule and gives the state to `into`, which has never been started. The state comes back.
-    pub(crate) fn carry_into(
-        &self,
-        snapshots: &Snapshots,
-        into: &Arc<Generation>,
-        mut plain: Plain,
-        deadline: Duration,
-    ) -> Result<Plain, String> {
-        snapshots.keys().open_into(&into.name, &self.sealed, &mut plain).map_err(|e| chain(&e))?;
-        give(into, self.schema, plain, deadline)
+/// What is said of the state that a generation writes in this schema, as snapshot number `sequence`.
+fn stamp(from: &Generation, schema: u32, sequence: u64) -> Stamp<'_> {
+    let shape = from.manifest().state.as_ref();
+    Stamp {
+        service: &from.name,
+        // A plugin has the name of the service that it registers.
+        plugin: &from.manifest().name,
+        plugin_version: &from.manifest().version,
+        schema,
+        sequence,
+        generation: from.number,
+        content_type: shape.and_then(|shape| shape.content_type_of(schema)).unwrap_or_default(),
     }
 }
 
-/// Imports opened state, where the plugin's manifest says that it reads this schema. The state comes back.
+/// Begins a draft of what `from` writes in this schema, sealed with the primary of `keys`.
+pub(crate) fn begin_draft(
+    snapshots: &Snapshots,
+    keys: &KeyRing,
+    from: &Generation,
+    schema: u32,
+) -> Result<Drafting, String> {
+    fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
+    let stamp = stamp(from, schema, snapshots.next_sequence(&from.name));
+    snapshots.store().draft(keys.primary(), &stamp).map_err(|error| format!("failed to {}", chain(&error)))
+}
+
+impl Capsule {
+    /// What `from` exported in this schema, sealed: into memory that is there, unless it is sealed already. The state comes back
+    /// where it is in memory. `keys` were there before it was exported.
+    pub(crate) fn seal(
+        snapshots: &Snapshots,
+        keys: Arc<KeyRing>,
+        from: &Generation,
+        schema: u32,
+        state: Exported,
+        mut sealed: Vec<u8>,
+    ) -> Result<(Self, Option<Plain>), String> {
+        let plain_len = state.len();
+        let (sealed, sequence, plain, digest) = match state {
+            Exported::Drafted(Drafted { draft, digest }) => {
+                let sequence = draft.header().sequence;
+                (Sealed::Draft(draft), sequence, None, Some(digest))
+            }
+            Exported::Held(plain) => {
+                fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
+                let stamp = stamp(from, schema, snapshots.next_sequence(&from.name));
+                let header = hotbay_state::seal_into(keys.primary(), &stamp, &plain, &mut sealed)
+                    .map_err(|e| chain(&e))?;
+                (Sealed::Held(sealed), header.sequence, Some(plain), None)
+            }
+        };
+        Ok((Self { sealed, keys, schema, sequence, plain_len, digest }, plain))
+    }
+
+    /// A snapshot of a service that was seen to be whole, in memory or where it lies.
+    pub(crate) fn of_file(keys: &Arc<KeyRing>, service: &str, path: &Path) -> Result<Self, OpenError> {
+        let opener = keys.open_file(service, path)?;
+        let plain_len = opener.header().plain_len;
+        let (sealed, header, digest) = if plain_len > HELD {
+            let mut opener = opener;
+            let mut hasher = blake3::Hasher::new();
+            while let Some(chunk) = opener.next_chunk()? {
+                hasher.update(chunk);
+            }
+            (Sealed::File(path.to_owned()), opener.finish()?, hasher.finalize())
+        } else {
+            let sealed = std::fs::read(path).map_err(|source| OpenError::Read { source })?;
+            let opened = keys.open(service, &sealed)?;
+            (Sealed::Held(sealed), opened.header, blake3::hash(&opened.plain))
+        };
+        let Header { schema, sequence, plain_len, .. } = header;
+        let keys = Arc::clone(keys);
+        Ok(Self { sealed, keys, schema, sequence, plain_len, digest: Some(digest) })
+    }
+
+    /// What it says of itself.
+    pub(crate) fn header(&self, service: &str) -> Result<Header, OpenError> {
+        match &self.sealed {
+            Sealed::Held(sealed) => hotbay_state::read_header(sealed),
+            Sealed::Draft(draft) => Ok(draft.header().clone()),
+            Sealed::File(path) => Ok(self.keys.open_file(service, path)?.header().clone()),
+        }
+    }
+
+    /// The state of a service, to be imported; `plain` is memory that is there.
+    pub(crate) fn open(&self, service: &str, mut plain: Plain) -> Result<Incoming, OpenError> {
+        let (path, kept) = match &self.sealed {
+            Sealed::Held(sealed) => {
+                self.keys.open_into(service, sealed, &mut plain)?;
+                return Ok(Incoming::Held(plain));
+            }
+            Sealed::Draft(draft) => (draft.path(), Some(Arc::clone(draft))),
+            Sealed::File(path) => (path.as_path(), None),
+        };
+        Ok(Incoming::Opened(Box::new(self.keys.open_file(service, path)?), kept))
+    }
+
+    /// Opens the capsule and gives the state to `into`, which has never been started. Memory that is there comes back with it.
+    pub(crate) fn carry_into(
+        &self,
+        into: &Arc<Generation>,
+        plain: Plain,
+        deadline: Duration,
+    ) -> Result<Option<Plain>, String> {
+        let state = self.open(&into.name, plain).map_err(|e| chain(&e))?;
+        let is_held = matches!(state, Incoming::Held(_));
+        let plain = give(into, self.schema, state, deadline)?;
+        Ok(is_held.then_some(plain))
+    }
+}
+
+/// Imports opened state, where the plugin's manifest says that it reads this schema. Memory that it was in comes back.
 pub(crate) fn give(
     into: &Arc<Generation>,
     schema: u32,
-    plain: Plain,
+    state: Incoming,
     deadline: Duration,
 ) -> Result<Plain, String> {
     readable(into, schema)?;
-    import(into, schema, plain, deadline).map_err(|e| e.to_string())
+    import(into, schema, state, deadline).map_err(|e| e.to_string())
 }
 
 /// The schema in which `from` hands its state to `into`.

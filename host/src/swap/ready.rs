@@ -9,7 +9,7 @@ use super::{Stages, Swap};
 use crate::error::chain;
 use crate::kernel::clock;
 use crate::kernel::generation::Generation;
-use crate::start::{CallbackError, Plain, export_in};
+use crate::start::{CallbackError, Plain, size};
 
 /// Where nobody knows how much state there is.
 const UNKNOWN: u64 = 64 * 1024;
@@ -63,16 +63,32 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
         true => Some(stages.guarded("fallback", || fallback(swap, new, schema))?),
         false => None,
     };
+    bytes = bytes.or(fallback.as_ref().map(|fallback| fallback.capsule.plain_len));
+    if bytes.is_none() {
+        bytes = stages.time("size", || first_size(swap, schema))?;
+    }
     let room = stages.time("allocate", || Room::for_state(bytes.unwrap_or(UNKNOWN).min(swap.max_state)));
     Ok(Ready { room, schema, fallback })
+}
+
+/// How long a state is of which there is no snapshot yet: written once to nobody, so that there is memory for it before callers wait.
+/// An export that fails does so behind the gate as well, and is undone there.
+fn first_size(swap: &Swap<'_>, schema: u32) -> Result<Option<u64>, String> {
+    match size(swap.old, schema, swap.callback) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(hangs @ CallbackError::Hangs { .. }) => Err(hangs.to_string()),
+        Err(_) => Ok(None),
+    }
 }
 
 /// The newest capsule that there can be: of this moment, where the old generation exports beside its calls; else the
 /// durable snapshot.
 fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, String> {
     let (snapshots, old) = (swap.snapshots, swap.old);
-    let (capsule, hangs) = match export_in(old, schema, Plain::default(), swap.max_state, swap.callback) {
-        Ok(state) => (Capsule::seal(snapshots, old, schema, &state, Vec::new())?, None),
+    let keys = snapshots.keys();
+    let exported = swap.export(&keys, schema, Plain::default());
+    let (capsule, hangs) = match exported {
+        Ok(state) => (Capsule::seal(snapshots, keys, old, schema, state, Vec::new())?.0, None),
         Err(error) => {
             let none = || {
                 format!(
@@ -86,7 +102,7 @@ fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, 
             (capsule, hangs)
         }
     };
-    let header = hotbay_state::read_header(&capsule.sealed).map_err(|e| chain(&e))?;
+    let header = capsule.header(&old.name).map_err(|e| chain(&e))?;
     let (sequence, created_unix_ms) = (header.sequence, header.created_unix_ms);
     Ok(Fallback { capsule, hangs, sequence, created_unix_ms })
 }

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use hotbay_plugin_api::abi::{Limited, Status};
-
-use super::Swap;
+use super::{Swap, begin_draft};
 use crate::config::Rehearse;
+use crate::error::chain;
 use crate::fault;
-use crate::ffi::Twin;
+use crate::ffi::{Lending, Twin};
 use crate::kernel::generation::Generation;
-use crate::start::{CallbackError, Plain, export_in, on_lane};
+use crate::start::{CallbackError, Exported, Incoming, Plain, Taking, export_of, import_of, on_lane};
 
 /// How a rehearsal went that found nothing wrong.
 pub(super) enum Rehearsed {
@@ -48,19 +47,20 @@ pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>, schema: u32) -> R
     }
     fault::point("rehearse", &old.name).map_err(|e| format!("failed to rehearse the swap: {e}"))?;
     // Beside calls: it shows one moment.
-    let state = match export_in(old, schema, Plain::default(), swap.max_state, swap.callback) {
+    let state = match swap.export(&swap.snapshots.keys(), schema, Plain::default()) {
         Ok(state) => state,
         // Who forces a swap knows that the old one is in trouble.
         Err(error) if swap.force => return Ok(Rehearsed::Impossible(error.to_string())),
         Err(error) => return Err(failed("the state's copy", &error.to_string())),
     };
-    let bytes = state.len() as u64;
+    let bytes = state.len();
     let there = format!("from schema {schema} to {}", to.writes);
     let twin = match twin_of(swap, new, &there)? {
         Ok(twin) => twin,
         Err(without) => return Ok(without),
     };
-    let back = new.hands_to(from);
+    // Who goes back does not come here again with this state.
+    let back = if swap.is_way_back { None } else { new.hands_to(from) };
     let took = take_in(swap, new, twin, schema, state);
     let twin = took.map_err(|error| failed(&there, &error.to_string()))?;
     let migrated = hand_out(swap, new, twin, back.unwrap_or(to.writes))
@@ -113,10 +113,19 @@ fn take_in(
     of: &Arc<Generation>,
     twin: OfGeneration,
     schema: u32,
-    state: Plain,
+    state: Exported,
 ) -> Result<OfGeneration, CallbackError> {
-    let body = move |_: &Arc<Generation>| twin.import(schema, &state).map(|()| twin);
-    on_lane(of, "import of its twin", swap.callback, body, drop)
+    let callback = "import of its twin";
+    let state = match state {
+        Exported::Held(plain) => Incoming::Held(plain),
+        Exported::Drafted(drafted) => {
+            let opener = swap.snapshots.keys().open_file(&swap.old.name, drafted.draft.path());
+            let not_taken = |error| CallbackError::NotTaken { callback, text: chain(&error) };
+            Incoming::Opened(Box::new(opener.map_err(not_taken)?), Some(drafted.draft))
+        }
+    };
+    import_of(of, callback, state, swap.callback, move |_, source| twin.import(schema, source).map(|()| twin))
+        .map(|(_, twin)| twin)
 }
 
 fn hand_out(
@@ -124,18 +133,12 @@ fn hand_out(
     of: &Arc<Generation>,
     twin: OfGeneration,
     schema: u32,
-) -> Result<Plain, CallbackError> {
-    let max = swap.max_state;
-    let body = move |of: &Arc<Generation>| {
-        let mut limited = Limited::new(Vec::new(), usize::try_from(max).unwrap_or(usize::MAX));
-        twin.export(schema, &mut limited)?;
-        if limited.is_exceeded() {
-            let error = CallbackError::TooLarge { plugin: of.name.to_string(), max };
-            return Err((Status::FAILED, error.to_string()));
-        }
-        Ok(Plain::new(limited.into_inner()))
-    };
-    on_lane(of, "export of its twin", swap.callback, body, drop)
+) -> Result<Exported, CallbackError> {
+    let (snapshots, keys) = (swap.snapshots, swap.snapshots.keys());
+    let draft = || begin_draft(snapshots, &keys, of, schema);
+    let taking = Taking { room: Plain::default(), max: swap.max_state, draft: &draft };
+    let body = move |_: &Arc<Generation>, lending: Lending<'_>| twin.export(schema, lending);
+    export_of(of, "export of its twin", taking, swap.callback, body)
 }
 
 fn end(swap: &Swap<'_>, of: &Arc<Generation>, twin: OfGeneration) -> Result<(), CallbackError> {

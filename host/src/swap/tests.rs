@@ -122,6 +122,7 @@ fn of<'a>(bay: &'a Bay, slot: &'a Slot, old: &'a Arc<Generation>, one_gate: &'a 
         rehearse: Rehearse::Never,
         max_state: 1 << 20,
         force: false,
+        is_way_back: false,
     }
 }
 
@@ -274,7 +275,8 @@ fn a_forced_swap_that_is_given_up_claims_no_loss() {
     let bay = Bay::new();
     let (slot, old) = bay.serve::<Counter<2>>();
     ask(&slot, "add");
-    bay.snapshots.save(&old, &crate::start::Plain::new(br#"{"count":0}"#.to_vec())).unwrap();
+    let state = crate::start::Exported::Held(crate::start::Plain::new(br#"{"count":0}"#.to_vec()));
+    bay.snapshots.save(&old, bay.snapshots.keys(), state).unwrap();
     let (one_gate, mut stages) = (&Mutex::new(()), Stages::default());
     let swap_of = Swap { force: true, ..of(&bay, &slot, &old, one_gate) };
     let given_up = swap(&swap_of, bay.load::<Counter<5>>(2), &mut stages).unwrap_err();

@@ -163,11 +163,20 @@ impl<'s> Pieces<'s> {
     /// # Panics
     /// With the panic of the source, if it panicked: that does not unwind through the reader.
     #[must_use]
-    pub fn finish(self) -> bool {
-        if let Some(panic) = self.panic {
+    pub fn finish(mut self) -> bool {
+        if let Some(panic) = self.panic.take() {
             resume_unwind(panic);
         }
         self.ended && !self.failed
+    }
+}
+
+impl Drop for Pieces<'_> {
+    /// What was read may be secret. Wiped as well as it can be without a dependency.
+    fn drop(&mut self) {
+        self.piece.clear();
+        self.piece.resize(self.piece.capacity(), 0);
+        std::hint::black_box(self.piece.as_slice());
     }
 }
 

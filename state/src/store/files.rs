@@ -4,11 +4,14 @@ use std::collections::BTreeSet;
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
+use super::draft::draft_of;
+use super::recover::{whole, whole_older};
 use super::{HEAD, Listed, Store, aside_of, look_at, read};
 use crate::durable::{self, Onto};
 use crate::error::{OpenError, StoreError};
 use crate::header::Frame;
 use crate::key::KeyId;
+use crate::layout::HELD;
 use crate::ring::KeyRing;
 use crate::seal;
 
@@ -119,6 +122,13 @@ impl Store {
             Ok(_) => {}
             Err(source) => return Err(load(source)),
         }
+        if listed.bytes > HELD {
+            let opener = keys.open_file(&sealed.service, path).map_err(load)?;
+            let sequence = opener.header().sequence;
+            let draft = draft_of(path.clone(), keys.primary(), opener, sequence, false)?;
+            draft.place(path, || Ok(())).map_err(|source| StoreError::Save { path: path.clone(), source })?;
+            return Ok(Resealed::Anew);
+        }
         let bytes = read(path).map_err(|source| load(OpenError::Read { source }))?;
         let opened = keys.open(&sealed.service, &bytes).map_err(load)?;
         let anew = seal::seal_as(keys.primary(), &opened)
@@ -174,13 +184,10 @@ impl Store {
 
 /// Opens a file; its sequence.
 fn open(keys: &KeyRing, sealed: &Sealed) -> Result<u64, OpenError> {
-    match sealed.sequence {
-        Some(sequence) => {
-            super::older::open_older(keys, &sealed.service, sequence, &sealed.path).map(|_| sequence)
-        }
-        None => {
-            let bytes = read(&sealed.path).map_err(|source| OpenError::Read { source })?;
-            keys.open(&sealed.service, &bytes).map(|opened| opened.header.sequence)
-        }
-    }
+    let (service, path) = (&sealed.service, &sealed.path);
+    let whole = match sealed.sequence {
+        Some(sequence) => whole_older(keys, service, sequence, path, HELD),
+        None => whole(keys, service, path, HELD),
+    };
+    whole.map(|whole| whole.header.sequence)
 }

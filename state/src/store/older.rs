@@ -80,18 +80,23 @@ impl Store {
     /// # Errors
     /// [`StoreError::NoSuch`], or [`StoreError::Load`] with what is wrong with it.
     pub fn load_at(&self, keys: &KeyRing, service: &str, sequence: u64) -> Result<Opened, StoreError> {
-        let mut kept_ones = Vec::new();
+        let path = self.path_at(service, sequence)?;
+        if path == self.path(service) {
+            return self.load(keys, service)?.ok_or_else(|| self.no_such(service, sequence, Vec::new()));
+        }
+        open_older(keys, service, sequence, &path).map_err(|source| StoreError::Load { path, source })
+    }
+
+    /// Where the snapshot of this number is.
+    pub(super) fn path_at(&self, service: &str, sequence: u64) -> Result<PathBuf, StoreError> {
         let newest = look_at(self.checked_path(service)?, service.to_owned());
-        if let Ok(header) = newest.header {
-            if header.sequence == sequence {
-                return self.load(keys, service)?.ok_or_else(|| self.no_such(service, sequence, Vec::new()));
-            }
-            kept_ones.push(header.sequence);
+        let mut kept_ones: Vec<u64> = newest.header.iter().map(|header| header.sequence).collect();
+        if kept_ones.contains(&sequence) {
+            return Ok(newest.path);
         }
         for (kept, path) in self.older_of(service)? {
             if kept == sequence {
-                return open_older(keys, service, sequence, &path)
-                    .map_err(|source| StoreError::Load { path, source });
+                return Ok(path);
             }
             kept_ones.push(kept);
         }
@@ -213,17 +218,14 @@ impl Store {
     }
 }
 
+pub(super) const OF_ANOTHER_NAME: &str = "its sequence is not that of its name";
+
 /// Opens a file of `older/`: it must be the snapshot that its name says.
-pub(super) fn open_older(
-    keys: &KeyRing,
-    service: &str,
-    sequence: u64,
-    path: &Path,
-) -> Result<Opened, OpenError> {
+fn open_older(keys: &KeyRing, service: &str, sequence: u64, path: &Path) -> Result<Opened, OpenError> {
     let sealed = super::read(path).map_err(|source| OpenError::Read { source })?;
     let opened = keys.open(service, &sealed)?;
     if opened.header.sequence != sequence {
-        return Err(OpenError::BadHeader { problem: "its sequence is not that of its name" });
+        return Err(OpenError::BadHeader { problem: OF_ANOTHER_NAME });
     }
     Ok(opened)
 }

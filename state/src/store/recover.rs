@@ -1,16 +1,23 @@
 //! What a service goes on from: its newest snapshot, or, loudly, the one before it.
 
+use std::fmt;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::older::{is_same, open_older};
+use zeroize::Zeroizing;
+
+use super::draft::draft_of;
+use super::older::{OF_ANOTHER_NAME, is_same};
 use super::{EXTENSION, Store, make_folders, read, second_name};
+use crate::chunks::fill;
 use crate::durable::{self, Onto};
 use crate::error::{OpenError, StoreError};
 use crate::head::Head;
+use crate::header::Header;
 use crate::name;
 use crate::open::Opened;
+use crate::os;
 use crate::ring::KeyRing;
 use crate::seal;
 
@@ -33,6 +40,34 @@ pub struct Found {
     pub quarantined: Vec<Quarantined>,
     /// The number that the earlier one had.
     pub went_back_to: Option<u64>,
+}
+
+/// The same of a snapshot that need not be in memory.
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Sought {
+    /// The snapshot; `None` if it has none.
+    pub whole: Option<Whole>,
+    /// As in [`Found`].
+    pub quarantined: Vec<Quarantined>,
+    /// As in [`Found`].
+    pub went_back_to: Option<u64>,
+}
+
+/// A snapshot of which every byte was seen to be authentic.
+#[non_exhaustive]
+pub struct Whole {
+    /// What it says of itself.
+    pub header: Header,
+    /// The state; `None` where it was too long to be held: [`Store::open_at`] opens it once more.
+    pub plain: Option<Zeroizing<Vec<u8>>>,
+}
+
+impl fmt::Debug for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // By hand: the derived one would print the state.
+        f.debug_struct("Whole").field("header", &self.header).finish_non_exhaustive()
+    }
 }
 
 /// A damaged file that was moved out of the way.
@@ -62,20 +97,41 @@ impl Store {
         service: &str,
         anew: impl FnOnce() -> u64,
     ) -> Result<Found, StoreError> {
-        match self.load(keys, service) {
-            Ok(Some(opened)) => {
-                self.check_age(head, service, opened.header.sequence)?;
-                Ok(Found { opened: Some(opened), quarantined: Vec::new(), went_back_to: None })
+        let Sought { whole, quarantined, went_back_to } = self.seek(keys, head, service, u64::MAX, anew)?;
+        let opened = whole.and_then(|Whole { header, plain }| Some(Opened { header, plain: plain? }));
+        Ok(Found { opened, quarantined, went_back_to })
+    }
+
+    /// The same, and a state is in memory only where its capsule has no more than `held` bytes. A longer one is gone through chunk by
+    /// chunk.
+    ///
+    /// # Errors
+    /// As [`Store::find`].
+    pub fn seek(
+        &self,
+        keys: &KeyRing,
+        head: &Head,
+        service: &str,
+        held: u64,
+        anew: impl FnOnce() -> u64,
+    ) -> Result<Sought, StoreError> {
+        let path = self.checked_path(service)?;
+        match whole(keys, service, &path, held) {
+            Ok(whole) => {
+                self.check_age(head, service, whole.header.sequence)?;
+                Ok(Sought { whole: Some(whole), quarantined: Vec::new(), went_back_to: None })
             }
-            Ok(None) => match self.gone(head, service)? {
-                Some(gone) => Err(gone),
-                None => Ok(Found { opened: None, quarantined: Vec::new(), went_back_to: None }),
-            },
-            Err(StoreError::Load { path, source }) if is_damage(&source) => {
+            Err(OpenError::Read { source }) if source.kind() == io::ErrorKind::NotFound => {
+                match self.gone(head, service)? {
+                    Some(gone) => Err(gone),
+                    None => Ok(Sought { whole: None, quarantined: Vec::new(), went_back_to: None }),
+                }
+            }
+            Err(source) if is_damage(&source) => {
                 let floor = head.of(service).map_or(0, |known| known.floor);
-                self.go_back(keys, service, (path, source), floor, anew)
+                self.go_back(keys, service, (path, source), floor, held, anew)
             }
-            Err(error) => Err(error),
+            Err(source) => Err(StoreError::Load { path, source }),
         }
     }
 
@@ -110,15 +166,16 @@ impl Store {
         service: &str,
         newest: (PathBuf, OpenError),
         floor: u64,
+        held: u64,
         anew: impl FnOnce() -> u64,
-    ) -> Result<Found, StoreError> {
+    ) -> Result<Sought, StoreError> {
         let mut damaged = vec![newest];
         let mut good = None;
         for (sequence, path) in self.older_of(service)?.into_iter().filter(|(sequence, _)| *sequence >= floor)
         {
-            match open_older(keys, service, sequence, &path) {
-                Ok(opened) => {
-                    good = Some(opened);
+            match whole_older(keys, service, sequence, &path, held) {
+                Ok(whole) => {
+                    good = Some((whole, path));
                     break;
                 }
                 Err(source) if is_damage(&source) => damaged.push((path, source)),
@@ -126,13 +183,12 @@ impl Store {
                 Err(source) => return Err(StoreError::Load { path, source }),
             }
         }
-        let Some(good) = good else {
+        let Some((good, good_path)) = good else {
             let (path, source) = damaged.swap_remove(0);
             return Err(StoreError::Load { path, source });
         };
         let path = self.path(service);
-        let (sealed, header) = seal::seal_anew(keys.primary(), &good, anew())
-            .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
+        let went_back_to = Some(good.header.sequence);
         let mut damaged = damaged.into_iter();
         let mut quarantined = Vec::new();
         // It has a second name when the new one takes the first from it; and none while the new one is not on the disk, or each try
@@ -143,14 +199,28 @@ impl Store {
             }
             Ok(())
         };
-        durable::write_keeping(&path, &sealed, keep)
-            .map_err(|source| StoreError::Save { path: path.clone(), source })?;
+        let save = |source| StoreError::Save { path: path.clone(), source };
+        let whole = match good.plain {
+            Some(plain) => {
+                let good = Opened { header: good.header, plain };
+                let (sealed, header) = seal::seal_anew(keys.primary(), &good, anew())
+                    .map_err(|source| StoreError::Seal { path: path.clone(), source })?;
+                durable::write_keeping(&path, &sealed, keep).map_err(save)?;
+                Whole { header, plain: Some(good.plain) }
+            }
+            None => {
+                let opener = keys.open_file(service, &good_path);
+                let opener = opener.map_err(|source| StoreError::Load { path: good_path, source })?;
+                let draft = draft_of(path.clone(), keys.primary(), opener, anew(), false)?;
+                draft.place(&path, keep).map_err(save)?;
+                Whole { header: draft.header().clone(), plain: None }
+            }
+        };
         for (path, error) in damaged {
             quarantined.push(self.quarantine(service, &path, &error)?);
             remove(&path)?;
         }
-        let went_back_to = Some(good.header.sequence);
-        Ok(Found { opened: Some(Opened { header, plain: good.plain }), quarantined, went_back_to })
+        Ok(Sought { whole: Some(whole), quarantined, went_back_to })
     }
 
     /// Gives a damaged file a second name in `quarantine/`, with the reason beside it.
@@ -172,7 +242,7 @@ impl Store {
     fn quarantine_name(&self, service: &str, path: &Path) -> io::Result<PathBuf> {
         let before = self.all_quarantined().map_err(io::Error::other)?.into_iter();
         for (_, before) in before.filter(|(of, _)| of == service) {
-            if is_same(path, &before)? && read(path)? == read(&before)? {
+            if is_same(path, &before)? && is_equal(path, &before)? {
                 return Ok(before);
             }
         }
@@ -232,6 +302,47 @@ impl Store {
             if target.is_some_and(|of| service_in(of.strip_suffix(REASON).unwrap_or(of)).is_some()) {
                 durable::remove_leftover(&entry.path());
             }
+        }
+    }
+}
+
+/// Opens a file whole; what it holds comes back where the file has no more than `held` bytes.
+pub(super) fn whole(keys: &KeyRing, service: &str, path: &Path, held: u64) -> Result<Whole, OpenError> {
+    let failed = |source| OpenError::Read { source };
+    if fs::metadata(path).map_err(failed)?.len() > held {
+        let header = keys.open_file(service, path)?.finish()?;
+        return Ok(Whole { header, plain: None });
+    }
+    let Opened { header, plain } = keys.open(service, &read(path).map_err(failed)?)?;
+    Ok(Whole { header, plain: Some(plain) })
+}
+
+/// The same of a file of `older/`: it must be the snapshot that its name says.
+pub(super) fn whole_older(
+    keys: &KeyRing,
+    service: &str,
+    sequence: u64,
+    path: &Path,
+    held: u64,
+) -> Result<Whole, OpenError> {
+    let whole = whole(keys, service, path, held)?;
+    match whole.header.sequence == sequence {
+        true => Ok(whole),
+        false => Err(OpenError::BadHeader { problem: OF_ANOTHER_NAME }),
+    }
+}
+
+/// Whether two files hold the same.
+fn is_equal(one: &Path, other: &Path) -> io::Result<bool> {
+    let (mut one, mut other) = (os::open_file(one)?, os::open_file(other)?);
+    let (mut here, mut there) = (vec![0; 1 << 16], vec![0; 1 << 16]);
+    loop {
+        let len = fill(&mut one, &mut here, 0)?;
+        if fill(&mut other, &mut there, 0)? != len || here[..len] != there[..len] {
+            return Ok(false);
+        }
+        if len < here.len() {
+            return Ok(true);
         }
     }
 }

@@ -13,8 +13,8 @@ use crate::cli::change::existing;
 use crate::cli::output::{Output, narrate, one_line};
 use crate::control::client::{Client, ClientError};
 use crate::control::exit::Exit;
-use crate::control::frame::MAX_BODY;
 use crate::control::protocol::{Failure, Request};
+use crate::kernel::snapshots::ImportError;
 use crate::kernel::view::Snapshot;
 
 /// What `prune` did.
@@ -64,25 +64,25 @@ pub(super) fn import(
     out: &Output,
 ) -> anyhow::Result<()> {
     existing(file)?;
-    // A host cannot be told of more: while one runs that is refused before it is read.
-    let size = std::fs::metadata(file).map_or(0, |metadata| metadata.len());
-    let is_large = size > MAX_BODY as u64;
-    let large =
-        || format!("failed to import {size} bytes: a running host takes {MAX_BODY} at most; stop it first");
-    let lock = is_large.then(|| at.lock().with_context(large)).transpose()?;
-    let bytes = std::fs::read(file).with_context(|| format!("failed to read `{}`", file.display()))?;
-    let bytes = zeroize::Zeroizing::new(bytes);
+    let open = std::fs::File::open(file);
+    let mut source = open.with_context(|| format!("failed to read `{}`", file.display()))?;
     let request = Request::Import { name: name.clone(), plain: plain.clone() };
-    let asked = (!is_large).then(|| client.pass(&request, &bytes));
-    let (snapshot, by_host) = match asked {
-        None | Some(Err(ClientError::Unreachable { .. })) => {
-            let _lock = lock.map_or_else(|| at.lock(), Ok)?;
+    let (snapshot, by_host) = match client.stream::<Snapshot>(&request, &mut source) {
+        // Nothing was read then.
+        Err(ClientError::Unreachable { .. }) => {
+            let _lock = at.lock()?;
             crate::os::private_folder(&at.config.home)?;
             let store = hotbay_state::Store::open(at.config.home.join("state")).map_err(failed)?;
             let snapshots = at.snapshots(store)?;
-            (snapshots.import(&name, &bytes, plain.as_ref()).map_err(failed)?.into(), false)
+            let max = at.config.state.max_bytes;
+            let imported = snapshots.import(&name, &mut source, plain.as_ref(), max);
+            let header = imported.map_err(|error| match error {
+                ImportError::Store(error) => failed(error),
+                error => Failure::new(Exit::Refused, format!("failed to {error}")).into(),
+            })?;
+            (header.into(), false)
         }
-        Some(done) => (serde_json::from_slice(&done?).context("failed to read the host's answer")?, true),
+        done => (done?, true),
     };
     tell_newest(&name, &format!("`{}`", file.display()), &snapshot, by_host, out)
 }

@@ -1,10 +1,11 @@
 //! What opens state: the difference of two snapshots, and one of them as a file. Content is shown, or written in the clear, only to who
 //! asks for it.
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use anyhow::Context as _;
-use hotbay_state::{Opened, Store};
+use hotbay_state::{Opened, Sealer, Store, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -83,43 +84,53 @@ pub(super) fn export(
     out: &Output,
 ) -> anyhow::Result<()> {
     let (store, keys) = (at.store_of(name)?, at.keys()?);
-    let opened = match sequence {
-        Some(sequence) => store.load_at(&keys, name, sequence).map_err(failed)?,
-        None => newest(&store, &keys, name)?,
+    let open = || {
+        let opener = store.open_at(&keys, name, sequence).map_err(failed)?;
+        opener.ok_or_else(|| gone(name))
     };
-    // Also what is sealed was opened before: a file that cannot be is no copy to keep.
-    let bytes = if plain {
-        opened.plain
-    } else {
-        let sealed = hotbay_state::seal(keys.primary(), &opened.header.stamp(), &opened.plain);
-        zeroize::Zeroizing::new(sealed.map_err(|error| anyhow::anyhow!("failed to {error}"))?)
+    let mut opener = open()?;
+    let header = opener.header().clone();
+    let mut write = |out: &mut dyn Write| {
+        if plain {
+            return io::copy(&mut opener, out).map(drop);
+        }
+        let sealer = Sealer::new(keys.primary(), &header.stamp(), Some(header.plain_len), out);
+        let mut sealer = sealer.map_err(io::Error::other)?;
+        io::copy(&mut opener, &mut sealer)?;
+        sealer.finish().map(drop).map_err(io::Error::other)
     };
     if file == Path::new("-") {
-        return out.bytes(&bytes);
+        // What was given out cannot be taken back: it is gone through once before.
+        let path = store.path(name);
+        open()?.finish().map_err(|source| failed(StoreError::Load { path, source }))?;
+        return out.written(write);
     }
     if file.exists() {
         let message = format!("failed to write `{}`: it is there already; name another", file.display());
         return Err(Failure::new(Exit::Refused, message).into());
     }
-    hotbay_state::write_durably(file, &bytes, std::time::Duration::ZERO)
+    // Also what is sealed is opened: a file that cannot be is no copy to keep.
+    hotbay_state::write_durably_by(file, std::time::Duration::ZERO, &mut write)
         .with_context(|| format!("failed to write `{}`", file.display()))?;
     let how = if plain { "in the clear" } else { "sealed" };
     let told = format!(
         "{name}: snapshot {} is in `{}`, {how}, {} bytes",
-        opened.header.sequence,
+        header.sequence,
         file.display(),
-        bytes.len()
+        std::fs::metadata(file).map_or(0, |file| file.len())
     );
     narrate(&one_line(&told));
-    if out.is_json() { out.json(&opened.header) } else { Ok(()) }
+    if out.is_json() { out.json(&header) } else { Ok(()) }
+}
+
+fn gone(name: &str) -> anyhow::Error {
+    let message =
+        format!("failed to find the newest snapshot of `{name}`: the file is gone, or was set aside");
+    Failure::new(Exit::NotFound, message).into()
 }
 
 fn newest(store: &Store, keys: &hotbay_state::KeyRing, name: &str) -> anyhow::Result<Opened> {
-    store.load(keys, name).map_err(failed)?.ok_or_else(|| {
-        let message =
-            format!("failed to find the newest snapshot of `{name}`: the file is gone, or was set aside");
-        Failure::new(Exit::NotFound, message).into()
-    })
+    store.load(keys, name).map_err(failed)?.ok_or_else(|| gone(name))
 }
 
 /// The number of the snapshot before another one.

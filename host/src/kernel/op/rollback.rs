@@ -72,10 +72,12 @@ fn ways(
         return ways;
     };
     let mut ways = Vec::new();
-    if old.hands_to(reads).is_some() {
+    let handed = old.hands_to(reads);
+    if handed.is_some() {
         ways.push((Handover::Carried, None));
     }
-    if ways.is_empty() || desperate {
+    // A step down may fail, and would again: then it goes on with the state of the swap, and the newest is kept aside.
+    if handed != Some(old.schema()) || desperate {
         let state = shared.good.state(&shared.snapshots.keys(), &old.name);
         if let Some(state) = state.filter(|state| reads.accepts(state.schema)).map(Arc::new) {
             ways.push((Handover::Given { lossless: !desperate }, Some(Arc::clone(&state))));

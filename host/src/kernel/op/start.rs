@@ -86,7 +86,7 @@ fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Ge
         })?;
         tell_recovered(shared, &loaded.generation);
         if let Some(opened) = opened {
-            give(&loaded.generation, opened.header.schema, opened.plain, within).map_err(|reason| {
+            give(&loaded.generation, opened.header.schema, opened.state, within).map_err(|reason| {
                 faulted(format!(
                     "{reason}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"
                 ))

@@ -11,8 +11,8 @@ use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::view::Phase;
-use crate::start::{Plain, changes, export, pause, resume};
-use crate::swap::guarded;
+use crate::start::{Plain, Taking, changes, export, pause, resume};
+use crate::swap::{begin_draft, guarded};
 
 /// How a stop is meant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +91,19 @@ fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
     if !generation.plugin.is_stateful() {
         return Ok(());
     }
-    let state =
-        export(generation, Plain::default(), shared.config.state.max_bytes, shared.config.swap.callback)
-            .map_err(|e| e.to_string())?;
-    let saved = shared.snapshots.save(generation, &state).map(drop);
+    let saved = export_and_save(shared, generation).map(drop);
     shared.snapshots.keep_head(true);
     saved
+}
+
+/// Whether it was written, and how long the state is.
+fn export_and_save(shared: &Shared, generation: &Arc<Generation>) -> Result<(bool, u64), String> {
+    let (snapshots, keys) = (&shared.snapshots, shared.snapshots.keys());
+    let draft = || begin_draft(snapshots, &keys, generation, generation.schema());
+    let taking = Taking { room: Plain::default(), max: shared.config.state.max_bytes, draft: &draft };
+    let state = export(generation, taking, shared.config.swap.callback).map_err(|e| e.to_string())?;
+    let bytes = state.len();
+    snapshots.save(generation, Arc::clone(&keys), state).map(|written| (written, bytes))
 }
 
 /// Writes the state of a running service, if it changed.
@@ -104,16 +111,15 @@ pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
     let name = Arc::clone(&generation.name);
     // Should the host panic here, the service is none the worse for it.
     let written = guarded("snapshot", || {
-        let (within, max) = (shared.config.swap.callback, shared.config.state.max_bytes);
+        let within = shared.config.swap.callback;
         // Before the export: what changes in between is written once more, and not missed.
         let changes = changes(&generation, within).map_err(|e| e.to_string())?;
         if generation.has_kept(changes) && shared.snapshots.is_there(&name) {
             return Ok((false, 0));
         }
-        let state = export(&generation, Plain::default(), max, within).map_err(|e| e.to_string())?;
-        let written = shared.snapshots.save(&generation, &state)?;
+        let (written, bytes) = export_and_save(shared, &generation)?;
         generation.keep(changes);
-        Ok((written, state.len()))
+        Ok((written, bytes))
     });
     let outcome = match written {
         Ok((true, bytes)) => {

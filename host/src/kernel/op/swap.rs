@@ -4,7 +4,7 @@ use std::sync::{Arc, mpsc};
 
 use super::keep::{keep_good, keep_pending};
 use super::start::tell_recovered;
-use super::{Outcome, Report, prepare, put_back_state, remains, retire, sequence};
+use super::{Outcome, Report, prepare, put_back_state, remains, retire};
 use crate::drain::drain;
 use crate::error::chain;
 use crate::kernel::clock;
@@ -116,6 +116,7 @@ pub(super) fn attempt(
         rehearse: shared.config.swap.rehearse,
         max_state: shared.config.state.max_bytes,
         force,
+        is_way_back: draft.back.is_some(),
     };
     match crate::swap::swap(&swap, loaded, &mut draft.stages) {
         Ok(committed) => {
@@ -203,12 +204,7 @@ struct Draft {
 
 /// State that is at hand, for a candidate that has not been started.
 fn feed_with(shared: &Shared, state: &Capsule, loaded: Loaded) -> Result<Loaded, (Failure, Unloaded)> {
-    match state.carry_into(
-        &shared.snapshots,
-        &loaded.generation,
-        Plain::default(),
-        shared.config.swap.callback,
-    ) {
+    match state.carry_into(&loaded.generation, Plain::default(), shared.config.swap.callback) {
         Ok(_) => Ok(loaded),
         Err(reason) => {
             Err((Failure { kind: FailureKind::Faulted, reason }, retire(shared, loaded.generation)))
@@ -223,7 +219,7 @@ fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<L
         return Ok(loaded);
     }
     let fed = shared.snapshots.load(&new.name).map_err(|e| chain(&e)).and_then(|opened| match opened {
-        Some(opened) => give(new, opened.header.schema, opened.plain, shared.config.swap.callback).map(drop),
+        Some(stored) => give(new, stored.header.schema, stored.state, shared.config.swap.callback).map(drop),
         None => Ok(()),
     });
     tell_recovered(shared, new);
@@ -350,7 +346,7 @@ fn receipt(
     let given = draft.back.as_ref().and_then(|back| back.given.as_ref());
     let state_from = given.map(|state| {
         let lost = draft.stages.lost.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
-        format!("snapshot of the swap, sequence {}{lost}", sequence(state))
+        format!("snapshot of the swap, sequence {}{lost}", state.sequence)
     });
     let receipt = Receipt {
         outcome,

@@ -30,9 +30,10 @@ impl Snapshots {
         self.head.rewrite(&self.store, &self.keys())
     }
 
-    /// Takes other keys into use.
+    /// Takes other keys into use. When this returns, nothing is about to be written that was sealed with the primary before.
     pub(crate) fn exchange_keys(&self, keys: KeyRing) {
         *self.keys.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(keys);
+        drop(self.publishing.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Seals every file that needs it with the primary. Each is replaced in one step: cut off anywhere, it goes on from there at the
@@ -63,6 +64,8 @@ impl Snapshots {
     }
 
     fn reseal_file(&self, sealed: &Sealed) -> Result<Resealed, StoreError> {
+        crate::fault::point("reseal", &sealed.service)
+            .map_err(|source| StoreError::Folder { path: sealed.path.clone(), source })?;
         let writing = self.writing(&sealed.service);
         let _turn = turn(&writing);
         self.store.reseal(&self.keys(), sealed)

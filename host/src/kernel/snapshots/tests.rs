@@ -1,6 +1,7 @@
 use hotbay_state::{Key, Stamp};
 
 use super::*;
+use crate::PlainState;
 
 fn key(byte: u8) -> Key {
     Key::new(&[byte; 32]).unwrap()
@@ -14,12 +15,21 @@ fn capsule(snapshots: &Snapshots, state: &[u8]) -> Capsule {
     let sequence = snapshots.next_sequence("echo");
     let stamp = Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() };
     let sealed = hotbay_state::seal(snapshots.keys().primary(), &stamp, state).unwrap();
-    Capsule { sealed, schema: 1, plain_len: state.len() as u64, digest: Some(blake3::hash(state)) }
+    let (keys, plain_len) = (snapshots.keys(), state.len() as u64);
+    Capsule {
+        sealed: Sealed::Held(sealed),
+        keys,
+        schema: 1,
+        sequence,
+        plain_len,
+        digest: Some(blake3::hash(state)),
+    }
 }
 
 fn newest(snapshots: &Snapshots) -> (u64, Vec<u8>) {
-    let opened = snapshots.load("echo").unwrap().unwrap();
-    (opened.header.sequence, opened.plain.to_vec())
+    let stored = snapshots.load("echo").unwrap().unwrap();
+    let Incoming::Held(plain) = stored.state else { panic!("{stored:?}") };
+    (stored.header.sequence, plain.to_vec())
 }
 
 #[test]
@@ -113,9 +123,12 @@ fn what_was_the_newest_before_a_restore_or_an_import_is_kept_however_few_are() {
     let restored = snapshots.restore("echo", 1).unwrap();
     assert_eq!((restored.sequence, asides()), (3, 1));
     let plain = PlainState { schema: 1, version: "1.0.0".to_owned() };
-    snapshots.import("echo", b"plain", Some(&plain)).unwrap();
+    snapshots.import("echo", &mut &b"plain"[..], Some(&plain), 5).unwrap();
     assert_eq!(asides(), 2);
-    assert!(snapshots.import("echo", b"no capsule", None).is_err() && snapshots.restore("echo", 99).is_err());
+    assert!(snapshots.import("echo", &mut &b"no capsule"[..], None, 5).is_err());
+    assert!(snapshots.restore("echo", 99).is_err());
+    let too_large = snapshots.import("echo", &mut &b"plain!"[..], Some(&plain), 5).unwrap_err();
+    assert!(matches!(too_large, ImportError::TooLarge { max: 5 }));
     assert_eq!(asides(), 2, "nothing is kept for what is not done");
     assert_eq!(newest(&snapshots), (4, b"plain".to_vec()));
 }
@@ -143,7 +156,7 @@ fn what_is_on_the_disk_after_a_write_that_failed_is_not_assumed() {
     let written = || snapshots.lock().get("echo").and_then(|last| last.written);
     assert!(written().is_some());
     snapshots
-        .save_capsule("echo", &Capsule { sealed: b"no capsule".to_vec(), ..first.without_bytes() })
+        .save_capsule("echo", &Capsule { sealed: Sealed::Held(b"no capsule".to_vec()), ..first })
         .unwrap_err();
     assert!(written().is_none());
 }
@@ -206,4 +219,42 @@ fn a_rotation_that_was_cut_off_before_head_is_ended_by_writing_it_anew() {
     store.head(&key(2).into()).unwrap_err();
     next.rewrite_head().unwrap();
     assert_eq!(store.head(&key(2).into()).unwrap().of("echo").map(|newest| newest.sequence), Some(1));
+}
+
+#[test]
+fn what_was_drafted_under_a_key_that_is_retired_meanwhile_is_written_with_the_new_one() {
+    let home = tempfile::tempdir().unwrap();
+    let snapshots = snapshots(home.path());
+    let stamp = Stamp { service: "echo", schema: 1, sequence: 5, ..Stamp::default() };
+    let keys = snapshots.keys();
+    let mut drafting = snapshots.store().draft(keys.primary(), &stamp).unwrap();
+    drafting.push(b"drafted").unwrap();
+    let sealed = Sealed::Draft(Arc::new(drafting.finish().unwrap()));
+    let capsule = Capsule { sealed, keys, schema: 1, sequence: 5, plain_len: 7, digest: None };
+    // A reader that is slower than a rotation and a retirement.
+    let mut reads = 0;
+    let mut slow = Slow(|| {
+        reads += 1;
+        if reads == 1 {
+            snapshots.exchange_keys(key(2).into());
+        }
+        usize::from(reads < 3)
+    });
+    let plain = PlainState { schema: 1, version: "1.0.0".to_owned() };
+    snapshots.import("echo", &mut slow, Some(&plain), 5).unwrap();
+    assert_eq!(newest(&snapshots), (1, vec![7, 7]));
+    snapshots.save_capsule("echo", &capsule).unwrap();
+    assert_eq!(newest(&snapshots), (5, b"drafted".to_vec()));
+    assert!(snapshots.needs(key(1).id()).unwrap().is_empty());
+}
+
+/// Reads as many sevens as it is told to.
+struct Slow<F>(F);
+
+impl<F: FnMut() -> usize> std::io::Read for Slow<F> {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        let len = (self.0)();
+        into[..len].fill(7);
+        Ok(len)
+    }
 }

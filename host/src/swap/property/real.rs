@@ -16,7 +16,7 @@ use crate::kernel::slot::Slot;
 use crate::kernel::view::{Phase, Requests};
 use crate::linked::{Bay, LONG, SHORT};
 use crate::load::Loaded;
-use crate::start::{Plain, export, pause, resume, start, stop};
+use crate::start::{Plain, Taking, export, pause, resume, start, stop};
 use crate::swap::{Handover, Stages, Swap, give, swap};
 use crate::unload::{Unloaded, unload};
 use crate::{CallError, call};
@@ -106,7 +106,7 @@ impl Real {
             return Ok(());
         }
         match self.bay.snapshots.load(&new.name).unwrap() {
-            Some(opened) => give(new, opened.header.schema, opened.plain, LONG).map(drop),
+            Some(stored) => give(new, stored.header.schema, stored.state, LONG).map(drop),
             None => Ok(()),
         }
     }
@@ -132,9 +132,11 @@ impl Real {
         if old.plugin.is_stateful() {
             let paused = pause(&old, LONG).map_err(|e| e.to_string());
             let is_paused = paused.is_ok();
-            let state = paused
-                .and_then(|()| export(&old, Plain::default(), 1 << 20, LONG).map_err(|e| e.to_string()));
-            if let Err(_) | Ok(Err(_)) = state.map(|state| self.bay.snapshots.save(&old, &state)) {
+            let keys = self.bay.snapshots.keys();
+            let draft = || Err("it is not long".to_owned());
+            let taking = Taking { room: Plain::default(), max: 1 << 20, draft: &draft };
+            let state = paused.and_then(|()| export(&old, taking, LONG).map_err(|e| e.to_string()));
+            if let Err(_) | Ok(Err(_)) = state.map(|state| self.bay.snapshots.save(&old, keys, state)) {
                 if is_paused {
                     resume(&old, LONG);
                 }
@@ -172,6 +174,7 @@ impl Real {
             rehearse,
             max_state: 1 << 20,
             force: false,
+            is_way_back: false,
         };
         let done = swap(&transaction, candidate, &mut Stages::default());
         let counted = self.clock.now();
