@@ -86,9 +86,9 @@ impl Attempt {
     }
 
     fn pass_on(&mut self, line: &[u8]) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(line).and_then(|()| out.flush());
         let text = String::from_utf8_lossy(line);
+        print!("{text}");
+        let _ = std::io::stdout().flush();
         let text = text.trim_end();
         self.said.read(text);
         if self.last.len() == KEPT {

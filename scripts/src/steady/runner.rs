@@ -204,6 +204,6 @@ fn name_of(program: &str) -> String {
     stem.rsplit_once('-').map_or(stem.clone(), |(name, _)| name.to_owned())
 }
 
-#[cfg(unix)] // The programs of the tests are scripts of its shell.
+#[cfg(unix)] // Windows: has no such shell, and the programs of these tests are scripts.
 #[cfg(test)]
 mod tests;

@@ -90,14 +90,14 @@ fn a_program_that_hangs_is_ended_and_its_tests_are_named() {
     // What it started holds its output open.
     let hangs =
         "echo 'running 1 test'; echo 'test b has been running for over 60 seconds'; sleep 30 & exec sleep 30";
-    let (code, outcome) = run_script(hangs, "", 0);
+    let (code, outcome) = run_script(hangs, "exit 9", 0);
     assert_eq!(code, FAILED);
     assert!(outcome.failed[0].ends_with("had not ended: b"), "{outcome:?}");
 }
 
 #[test]
 fn a_program_of_which_more_goes_on_ends_when_it_does() {
-    let (code, _) = run_script(&format!("sleep 30 &\n{}", says(false, true)), "", 0);
+    let (code, _) = run_script(&format!("sleep 30 &\n{}", says(false, true)), "exit 9", 0);
     assert_eq!(code, 0);
 }
 
