@@ -36,8 +36,7 @@ use crate::cargo::{self, Artefacts};
 /// goes: when each event came, and the stages of the receipts.
 ///
 /// State: `seal` and `open` are the storage's, into memory that is there; `bare seal` and `bare open` are the crate of the cipher, one
-/// message and no file format; `copy` is a memcpy. The rows of `aws-lc` are the same with the feature of that name, from a second program that
-/// runs after the first; its bare crate seals in place, and the storage from one memory into another. One row of each on one processor, and of sealing and opening on two, against what
+/// message and no file format; `copy` is a memcpy. One row of each on one processor, and of sealing and opening on two, against what
 /// two threads with the bare cipher gain.
 ///
 /// Not measured: relib and what Cargo cannot bring, more than two threads, more than one caller at a gate, other sizes of requests, a cold cache, and what
@@ -62,7 +61,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         [] => GROUPS.to_vec(),
         some => some.iter().map(String::as_str).collect(),
     };
-    let ciphers = groups.contains(&"state");
     eprintln!("Building the bench, in release: some minutes the first time ...");
     let bench = Program::of("bench", "target", cargo::artefacts_of(&release("tests/bench/Cargo.toml"))?)?;
     let libraries = bench.libraries.clone();
@@ -81,26 +79,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         vec![(bench, groups)]
     };
     let mut lines: Vec<serde_json::Value> = Vec::new();
-    let mut show = |program: &Program, groups: &[&str], first: bool| {
+    for (at, (program, groups)) in runs.iter().filter(|(_, groups)| !groups.is_empty()).enumerate() {
         if options.output.is_some() {
             lines.extend(program.lines(options, &libraries, groups)?);
-            return Ok(());
-        }
-        if !first {
-            println!();
-        }
-        program.table(options, &libraries, groups)
-    };
-    for (at, (program, groups)) in runs.iter().filter(|(_, groups)| !groups.is_empty()).enumerate() {
-        show(program, groups, at == 0)?;
-    }
-    if ciphers {
-        // A program has one of the two, and both are built at the same place: after the other has run.
-        eprintln!("Building the bench with the other cipher, for its rows of state ...");
-        let built = [&release("tests/bench/Cargo.toml")[..], &["--features", "aws-lc"]].concat();
-        match cargo::artefacts_or_why_not(&built).and_then(|built| Program::of("bench", "target", built)) {
-            Ok(other) => show(&other, &["state"], false)?,
-            Err(why) => eprintln!("aws-lc: not measured: {why:#}"),
+        } else {
+            if at > 0 {
+                println!();
+            }
+            program.table(options, &libraries, groups)?;
         }
     }
     if options.output.is_some() {

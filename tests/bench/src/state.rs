@@ -4,6 +4,9 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
 
+use aes_gcm::aead::inout::InOutBuf;
+use aes_gcm::aead::{AeadInOut as _, KeyInit as _};
+use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use anyhow::{Context as _, Result};
 use hotbay_state::{Key, Stamp};
 use zeroize::Zeroizing;
@@ -11,25 +14,6 @@ use zeroize::Zeroizing;
 use crate::pairs::{Work, alone, together};
 use crate::pin;
 use crate::rounds::{Goal, Row, timed};
-
-#[cfg_attr(feature = "aws-lc", path = "state/bare_aws_lc.rs")]
-mod bare;
-
-use bare::Bare;
-
-/// The rows of the other cipher have its name before theirs.
-#[cfg(not(feature = "aws-lc"))]
-macro_rules! of {
-    ($name:literal) => {
-        $name
-    };
-}
-#[cfg(feature = "aws-lc")]
-macro_rules! of {
-    ($name:literal) => {
-        concat!("aws-lc ", $name)
-    };
-}
 
 const STAMP: Stamp<'_> = Stamp {
     service: "bench",
@@ -45,30 +29,49 @@ const STAMP: Stamp<'_> = Stamp {
 const FRAMED: f64 = 1.11;
 
 pub(crate) fn rows() -> Result<Vec<Row>> {
-    let names = [
-        of!("copy, 1 MiB"),
-        of!("bare seal, 1 MiB"),
-        of!("seal, 1 MiB"),
-        of!("bare open, 1 MiB"),
-        of!("open, 1 MiB"),
-    ];
+    let names = ["copy, 1 MiB", "bare seal, 1 MiB", "seal, 1 MiB", "bare open, 1 MiB", "open, 1 MiB"];
     let mut rows = of_size(1 << 20, names)?;
-    let names = [
-        of!("copy, 16 MiB"),
-        of!("bare seal, 16 MiB"),
-        of!("seal, 16 MiB"),
-        of!("bare open, 16 MiB"),
-        of!("open, 16 MiB"),
-    ];
+    let names = ["copy, 16 MiB", "bare seal, 16 MiB", "seal, 16 MiB", "bare open, 16 MiB", "open, 16 MiB"];
     rows.extend(of_size(16 << 20, names)?);
     rows.extend(on_two(16 << 20)?);
     Ok(rows)
 }
 
+/// One message of the bare cipher, from memory that is there into memory that is there.
+struct Bare {
+    cipher: Aes256Gcm,
+    plain: Vec<u8>,
+    body: Vec<u8>,
+    tag: Tag,
+}
+
+impl Bare {
+    fn new(len: usize) -> Result<Self> {
+        let cipher = Aes256Gcm::new_from_slice(&[7; 32]).ok().context("32 bytes are a key")?;
+        let mut bare = Self { cipher, plain: state(len), body: vec![1; len], tag: Tag::default() };
+        bare.seal();
+        Ok(bare)
+    }
+
+    fn seal(&mut self) {
+        let both = InOutBuf::new(&self.plain, &mut self.body).expect("of one length");
+        let sealed = self.cipher.encrypt_inout_detached(&Nonce::default(), &STAMP_BYTES, both);
+        self.tag = sealed.expect("it is not too long");
+        black_box(&self.body);
+    }
+
+    fn open(&mut self) {
+        let both = InOutBuf::new(&self.body, &mut self.plain).expect("of one length");
+        let opened = self.cipher.decrypt_inout_detached(&Nonce::default(), &STAMP_BYTES, both, &self.tag);
+        opened.expect("it was sealed a moment ago");
+        black_box(&self.plain);
+    }
+}
+
 /// As long as a header.
 const STAMP_BYTES: [u8; 160] = [9; 160];
 
-/// Ours, from memory that is there into memory that is there.
+/// Ours, likewise.
 struct Sealed {
     key: Arc<Key>,
     plain: Zeroizing<Vec<u8>>,
@@ -135,15 +138,15 @@ fn on_two(len: usize) -> Result<Vec<Row>> {
     };
     let key = key()?;
     let (mut sealing, mut opening) = (Sealed::new(len, &key), Sealed::new(len, &key));
-    let (one, two) = (of!("bare seal, one thread"), of!("bare seal, two threads"));
+    let (one, two) = ("bare seal, one thread", "bare seal, two threads");
     Ok(vec![
         Row::new(one, alone(bare)),
         Row::new(two, together(bare)).over(one),
-        Row::new(of!("seal, two processors"), move |calls| with_two(|| timed(calls, || sealing.seal())))
-            .over(of!("seal, 16 MiB"))
+        Row::new("seal, two processors", move |calls| with_two(|| timed(calls, || sealing.seal())))
+            .over("seal, 16 MiB")
             .goal(Goal::GainsAtLeast(1.7, two, one)),
-        Row::new(of!("open, two processors"), move |calls| with_two(|| timed(calls, || opening.open())))
-            .over(of!("open, 16 MiB"))
+        Row::new("open, two processors", move |calls| with_two(|| timed(calls, || opening.open())))
+            .over("open, 16 MiB")
             .goal(Goal::GainsAtLeast(1.7, two, one)),
     ])
 }
