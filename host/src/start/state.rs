@@ -115,23 +115,25 @@ pub(crate) fn export_in(
     export_of(generation, "export", taking, deadline, body)
 }
 
-/// How long the state is that the plugin would write, counted up to what is held in memory.
+/// How long the state is that the plugin would write, counted up to what is held in memory, and to the `max` that is taken.
 pub(crate) fn size(
     generation: &Arc<Generation>,
     schema: u32,
+    max: u64,
     deadline: Duration,
 ) -> Result<u64, CallbackError> {
+    const PIECE: usize = 1 << 16;
+    let max = max.min(HELD);
     let body = move |inside: &Arc<Generation>| {
         let mut counted = 0_u64;
         let mut sink = |bytes: &[u8]| {
             counted += bytes.len() as u64;
-            counted < HELD
+            true
         };
-        let piece = 1 << 16;
-        let lending = Lending { room: Vec::new(), held: piece as u64, piece, max: u64::MAX, sink: &mut sink };
+        let lending = Lending { room: Vec::new(), held: PIECE as u64, piece: PIECE, max, sink: &mut sink };
         let written = inside.plugin.export(schema, lending);
         let bytes = counted + written.rest.len() as u64;
-        if bytes >= HELD { Ok(HELD) } else { written.answer.map(|()| bytes) }
+        if written.exceeded { Ok(max) } else { written.answer.map(|()| bytes) }
     };
     on_lane(generation, "export for its size", deadline, body, drop)
 }

@@ -74,7 +74,7 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
 /// How long a state is of which there is no snapshot yet: written once to nobody, so that there is memory for it before callers wait.
 /// An export that fails does so behind the gate as well, and is undone there.
 fn first_size(swap: &Swap<'_>, schema: u32) -> Result<Option<u64>, String> {
-    match size(swap.old, schema, swap.callback) {
+    match size(swap.old, schema, swap.max_state, swap.callback) {
         Ok(bytes) => Ok(Some(bytes)),
         Err(hangs @ CallbackError::Hangs { .. }) => Err(hangs.to_string()),
         Err(_) => Ok(None),
