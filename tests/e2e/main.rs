@@ -22,6 +22,7 @@ mod quarantine;
 mod rehearsal;
 mod replace;
 mod rollback;
+mod sealed;
 mod shutdown;
 mod snapshots;
 mod soak;
