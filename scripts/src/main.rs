@@ -13,6 +13,7 @@ mod up;
 mod miri;
 mod rustc;
 mod soak;
+mod race;
 mod crash;
 mod bench;
 
@@ -34,6 +35,7 @@ enum Command {
     /// Build host and examples, drop these into the plugins folder, and run the host
     Up(up::Options),
     Soak(soak::Options),
+    Race(race::Options),
     Crash(crash::Options),
     Bench(bench::Options),
 }
@@ -46,6 +48,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Race(options) => race::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Bench(options) => bench::run(&options),
     };

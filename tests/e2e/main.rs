@@ -19,6 +19,7 @@ mod new;
 mod pinned;
 mod probation;
 mod quarantine;
+mod race;
 mod rehearsal;
 mod replace;
 mod rollback;
