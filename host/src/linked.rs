@@ -19,7 +19,7 @@ use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::load::Loaded;
-use crate::stage::{Stage, Staged};
+use crate::stage::{Object, Stage, Staged};
 use crate::verify::Digest;
 
 /// Enough for what should happen; what should not happen has [`SHORT`].
@@ -82,12 +82,14 @@ impl Bay {
         let plugin = plugin.with_functions(&manifest.methods);
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {
-            path: path.clone(),
-            source: path,
+            object: Object::file(declaration.name, &path),
+            source: path.clone(),
             digest: Digest::of(&load.to_le_bytes()),
             manifest,
             mark: None,
             bytes: 0,
+            held: None,
+            copy: (path, std::sync::OnceLock::new()),
         };
         let generation = Generation {
             name: Arc::clone(self.slot(declaration.name).name()),

@@ -1,4 +1,4 @@
-//! Load: map the probed copy into the host, check its layout, and create the plugin on its own lane.
+//! Load: map what was probed into the host, check its layout, and create the plugin on its own lane.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -8,11 +8,19 @@ use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::os;
 use crate::probe::Probed;
+use crate::stage::Object;
 
 /// A created plugin that is not started.
 #[derive(Debug)]
 pub(crate) struct Loaded {
     pub(crate) generation: Arc<Generation>,
+}
+
+impl Loaded {
+    /// For the journal. By the name, who looks at the system's list of mappings finds the generation.
+    pub(crate) fn told(&self) -> String {
+        format!("mapped as {} and created", self.generation.staged.object)
+    }
 }
 
 /// What a load is given.
@@ -38,7 +46,7 @@ pub(crate) enum LoadFailed {
     Hangs(Duration),
     /// What it does when it is mapped hangs, or what another one does then or when it is unmapped.
     #[error("{}", hangs_at_loader(.0, .1))]
-    Loader(ffi::Holder, std::path::PathBuf),
+    Loader(ffi::Holder, Object),
     /// The host failed on the way.
     #[error("failed to create the plugin: its lane broke down; this is a defect of the host")]
     Lost,
@@ -47,8 +55,8 @@ pub(crate) enum LoadFailed {
     Lane(std::io::Error),
 }
 
-fn hangs_at_loader(holder: &ffi::Holder, copy: &std::path::Path) -> String {
-    if holder.path == copy { holder.to_string() } else { format!("failed to map the library: {holder}") }
+fn hangs_at_loader(holder: &ffi::Holder, object: &Object) -> String {
+    if holder.object.is(object) { holder.to_string() } else { format!("failed to map the library: {holder}") }
 }
 
 /// Maps and creates. On its own lane, never on a caller's thread.
@@ -61,9 +69,9 @@ pub(crate) fn load(
     let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
         .map_err(LoadFailed::Lane)?;
     let host = HostSide::new(place.name, place.number, place.config, services);
-    let (path, began) = (staged.path.clone(), os::moment());
-    let (copy, methods) = (path.clone(), staged.manifest.methods.clone());
-    let create = move || Plugin::create(&path, host).map(|plugin| plugin.with_functions(&methods));
+    let (object, began) = (staged.object.clone(), os::moment());
+    let (mapped, methods) = (object.clone(), staged.manifest.methods.clone());
+    let create = move || Plugin::create(&mapped, host).map(|plugin| plugin.with_functions(&methods));
     match lane.run(place.deadline, create) {
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
@@ -80,7 +88,7 @@ pub(crate) fn load(
         }
         // The plugin that comes out of it late is leaked with its library.
         Err(LaneError::TimedOut) => Err(match ffi::held_up(place.deadline / 2) {
-            Some(holder) => LoadFailed::Loader(holder, copy),
+            Some(holder) => LoadFailed::Loader(holder, object),
             None => LoadFailed::Hangs(place.deadline),
         }),
         Err(LaneError::Full | LaneError::Closed) => Err(LoadFailed::Lost),

@@ -14,12 +14,14 @@ use std::time::Duration;
 use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
 
 mod asker;
+mod sealed;
 mod stack;
 mod threads;
 #[cfg(windows)]
 mod windows;
 
 pub(crate) use asker::asked_line;
+pub(crate) use sealed::SealedFile;
 pub(crate) use stack::is_inside;
 // Threads of the control plane's runtime are not begun by `spawn`.
 #[cfg(feature = "cli")]
@@ -30,7 +32,7 @@ pub(crate) use threads::{
 #[cfg(windows)]
 pub(crate) use windows::{Group, has_thread_slots, is_held, no_dialogs, rename_over};
 
-/// Whether a library that was opened from `path` is mapped into this process.
+/// Whether a library is mapped into this process that the system lists by this name: its path, or that of a sealed file.
 #[cfg(any(target_os = "linux", target_os = "android"))]
 pub(crate) fn is_mapped(path: &Path) -> io::Result<bool> {
     use std::os::unix::ffi::OsStrExt;

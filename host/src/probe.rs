@@ -7,7 +7,7 @@ mod child;
 
 use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::{Duration, Instant};
@@ -19,7 +19,7 @@ use crate::config::{self, ProbeMode};
 use crate::fault;
 use crate::kernel::patience::look_until;
 use crate::os;
-use crate::stage::Staged;
+use crate::stage::{Object, Staged};
 use crate::verify::Digest;
 
 /// The probe's marker, its first argument; the second is a nonce, which its verdict repeats.
@@ -34,7 +34,7 @@ const LEFT: Duration = Duration::from_secs(1);
 /// More than this of what it prints is not kept.
 const MOST: usize = 1 << 20;
 
-/// A staged copy that was mapped, created and dropped once, elsewhere.
+/// What was mapped, created and dropped once, elsewhere.
 #[derive(Debug)]
 pub(crate) struct Probed {
     pub(crate) staged: Staged,
@@ -78,7 +78,7 @@ impl Verdicts {
     }
 }
 
-/// Probes a staged copy, as `[probe] mode` says.
+/// Probes what was staged, as `[probe] mode` says.
 pub(crate) fn probe(
     staged: Staged,
     plugin_config: Option<&serde_json::Value>,
@@ -92,19 +92,21 @@ pub(crate) fn probe(
     let key = (staged.digest.clone(), plugin_config);
     let verdict = match settings.mode {
         ProbeMode::Off => Ok(()),
-        ProbeMode::Always => run(&staged.path, &key.1, settings),
+        ProbeMode::Always => run(&staged.object, &key.1, settings),
         ProbeMode::Cached if verdicts.holds(&key) => Ok(()),
-        ProbeMode::Cached => run(&staged.path, &key.1, settings).inspect(|()| verdicts.add(key)),
+        ProbeMode::Cached => run(&staged.object, &key.1, settings).inspect(|()| verdicts.add(key)),
     };
     verdict.map(|()| Probed { staged })
 }
 
-fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(), ProbeError> {
+fn run(object: &Object, plugin_config: &str, settings: &config::Probe) -> Result<(), ProbeError> {
     let program = settings.program.clone().unwrap_or_else(this_program);
     let nonce = nonce();
     let failed = |e: std::io::Error| ProbeError::Start { program: program.clone(), text: e.to_string() };
     let mut command = Command::new(&program);
-    command.arg(MARKER).arg(&nonce).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    command.arg(MARKER).arg(&nonce).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let (way, stderr) = object.hand_down().map_err(failed)?;
+    command.stderr(stderr);
     // The library must load as it is: what this variable asks for costs a mapping per panic.
     command.env_remove("RUST_BACKTRACE");
     // What a service manager gave to this process is not for one that may crash or lie.
@@ -120,7 +122,8 @@ fn run(path: &Path, plugin_config: &str, settings: &config::Probe) -> Result<(),
         failed(error)
     })?;
 
-    let request = child::Request { path: path.to_owned(), config: plugin_config.to_owned() };
+    let service = object.service().to_owned();
+    let request = child::Request { service, way, config: plugin_config.to_owned() };
     let mut request = serde_json::to_vec(&request).map_err(|e| failed(e.into()))?;
     request.push(b'\n');
     // Kept open until the verdict is there: by its end a probe hears that its host was killed, and ends as well.

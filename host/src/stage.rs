@@ -1,7 +1,8 @@
-//! Stage: the verified bytes under a fresh private name, never the dropped file itself.
+//! Stage: the verified bytes where they are mapped from, never the dropped file itself.
 //!
 //! A loader returns the old library for a path that is already open, a mapped file that is truncated kills, and
-//! Windows locks it. So each load has a copy of its own, named by digest and count, which nobody else writes.
+//! Windows locks it. So each load has an [`Object`] of its own, which nobody else writes: on Linux the sealed file in memory
+//! that was verified, elsewhere a copy under a fresh private name.
 //!
 //! On macOS the copy keeps the signature, which lies in the bytes: the linker puts an ad-hoc one into each library for aarch64,
 //! where the kernel runs nothing without. It is checked once per file, not per path, and remembered with the file: so a copy
@@ -9,43 +10,67 @@
 //! a download (`com.apple.quarantine`) is no part of the bytes, and is not on the copy. A host that is itself signed with the
 //! hardened runtime needs the entitlement `com.apple.security.cs.disable-library-validation`. None of it was run yet.
 
+mod object;
+
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use hotbay_plugin_api::manifest::Manifest;
 
+pub(crate) use object::{Object, Way};
+
 use crate::kernel::patience::look_until;
 use crate::os;
-use crate::verify::{Digest, Mark, Verified};
+use crate::verify::{Bytes, Digest, Mark, Verified};
 
-/// A staged copy. Dropping it removes the file.
+/// Verified bytes that can be mapped. Dropping them removes their copy on disk.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    pub(crate) path: PathBuf,
+    pub(crate) object: Object,
     pub(crate) source: PathBuf,
     pub(crate) digest: Digest,
     pub(crate) manifest: Manifest,
     pub(crate) mark: Option<Mark>,
     pub(crate) bytes: u64,
+    /// The file that was dropped, open.
+    #[expect(dead_code, reason = "it is held")]
+    pub(crate) held: Option<File>,
+    /// Where their copy on disk lies, or will lie, and once it does.
+    pub(crate) copy: (PathBuf, OnceLock<()>),
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        // Where Windows still maps it, the next start of the host removes it.
-        let _ = std::fs::remove_file(&self.path);
+        let (path, is_there) = &self.copy;
+        if is_there.get().is_some() {
+            // Where Windows still maps it, the next start of the host removes it.
+            let _ = std::fs::remove_file(path);
+        }
     }
 }
 
-/// Whose plugin a staged copy holds.
-pub(crate) fn service_of(copy: &Path) -> String {
-    let name = copy.file_stem().unwrap_or_default().to_string_lossy();
-    // Digest and count come after it.
-    name.rsplitn(3, '-').last().unwrap_or_default().to_owned()
+impl Staged {
+    /// Their copy on disk, which is never written again. Where they are mapped from a sealed file it is made here, by who asks
+    /// first: nobody who waits for a plugin's first answer waits for the disk.
+    pub(crate) fn on_disk(&self) -> io::Result<&Path> {
+        let (path, is_there) = &self.copy;
+        if let (Some(sealed), None) = (self.object.sealed(), is_there.get()) {
+            // What an attempt left that failed.
+            let _ = std::fs::remove_file(path);
+            let mut copy = os::private_file().open(path)?;
+            let written = sealed.reader().and_then(|mut from| io::copy(&mut from, &mut copy));
+            written.inspect_err(|_| _ = std::fs::remove_file(path))?;
+            let _ = is_there.set(());
+        }
+        Ok(path)
+    }
 }
 
-/// The folder of staged copies.
+/// The folder of copies.
 #[derive(Debug)]
 pub(crate) struct Stage {
     folder: PathBuf,
@@ -62,23 +87,39 @@ impl Stage {
         Ok(Self { folder, count: AtomicU64::new(0) })
     }
 
-    /// Writes the verified bytes to a fresh copy.
+    /// Takes the verified bytes over; such as are in no sealed file are written to a fresh copy.
     pub(crate) fn stage(&self, verified: Verified) -> io::Result<Staged> {
-        let Verified { path: source, digest, manifest, mark, bytes, .. } = verified;
+        let Verified { path: source, digest, manifest, mark, bytes, source: held, .. } = verified;
+        let len = bytes.len() as u64;
+        let (object, path, is_there) = match bytes {
+            Bytes::Sealed(sealed, _) => {
+                (Object::sealed_in(&manifest.name, sealed), self.fresh_path(&manifest.name, &digest), None)
+            }
+            Bytes::Private(bytes) => {
+                let path = self.write(&manifest.name, &digest, &bytes)?;
+                (Object::file(&manifest.name, &path), path, Some(()))
+            }
+        };
+        let copy = (path, is_there.map_or_else(OnceLock::new, OnceLock::from));
+        Ok(Staged { object, source, digest, manifest, mark, bytes: len, held, copy })
+    }
+
+    fn write(&self, name: &str, digest: &Digest, bytes: &[u8]) -> io::Result<PathBuf> {
         // Each turn meets a name that an earlier run left; they run out.
-        let (path, mut file) = loop {
-            let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
-            let name =
-                format!("{}-{}-{count}{}", manifest.name, digest.short(), std::env::consts::DLL_SUFFIX);
-            let path = self.folder.join(name);
+        let (path, mut file): (_, File) = loop {
+            let path = self.fresh_path(name, digest);
             match os::private_file().open(&path) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 file => break (path, file?),
             }
         };
-        let staged = Staged { path, source, digest, manifest, mark, bytes: bytes.len() as u64 };
-        file.write_all(&bytes)?;
-        Ok(staged)
+        file.write_all(bytes).inspect_err(|_| _ = std::fs::remove_file(&path))?;
+        Ok(path)
+    }
+
+    fn fresh_path(&self, name: &str, digest: &Digest) -> PathBuf {
+        let count = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+        self.folder.join(format!("{name}-{}-{count}{}", digest.short(), std::env::consts::DLL_SUFFIX))
     }
 }
 
@@ -109,11 +150,10 @@ fn clear(folder: &Path) -> io::Result<()> {
     done
 }
 
-#[cfg(test)]
+#[cfg(all(test, windows))]
 mod tests {
     use super::*;
 
-    #[cfg(windows)]
     #[test]
     fn a_copy_that_cannot_be_removed_at_start_is_left() {
         let home = tempfile::tempdir().unwrap();
@@ -129,13 +169,5 @@ mod tests {
         drop(holder);
         Stage::open(home.path()).unwrap();
         assert!(!held.exists());
-    }
-
-    #[test]
-    fn a_staged_copy_tells_its_service() {
-        for name in ["echo", "a-b", "a_b-1-2"] {
-            let copy = format!("staged/{name}-0123456789abcdef-12{}", std::env::consts::DLL_SUFFIX);
-            assert_eq!(service_of(Path::new(&copy)), name);
-        }
     }
 }

@@ -30,7 +30,6 @@ use crate::kernel::settle::settle;
 use crate::kernel::shared::Shared;
 use crate::kernel::tally::Counts;
 use crate::kernel::wish::Wish;
-use crate::stage;
 use crate::unload::Remains;
 use crate::verify::Verified;
 use crate::watch::Watch;
@@ -270,7 +269,7 @@ impl Kernel {
     fn tell_held_up(&mut self) {
         let holder = self.held_up();
         if let Some(holder) = holder.as_ref().filter(|_| !self.held_up) {
-            tracing::error!(plugin = stage::service_of(&holder.path), "{holder}");
+            tracing::error!(plugin = holder.object.service(), "{holder}");
         }
         self.held_up = holder.is_some();
     }

@@ -2,7 +2,6 @@
 
 mod reason;
 
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ use crate::kernel::patience::look_until;
 use crate::kernel::view::{Cause, Pinned};
 use crate::kernel::{callers, lease};
 use crate::os::{self, Moment};
-use crate::stage::Staged;
+use crate::stage::{Object, Staged};
 use crate::verify::Mark;
 
 /// Between two looks for threads: one of the host's own that begins or ends just then is seen in one of them at most, and
@@ -36,8 +35,8 @@ pub(crate) enum Unloaded {
 #[derive(Debug)]
 pub(crate) struct Remains {
     pub(crate) pinned: Pinned,
-    /// Where to look whether it has gone since.
-    pub(crate) path: PathBuf,
+    /// What to look for, whether it has gone since. Held for as long: who debugs finds its code by it.
+    pub(crate) object: Object,
     pub(crate) load: u64,
     /// Where it is told what became of it, as long as somebody waits to unload it.
     pub(crate) later: Option<mpsc::Receiver<Unloaded>>,
@@ -67,7 +66,7 @@ impl Remains {
             cause: Cause::Unknown,
             holders: Vec::new(),
         };
-        Self { pinned, path: staged.path.clone(), load, later: None, is_seen: false, is_loading: false }
+        Self { pinned, object: staged.object.clone(), load, later: None, is_seen: false, is_loading: false }
     }
 
     /// Whether it was closed, and nobody is at it any more: neither who waits to unload it nor the system's loader.
@@ -91,13 +90,13 @@ impl Remains {
 pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Unloaded {
     let (load, began, mark) = (generation.load, generation.began, generation.staged.mark);
     let remains = Remains::of(&generation.staged, generation.number, load);
-    let path = remains.path.clone();
+    let object = remains.object.clone();
     let reason = match close(generation, lanes, deadline) {
         Ok(Closed::Unmapped) => {
             callers::forget(load);
             return Unloaded::Gone;
         }
-        Ok(Closed::Mapped) => mark.map_or_else(|| held_by(&path, load, began), Reason::Marked),
+        Ok(Closed::Mapped) => mark.map_or_else(|| held_by(&object, load, began), Reason::Marked),
         Ok(Closed::Unknown(error)) => Reason::Unseen(error),
         Ok(Closed::Busy) => Reason::Busy { deadline },
         Err(reason) => reason,
@@ -108,13 +107,13 @@ pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline:
 /// What became of a library that was closed because its plugin was not created. Thread-locals of it on its lane may have held
 /// it until the lane ended.
 pub(crate) fn uncreated(remains: Remains, mark: Option<Mark>, began: Moment, deadline: Duration) -> Unloaded {
-    let (path, load) = (remains.path.clone(), remains.load);
-    let reason = match ffi::release_within(&path, deadline) {
+    let (object, load) = (remains.object.clone(), remains.load);
+    let reason = match ffi::release_within(&object, deadline) {
         Closed::Unmapped => {
             callers::forget(load);
             return Unloaded::Gone;
         }
-        Closed::Mapped => mark.map_or_else(|| held_by(&path, load, began), Reason::Marked),
+        Closed::Mapped => mark.map_or_else(|| held_by(&object, load, began), Reason::Marked),
         Closed::Unknown(error) => Reason::Unseen(error),
         Closed::Busy => Reason::Busy { deadline },
     };
@@ -122,7 +121,7 @@ pub(crate) fn uncreated(remains: Remains, mark: Option<Mark>, began: Moment, dea
 }
 
 /// The threads that hold a library which was closed and is still there, as far as that can be told.
-fn held_by(path: &Path, load: u64, began: Moment) -> Reason {
+fn held_by(object: &Object, load: u64, began: Moment) -> Reason {
     let called = callers::of(load);
     let mut strangers = os::strangers_since(began).unwrap_or_default();
     // Who called it is named as such.
@@ -135,7 +134,7 @@ fn held_by(path: &Path, load: u64, began: Moment) -> Reason {
         std::thread::park_timeout(PAUSE);
         let there = os::strangers_since(began).unwrap_or_default();
         unknown.retain(|thread| {
-            let inside = os::is_inside(thread.id, path).filter(|_| there.contains(thread));
+            let inside = os::is_inside(thread.id, object.name()).filter(|_| there.contains(thread));
             if inside == Some(true) {
                 runs.push(thread.clone());
             }

@@ -1,15 +1,16 @@
 //! Verify: read the bytes once, parse them whole, and read the manifest, without running an instruction of them.
 
+mod bytes;
 mod library_file;
 mod mark;
 
-use std::io::Read as _;
+use std::fs::File;
 use std::path::PathBuf;
 
 use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
-use memmap2::{MmapMut, MmapOptions};
 
+pub(crate) use bytes::Bytes;
 pub(crate) use mark::Mark;
 
 use crate::discover::{Discovered, Fingerprint};
@@ -26,7 +27,9 @@ pub(crate) struct Verified {
     pub(crate) manifest: Manifest,
     pub(crate) version: semver::Version,
     pub(crate) mark: Option<Mark>,
-    pub(crate) bytes: MmapMut,
+    pub(crate) bytes: Bytes,
+    /// See [`held`].
+    pub(crate) source: Option<File>,
 }
 
 /// BLAKE3 of a file's bytes, hex.
@@ -145,7 +148,7 @@ pub(crate) enum VerifyError {
 pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     let Discovered { path, fingerprint, mut file } = discovered;
     let refuse = |error| Refused { digest: None, bytes: None, manifest: None, error };
-    let bytes = read_still(&mut file, fingerprint).map_err(refuse)?;
+    let bytes = Bytes::read(&mut file, &path, fingerprint).map_err(refuse)?;
     let (digest, len) = (Digest::of(&bytes), bytes.len() as u64);
     let refuse = |manifest: Option<Manifest>, error| Refused {
         digest: Some(digest.clone()),
@@ -157,33 +160,25 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     let manifest: Manifest =
         serde_json::from_slice(json).map_err(|e| refuse(None, VerifyError::Manifest(e.to_string())))?;
     match check(&manifest) {
-        Ok(version) => Ok(Verified { path, fingerprint, digest, manifest, version, mark, bytes }),
+        Ok(version) => {
+            let source = held(file);
+            Ok(Verified { path, fingerprint, digest, manifest, version, mark, bytes, source })
+        }
         Err(error) => Err(refuse(Some(manifest), error)),
     }
+}
+
+/// The dropped file itself, open for as long as its version serves. Whoever replaces a file frees the one before, if nobody has that
+/// open: a millisecond or more, in which the folder is locked and the host cannot see what was put there.
+///
+/// Windows: what somebody has open is not replaced so easily.
+fn held(file: File) -> Option<File> {
+    cfg!(unix).then_some(file)
 }
 
 /// What the file is, for `hotbay check`: also where it is refused.
 pub(crate) fn format_of(bytes: &[u8]) -> Option<&'static str> {
     library_file::format(bytes)
-}
-
-/// Reads into memory that goes back to the system when it is dropped: a heap would keep a copy of each thread's largest
-/// plugin.
-fn read_still(file: &mut std::fs::File, fingerprint: Fingerprint) -> Result<MmapMut, VerifyError> {
-    let len = file.metadata()?.len();
-    if len == 0 {
-        return Err(VerifyError::Empty);
-    }
-    let size = usize::try_from(len).ok().filter(|_| len <= MAX_BYTES).ok_or(VerifyError::TooLarge(len))?;
-    // With its pages: one by one, at their first touch, they would cost as much as the bytes.
-    let mut bytes = MmapOptions::new().len(size).populate().map_anon()?;
-    let complete = file.read_exact(&mut bytes);
-    // What was read is one content only if nothing moved meanwhile.
-    if Fingerprint::of(&file.metadata()?) != fingerprint {
-        return Err(VerifyError::Moving);
-    }
-    complete?;
-    Ok(bytes)
 }
 
 fn check(manifest: &Manifest) -> Result<semver::Version, VerifyError> {

@@ -14,6 +14,7 @@ mod up;
 mod miri;
 mod rustc;
 mod soak;
+mod race;
 mod crash;
 mod bench;
 
@@ -35,6 +36,7 @@ enum Command {
     /// Build host and examples, drop these into the plugins folder, and run the host
     Up(up::Options),
     Soak(soak::Options),
+    Race(race::Options),
     Crash(crash::Options),
     Bench(bench::Options),
     /// Run a test program, and what fails in it once more: cargo calls this
@@ -50,6 +52,7 @@ fn main() -> ExitCode {
         Command::Demo => demo::run(),
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),
+        Command::Race(options) => race::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::RunTests(options) => match steady::runner::run(&options) {

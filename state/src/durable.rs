@@ -308,11 +308,7 @@ fn temporary_name(name: &OsStr) -> OsString {
     temporary
 }
 
-pub(crate) fn step<T>(
-    step: Step,
-    path: &Path,
-    run: impl FnOnce() -> io::Result<T>,
-) -> Result<T, WriteError> {
+pub(crate) fn step<T>(step: Step, path: &Path, run: impl FnOnce() -> io::Result<T>) -> Result<T, WriteError> {
     #[cfg(test)]
     if failing::is(step) {
         // `run` is dropped unused, with what it owns, as if the system had refused.

@@ -75,6 +75,12 @@ pub fn soak_binary() -> PathBuf {
     existing(folder().join(format!("hotbay-soak{EXE_SUFFIX}")))
 }
 
+/// The program behind `cargo xtask race`.
+#[must_use]
+pub fn race_binary() -> PathBuf {
+    existing(folder().join(format!("hotbay-race{EXE_SUFFIX}")))
+}
+
 /// The file name of a library: `libecho.so`, `echo.dll`.
 #[must_use]
 pub fn library_name(name: &str) -> String {

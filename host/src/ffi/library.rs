@@ -14,6 +14,7 @@ use hotbay_plugin_api::abi::PluginModuleRef;
 
 use super::loader::{self, Doing};
 use crate::os;
+use crate::stage::Object;
 
 /// By the address of its header, each library that is open, and each that was closed and seen to stay (F2).
 static MAPPED: Mutex<BTreeMap<usize, Mapped>> = Mutex::new(BTreeMap::new());
@@ -21,7 +22,7 @@ static MAPPED: Mutex<BTreeMap<usize, Mapped>> = Mutex::new(BTreeMap::new());
 #[derive(Debug)]
 enum Mapped {
     Open,
-    /// It may have gone since.
+    /// It may have gone since. The name that it is listed by: the object itself is held by who keeps what is left.
     Closed(PathBuf),
 }
 
@@ -32,7 +33,7 @@ static CLOSING: Mutex<()> = Mutex::new(());
 /// Libraries that were to be closed while a thread ran their code: they stay open until [`release`] finds none.
 static INHABITED: Mutex<Vec<Library>> = Mutex::new(Vec::new());
 
-/// A staged copy that could not be loaded.
+/// An object that could not be loaded.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub(crate) enum LoadError {
@@ -66,9 +67,9 @@ pub(crate) enum LoadError {
 /// An open library, or plugins linked into this program (for tests of the kernel: no file, same life).
 #[derive(Debug)]
 pub(crate) enum Library {
-    /// Opened from a staged copy.
+    /// Opened from an object, which it keeps.
     File {
-        path: PathBuf,
+        object: Object,
         header: usize,
         // `None` once closed.
         handle: Option<Handle>,
@@ -84,13 +85,13 @@ type Handle = libloading::os::unix::Library;
 type Handle = libloading::os::windows::Library;
 
 impl Library {
-    /// Opens `path` and checks that its functions are those of the contract.
-    pub(crate) fn open(path: &Path) -> Result<(Self, PluginModuleRef), LoadError> {
+    /// Opens an object and checks that its functions are those of the contract.
+    pub(crate) fn open(object: &Object) -> Result<(Self, PluginModuleRef), LoadError> {
         if !os::has_thread_slots() {
             return Err(LoadError::NoSlots);
         }
-        let turn = loader::turn(path, Doing::Map);
-        let handle = open_handle(path).map_err(LoadError::Open)?;
+        let turn = loader::turn(object, Doing::Map);
+        let handle = open_handle(object.path()).map_err(LoadError::Open)?;
         drop(turn);
         // SAFETY: F1; the symbol, where it exists, is abi_stable's header, whose first field is checked by `upgrade`.
         let header = unsafe { handle.get::<AbiHeaderRef>(ROOT_MODULE_LOADER_NAME_WITH_NUL.as_bytes()) };
@@ -100,7 +101,7 @@ impl Library {
             return Err(LoadError::Stale);
         }
         // From here on the address is given back by `close`.
-        let library = Self::File { path: path.to_owned(), header: address, handle: Some(handle) };
+        let library = Self::File { object: object.clone(), header: address, handle: Some(handle) };
         let header = header.upgrade().map_err(|e| LoadError::Header(one_line(&e.to_string())))?;
         let module = checked_module(header)?;
         Ok((library, module))
@@ -117,12 +118,12 @@ impl Library {
     pub(crate) fn close(mut self) -> Closed {
         let _one = self.close_handle();
         match &self {
-            Self::File { path, header, .. } => {
-                let closed = seen(is_mapped(path));
+            Self::File { object, header, .. } => {
+                let closed = seen(is_mapped(object.name()));
                 if matches!(closed, Closed::Mapped) {
                     let mut mapped = MAPPED.lock().unwrap_or_else(PoisonError::into_inner);
                     // Unless another library was mapped there meanwhile.
-                    mapped.entry(*header).or_insert_with(|| Mapped::Closed(path.clone()));
+                    mapped.entry(*header).or_insert_with(|| Mapped::Closed(object.name().to_owned()));
                 }
                 closed
             }
@@ -139,17 +140,17 @@ impl Library {
     /// Nobody closes another one for as long as the guard lives.
     fn close_handle(&mut self) -> Option<MutexGuard<'static, ()>> {
         match self {
-            Self::File { path, header, handle } => {
+            Self::File { object, header, handle } => {
                 let handle = handle.take()?;
                 if os::is_inhabited(*header) {
-                    let stays = Self::File { path: path.clone(), header: *header, handle: Some(handle) };
+                    let stays = Self::File { object: object.clone(), header: *header, handle: Some(handle) };
                     INHABITED.lock().unwrap_or_else(PoisonError::into_inner).push(stays);
                     return None;
                 }
                 // Before it is closed: another library may be mapped at this address right after.
                 MAPPED.lock().unwrap_or_else(PoisonError::into_inner).remove(header);
                 let one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
-                let _turn = loader::turn(path, Doing::Unmap);
+                let _turn = loader::turn(object, Doing::Unmap);
                 drop(handle);
                 Some(one)
             }
@@ -213,13 +214,13 @@ fn is_new(address: usize) -> bool {
     }
 }
 
-/// Whether a library that was opened from `path` is mapped.
+/// Whether a library is mapped that is listed by this name ([`Object::name`]).
 #[cfg(not(target_vendor = "apple"))]
-pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
-    os::is_mapped(path)
+pub(crate) fn is_mapped(name: &Path) -> std::io::Result<bool> {
+    os::is_mapped(name)
 }
 
-/// Whether a library that was opened from `path` is mapped: dyld is asked for it without loading it, which `dlopen(3)` names
+/// Whether a library is mapped that is listed by this name, which is its path: dyld is asked for it without loading it, which `dlopen(3)` names
 /// as the way to find out. It compares paths before it looks at files, so that one that was removed is found.
 ///
 /// Not by its list of images, whose names are gone as soon as any thread of the program closes a library. Not run on macOS
@@ -233,34 +234,34 @@ pub(crate) fn is_mapped(path: &Path) -> std::io::Result<bool> {
 }
 
 /// [`release`], then a look, on a thread of its own.
-pub(crate) fn release_within(path: &Path, deadline: Duration) -> Closed {
-    let path = path.to_owned();
+pub(crate) fn release_within(object: &Object, deadline: Duration) -> Closed {
+    let object = object.clone();
     within(deadline, move || {
-        release(&path);
-        seen(is_mapped(&path))
+        release(&object);
+        seen(is_mapped(object.name()))
     })
 }
 
 /// Lets a library go that was closed while a thread-local held it, if nothing does any more.
 ///
 /// glibc unmaps such a library only when one is closed after the thread has ended; where nothing is loaded and closed any
-/// more, this is the one occasion. The library is found by its name among those that are mapped, and nothing is loaded: its
-/// file is gone by now.
+/// more, this is the one occasion. The library is found by its path among those that are mapped, and nothing is loaded: no
+/// other has that path.
 #[cfg(all(target_os = "linux", target_env = "gnu", not(any(target_arch = "mips", target_arch = "mips64"))))]
-pub(crate) fn release(path: &Path) {
+pub(crate) fn release(object: &Object) {
     use libloading::os::unix::RTLD_LAZY;
     // `RTLD_NOLOAD`, the same on all of glibc's architectures but MIPS.
     const NOLOAD: std::ffi::c_int = 4;
     let _one = CLOSING.lock().unwrap_or_else(PoisonError::into_inner);
-    let _turn = loader::turn(path, Doing::Unmap);
+    let _turn = loader::turn(object, Doing::Unmap);
     // SAFETY: F7.
-    drop(unsafe { Handle::open(Some(path), RTLD_LAZY | NOLOAD) });
+    drop(unsafe { Handle::open(Some(object.path()), RTLD_LAZY | NOLOAD) });
 }
 
 /// Closes a library that was left open since a thread ran its code, if none does any more.
 #[cfg(windows)]
-pub(crate) fn release(path: &Path) {
-    let of = |library: &Library| matches!(library, Library::File { path: of, .. } if of == path);
+pub(crate) fn release(object: &Object) {
+    let of = |library: &Library| matches!(library, Library::File { object: of, .. } if of.is(object));
     let mut inhabited = INHABITED.lock().unwrap_or_else(PoisonError::into_inner);
     let library = inhabited.iter().position(of).map(|at| inhabited.swap_remove(at));
     // Closing it looks again, and may put it back.
@@ -273,7 +274,7 @@ pub(crate) fn release(path: &Path) {
     windows,
     all(target_os = "linux", target_env = "gnu", not(any(target_arch = "mips", target_arch = "mips64")))
 )))]
-pub(crate) fn release(_: &Path) {}
+pub(crate) fn release(_: &Object) {}
 
 /// What was seen after a library was closed.
 #[derive(Debug)]

@@ -2,11 +2,10 @@
 //! ever: then it has to be said whose that is.
 
 use std::fmt;
-use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::stage;
+use crate::stage::Object;
 
 /// Held by whoever has the loader open or close a library, as the loader itself would have it: so it is known who is first.
 static TURN: Mutex<()> = Mutex::new(());
@@ -23,15 +22,15 @@ pub(crate) enum Doing {
 /// Who is at the loader.
 #[derive(Debug, Clone)]
 pub(crate) struct Holder {
-    /// The staged copy that is being mapped or unmapped.
-    pub(crate) path: PathBuf,
+    /// What is being mapped or unmapped.
+    pub(crate) object: Object,
     pub(crate) doing: Doing,
     pub(crate) since: Instant,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (service, seconds) = (stage::service_of(&self.path), self.since.elapsed().as_secs());
+        let (service, seconds) = (self.object.service(), self.since.elapsed().as_secs());
         let what = match self.doing {
             Doing::Map => "an initialiser of it hangs, since the library was mapped",
             Doing::Unmap => "a destructor of it hangs, since the library was closed",
@@ -49,9 +48,9 @@ impl fmt::Display for Holder {
 pub(super) struct Turn(#[expect(dead_code, reason = "it is held")] MutexGuard<'static, ()>);
 
 /// Waits for a turn. It may never come: to be called by threads that nobody waits for without a deadline.
-pub(super) fn turn(path: &Path, doing: Doing) -> Turn {
+pub(super) fn turn(object: &Object, doing: Doing) -> Turn {
     let turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    *holder() = Some(Holder { path: path.to_owned(), doing, since: Instant::now() });
+    *holder() = Some(Holder { object: object.clone(), doing, since: Instant::now() });
     Turn(turn)
 }
 
@@ -76,9 +75,9 @@ mod tests {
 
     #[test]
     fn who_is_at_the_loader_is_known_until_the_turn_ends() {
-        let path = Path::new("slow-0-1.so");
-        let is_it = |holder: Option<Holder>| holder.is_some_and(|holder| holder.path == path);
-        let turn = turn(path, Doing::Map);
+        let object = Object::file("slow", std::path::Path::new("slow-0-1.so"));
+        let is_it = |holder: Option<Holder>| holder.is_some_and(|holder| holder.object.is(&object));
+        let turn = turn(&object, Doing::Map);
         assert!(is_it(held_up(Duration::ZERO)));
         assert!(!is_it(held_up(Duration::from_secs(3600))));
         drop(turn);

@@ -4,10 +4,11 @@
 //!
 //! The blocks of `unsafe` below cite these:
 //!
-//! * **F1 The bytes were looked at first.** A library is opened only from a staged copy in the owner's private folder,
-//!   whose bytes parsed whole, were hashed, and were mapped once by the probe (unless the operator switched it off).
+//! * **F1 The bytes were looked at first.** A library is opened only from an object (`stage`), a sealed file in memory or a copy
+//!   in the owner's private folder, whose bytes parsed whole, were hashed, and were mapped once by the probe (unless the operator
+//!   switched it off).
 //!   What its initialisers do is the plugin's trust, which no check can give (`ABI.md`, trust model).
-//! * **F2 One mapping per generation.** Each staged copy has a fresh name and is opened once; [`Library::open`] refuses
+//! * **F2 One mapping per generation.** Each object has a name and a path of its own and is opened once; [`Library::open`] refuses
 //!   a header at an address that another mapped library has, open or pinned, so a loader that hands out an older mapping is
 //!   noticed.
 //! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
@@ -19,7 +20,7 @@
 //!   mapping was seen to be gone; where it is not gone, it is leaked.
 //! * **F6 Life-cycle order.** `create` precedes every use of an instance and `destroy` ends it: [`Plugin`] is made by
 //!   the first and consumed by the second.
-//! * **F7 What is released is still mapped.** A name of a staged copy is used once, so a library of that name is the one that
+//! * **F7 What is released is still mapped.** A path of an object is used once, so a library of that path is the one that
 //!   was pinned: with `RTLD_NOLOAD` its initialisers do not run again. If it was never closed, its own handle keeps it.
 
 #![allow(unsafe_code, reason = "loading and calling foreign code is what this module is for")]

@@ -14,6 +14,7 @@ use super::library::Closed;
 use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
 use crate::fault;
+use crate::stage::Object;
 
 /// What a plugin answers: done, or how it ended and its words.
 pub(crate) type Answer = Result<(), (Status, String)>;
@@ -69,10 +70,10 @@ pub(crate) enum CreateError {
 }
 
 impl Plugin {
-    /// Opens the library at `path` and creates the plugin. On a lane of its generation, never on a caller's thread.
-    pub(crate) fn create(path: &std::path::Path, host: Box<HostSide>) -> Result<Self, CreateError> {
+    /// Opens the library and creates the plugin. On a lane of its generation, never on a caller's thread.
+    pub(crate) fn create(object: &Object, host: Box<HostSide>) -> Result<Self, CreateError> {
         fault::point("load", host.name()).map_err(|_| LoadError::Open(libloading::Error::DlOpenUnknown))?;
-        let (library, module) = Library::open(path)?;
+        let (library, module) = Library::open(object)?;
         fault::point("layout", host.name()).map_err(|e| LoadError::Layout(e.to_string()))?;
         Self::create_in(library, module, host)
     }

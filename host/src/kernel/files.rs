@@ -22,6 +22,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 /// So many bytes of files that were just read are handed on to whoever loads them at once. What is more is read again.
 const HANDED_ON: usize = 64 << 20;
 
+/// And so many files: each may hold a descriptor.
+const HANDED_ON_FILES: usize = 64;
+
 /// A verified file. Its bytes are read again, and compared by digest, when it is loaded later than it was read.
 #[derive(Debug, Clone)]
 pub(crate) struct Candidate {
@@ -305,7 +308,8 @@ impl Look {
     /// Keeps what was read for whoever loads it at once, as long as there is not too much of it.
     fn hand_on(&mut self, verified: Verified) {
         let kept: usize = self.read.iter().map(|other| other.bytes.len()).sum();
-        if kept.saturating_add(verified.bytes.len()) <= HANDED_ON {
+        let fits = kept.saturating_add(verified.bytes.len()) <= HANDED_ON;
+        if fits && self.read.len() < HANDED_ON_FILES {
             self.read.push(verified);
         }
     }

@@ -31,6 +31,18 @@ struct Kept {
     manifest: Manifest,
 }
 
+impl Kept {
+    fn of(generation: &Generation) -> Self {
+        let manifest = generation.manifest().clone();
+        Self {
+            version: manifest.version.clone(),
+            digest: generation.digest().as_str().to_owned(),
+            kept_unix_ms: clock::unix_ms(),
+            manifest,
+        }
+    }
+}
+
 /// A version that is kept while another tries to take its place.
 #[derive(Debug)]
 pub(crate) struct Pending {
@@ -46,6 +58,8 @@ pub(crate) struct Good {
     states: Store,
     state_of_services: PathBuf,
     kept: Mutex<BTreeMap<String, Candidate>>,
+    // Of which version a record lies ready to be the pending one.
+    ready: Mutex<BTreeMap<String, Digest>>,
 }
 
 impl Good {
@@ -55,7 +69,14 @@ impl Good {
         let (pending, interrupted) = Records::<Kept>::open(home.join("pending"))?;
         let states = Store::open(records.folder())?.keeping(1);
         let state_of_services = home.join("state");
-        let good = Self { records, pending, states, state_of_services, kept: Mutex::default() };
+        let good = Self {
+            records,
+            pending,
+            states,
+            state_of_services,
+            kept: Mutex::default(),
+            ready: Mutex::default(),
+        };
         for (name, kept) in all {
             if let Some(candidate) = good.candidate_of(&name, kept) {
                 good.lock().insert(name, candidate);
@@ -78,6 +99,16 @@ impl Good {
         path.starts_with(self.records.folder())
     }
 
+    /// Writes down all that it takes to keep a version that serves: to give it its names is all that is left to be done, and waited
+    /// for, when the next one comes.
+    pub(crate) fn make_ready(&self, serves: &Generation) -> io::Result<()> {
+        self.ready().remove(&*serves.name);
+        serves.staged.on_disk()?;
+        self.pending.prepare(&serves.name, &Kept::of(serves))?;
+        self.ready().insert(serves.name.to_string(), serves.digest().clone());
+        Ok(())
+    }
+
     /// Keeps the bytes of a generation, and `state`, the capsule that it gave away.
     pub(crate) fn keep(&self, old: &Generation, state: Option<&Capsule>) -> io::Result<()> {
         let pending = self.keep_pending(old)?;
@@ -87,25 +118,22 @@ impl Good {
     /// Keeps the bytes of a generation beside those that are kept, until it is known how the attempt to replace it ended.
     pub(crate) fn keep_pending(&self, old: &Generation) -> io::Result<Pending> {
         let name = &*old.name;
-        let manifest = old.manifest().clone();
-        let kept = Kept {
-            version: manifest.version.clone(),
-            digest: old.digest().as_str().to_owned(),
-            kept_unix_ms: clock::unix_ms(),
-            manifest,
-        };
         let path = self.bytes_path(name, old.digest());
         remove(&path);
-        // The staged copy is never written again: a second name for it costs nothing. Windows: a name of what is mapped could not
+        let copy = old.staged.on_disk()?;
+        // It is never written again: a second name for it costs nothing. Windows: a name of what is mapped could not
         // be removed when something newer is kept.
-        let linked = cfg!(not(windows)) && fs::hard_link(&old.staged.path, &path).is_ok();
+        let linked = cfg!(not(windows)) && fs::hard_link(copy, &path).is_ok();
         // What could not be removed is what it was.
         let is_there = || fs::read(&path).is_ok_and(|bytes| Digest::of(&bytes) == *old.digest());
         if !linked && !is_there() {
-            let mut copy = os::private_file().open(&path)?;
-            io::copy(&mut fs::File::open(&old.staged.path)?, &mut copy)?;
+            io::copy(&mut fs::File::open(copy)?, &mut os::private_file().open(&path)?)?;
         }
-        self.pending.write(name, &kept, false)?;
+        let kept = Kept::of(old);
+        let is_ready = self.ready().remove(name).is_some_and(|ready| ready == *old.digest());
+        if !is_ready || self.pending.put_in_place(name).is_err() {
+            self.pending.write(name, &kept, false)?;
+        }
         Ok(Pending { kept, path })
     }
 
@@ -211,6 +239,9 @@ impl Good {
     pub(crate) fn forget(&self, service: &str) {
         self.records.remove(service);
         self.pending.remove(service);
+        if self.ready().remove(service).is_some() {
+            self.pending.forget_prepared(service);
+        }
         self.forget_state(service);
         if let Some(candidate) = self.lock().remove(service) {
             remove(&candidate.path);
@@ -247,6 +278,10 @@ impl Good {
             }
         }
         Ok(())
+    }
+
+    fn ready(&self) -> MutexGuard<'_, BTreeMap<String, Digest>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Candidate>> {

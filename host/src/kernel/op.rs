@@ -169,8 +169,9 @@ fn steps(
                 (Failure { kind: FailureKind::Faulted, reason }, unloaded)
             }
             LoadFailed::Lane(_) => failed(FailureKind::Passing, reason),
-            LoadFailed::Loader(holder, copy) => {
-                let kind = if holder.path == copy { FailureKind::Faulted } else { FailureKind::Passing };
+            LoadFailed::Loader(holder, object) => {
+                let kind =
+                    if holder.object.is(&object) { FailureKind::Faulted } else { FailureKind::Passing };
                 (Failure { kind, reason }, left.because(&Reason::Busy { deadline }))
             }
             _ => failed(FailureKind::Faulted, reason),

@@ -126,7 +126,7 @@ impl Marks {
 
     /// Marks a service. A disk that does not take it costs the count of deaths only.
     pub(crate) fn set(&self, service: &str, mark: Mark) {
-        if let Err(error) = self.records.write(service, &mark, false) {
+        if let Err(error) = self.records.write_over(service, &mark) {
             tracing::warn!(plugin = service, %error, "failed to mark on disk that a version is on probation");
         }
         self.lock().insert(service.to_owned(), mark);

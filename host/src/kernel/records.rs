@@ -13,6 +13,9 @@ use crate::os;
 
 const EXTENSION: &str = ".json";
 
+/// A disk writes so many bytes whole, or not at all.
+const SECTOR: usize = 512;
+
 /// So long a record that somebody reads just now is waited for, where that keeps it from being replaced: the loop writes some.
 pub(crate) const IN_USE: Duration = Duration::from_millis(100);
 
@@ -58,12 +61,44 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
             return hotbay_state::write_durably(&path, &json, IN_USE).map_err(|error| error.source);
         }
         let fresh = path.with_extension("json.new");
-        // What an interrupted write left; nobody else writes here.
-        let _ = fs::remove_file(&fresh);
-        let mut file = os::private_file().open(&fresh)?;
-        file.write_all(&json)?;
-        drop(file);
+        write_anew(&fresh, &json)?;
         os::rename_over(&fresh, &path, IN_USE)
+    }
+
+    /// Writes a small record into the file that is there, if one is. To replace a file by a fresh one makes some file systems
+    /// write to the disk at once, which a swap would wait for. Whoever is killed leaves the one before or this one: the system takes
+    /// it over in one piece.
+    pub(crate) fn write_over(&self, name: &str, record: &T) -> io::Result<()> {
+        let mut json = serde_json::to_vec(record)?;
+        let there = fs::File::options().write(true).open(self.path(name));
+        if let Ok(mut file) = there
+            && json.len() <= SECTOR
+            && file.metadata()?.len() <= SECTOR as u64
+        {
+            // Over the rest of a longer one; spaces after it are none of JSON's business.
+            json.resize(SECTOR, b' ');
+            return file.write_all(&json);
+        }
+        self.write(name, record, false)
+    }
+
+    /// Writes a record beside its place.
+    pub(crate) fn prepare(&self, name: &str, record: &T) -> io::Result<()> {
+        write_anew(&self.beside(name), &serde_json::to_vec(record)?)
+    }
+
+    /// Gives what was prepared its place.
+    pub(crate) fn put_in_place(&self, name: &str) -> io::Result<()> {
+        os::rename_over(&self.beside(name), &self.path(name), IN_USE)
+    }
+
+    /// Removes what was prepared.
+    pub(crate) fn forget_prepared(&self, name: &str) {
+        remove(&self.beside(name));
+    }
+
+    fn beside(&self, name: &str) -> PathBuf {
+        self.path(name).with_extension("json.ready")
     }
 
     /// Removes a record, if there is one.
@@ -74,6 +109,12 @@ impl<T: Serialize + DeserializeOwned> Records<T> {
     fn path(&self, name: &str) -> PathBuf {
         self.folder.join(format!("{name}{EXTENSION}"))
     }
+}
+
+fn write_anew(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // What an interrupted write left; nobody else writes here.
+    let _ = fs::remove_file(path);
+    os::private_file().open(path)?.write_all(bytes)
 }
 
 /// Removes a file that may be gone. One that stays is looked at again at the next start.
@@ -111,5 +152,32 @@ mod tests {
         let (_, all) = Records::<Vec<u32>>::open(folder.path().join("r")).unwrap();
         assert_eq!(all, [("a".to_owned(), vec![1, 2])]);
         assert!(!records.folder().join(".a.json.1-0.tmp").exists());
+    }
+
+    #[test]
+    fn a_record_is_written_over_a_longer_and_a_shorter_one_and_over_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, _) = Records::<Vec<u32>>::open(folder.path().join("r")).unwrap();
+        let large: Vec<u32> = (0..1000).collect();
+        for record in [vec![1], (0..50).collect(), vec![], large, vec![3]] {
+            records.write_over("a", &record).unwrap();
+            let (_, all) = Records::<Vec<u32>>::open(folder.path().join("r")).unwrap();
+            assert_eq!(all, [("a".to_owned(), record)]);
+        }
+    }
+
+    #[test]
+    fn what_is_prepared_is_no_record_until_it_has_its_place() {
+        let folder = tempfile::tempdir().unwrap();
+        let (records, _) = Records::<Vec<u32>>::open(folder.path().join("r")).unwrap();
+        records.prepare("a", &vec![1]).unwrap();
+        assert!(Records::<Vec<u32>>::open(folder.path().join("r")).unwrap().1.is_empty());
+        records.put_in_place("a").unwrap();
+        assert_eq!(
+            Records::<Vec<u32>>::open(folder.path().join("r")).unwrap().1,
+            [("a".to_owned(), vec![1])]
+        );
+        records.put_in_place("a").unwrap_err();
+        records.forget_prepared("a");
     }
 }

@@ -1,7 +1,6 @@
 //! The probe's side: map, create, drop, and say how far it came.
 
 use std::io::Write as _;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -14,13 +13,15 @@ use crate::CallError;
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::slot::Slot;
 use crate::os;
+use crate::stage::{Object, Way};
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// What the probe is asked, in one line on its standard input, which stays open for as long as the answer is waited for.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Request {
-    pub(super) path: PathBuf,
+    pub(super) service: String,
+    pub(super) way: Way,
     pub(super) config: String,
 }
 
@@ -62,7 +63,8 @@ fn run(nonce: &str) -> i32 {
 
     say("stage mapping the library and running its constructor");
     let host = HostSide::new("probe", 0, config.as_ref(), Arc::new(NoServices));
-    let mut plugin = match Plugin::create(&request.path, host) {
+    let Ok(object) = Object::come_by(&request.service, &request.way) else { return 1 };
+    let mut plugin = match Plugin::create(&object, host) {
         Ok(plugin) => plugin,
         Err(e) => {
             say(&format!("refused {e}"));

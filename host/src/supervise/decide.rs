@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::{Kernel, PRIORITY_PATIENCE};
+use crate::ffi;
 use crate::kernel::files::Candidate;
 use crate::kernel::op::Cause;
 use crate::kernel::plan::{Graph, Node, circle, start_order};
 use crate::kernel::service::{FailureKind, Service, Serving, Task};
 use crate::kernel::view::Phase;
-use crate::{ffi, stage};
 
 /// What a service should do next.
 pub(super) enum Step {
@@ -271,7 +271,7 @@ impl Kernel {
 
 fn waits_for_loader(holder: &ffi::Holder) -> String {
     // Without the time, which would be another reason with each look.
-    let service = stage::service_of(&holder.path);
+    let service = holder.object.service();
     format!(
         "plugin `{service}` keeps the system's loader for itself; take its file away and restart the host"
     )

@@ -1,13 +1,13 @@
 //! What is left of generations that could not be unmapped: looked at again, and held to a budget.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use super::{Kernel, Message};
 use crate::kernel::callers;
 use crate::kernel::view::{MIB, mebibytes};
+use crate::stage::Object;
 use crate::unload::{Remains, Unloaded};
 use crate::{ffi, os};
 
@@ -19,20 +19,19 @@ impl Kernel {
     /// them, and tells the loop.
     pub(super) fn look_for_remains(&mut self) {
         self.hear_of_remains();
-        let left: Vec<(u64, PathBuf, bool)> = self
+        let left: Vec<(u64, Object, bool)> = self
             .remains()
-            .map(|(_, remains)| (remains.load, remains.path.clone(), remains.is_closed()))
+            .map(|(_, remains)| (remains.load, remains.object.clone(), remains.is_closed()))
             .collect();
         if left.is_empty() || is_at_it(self.looking.as_ref()) {
             return;
         }
         let sender = self.sender.clone();
         let look = move || {
-            let seen = left.into_iter().filter_map(|(load, path, is_closed)| {
-                let is_mapped = ffi::is_mapped(&path).ok()?;
+            let seen = left.into_iter().filter_map(|(load, object, is_closed)| {
+                let is_mapped = ffi::is_mapped(object.name()).ok()?;
                 if is_closed && !is_mapped {
-                    // Windows removes no file that is mapped, so it was left when the library was.
-                    let _ = std::fs::remove_file(&path);
+                    object.remove();
                 }
                 Some((load, is_mapped))
             });
@@ -77,11 +76,11 @@ impl Kernel {
         }
         // What the system's loader is still at is left alone: whoever asks for it waits as well.
         let closed = self.remains().map(|(_, remains)| remains).filter(|remains| remains.is_closed());
-        let still: Vec<PathBuf> = closed.map(|remains| remains.path.clone()).collect();
+        let still: Vec<Object> = closed.map(|remains| remains.object.clone()).collect();
         if still.is_empty() || is_at_it(self.releasing.as_ref()) {
             return;
         }
-        let release = move || still.iter().for_each(|path| ffi::release(path));
+        let release = move || still.iter().for_each(ffi::release);
         self.releasing = os::spawn("release", release).ok();
     }
 

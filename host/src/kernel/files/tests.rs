@@ -6,6 +6,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use memmap2::MmapMut;
 
 use super::*;
+use crate::verify::Bytes;
 
 fn verified(path: &str, bytes: usize) -> Verified {
     let path = PathBuf::from(path);
@@ -20,7 +21,8 @@ fn verified(path: &str, bytes: usize) -> Verified {
         version: semver::Version::new(1, 0, 0),
         manifest,
         mark: None,
-        bytes: MmapMut::map_anon(bytes).unwrap(),
+        bytes: Bytes::Private(MmapMut::map_anon(bytes).unwrap()),
+        source: None,
         path,
     }
 }

@@ -1,5 +1,5 @@
-//! Keep the version that serves. One that is to be replaced is kept to go back to: before anything of the next one runs, until
-//! it is known how that ended. One whose file was overwritten is kept for the next run of the host.
+//! Keep the version that serves. It gets a copy on disk when it serves already, so that nobody waits for that. One that is to be
+//! replaced is kept to go back to: before anything of the next one runs, until it is known how that ended. One whose file was overwritten is kept for the next run of the host.
 
 use std::sync::Arc;
 
@@ -11,6 +11,19 @@ use crate::kernel::good::Pending;
 use crate::kernel::service::Task;
 use crate::kernel::shared::Shared;
 use crate::swap::{Capsule, guarded};
+
+/// Makes ready to keep a version that was just published. Where that fails, it is tried again before it is replaced.
+pub(super) fn make_ready(shared: &Shared, generation: &Generation) {
+    let name = &generation.name;
+    let copied = guarded("copy", || {
+        let copied = fault::point("copy", name).and_then(|()| shared.good.make_ready(generation));
+        copied.map_err(|error| error.to_string())
+    });
+    if let Err(error) = copied {
+        let version = &generation.manifest().version;
+        tracing::warn!(plugin = %name, error, "failed to write version {version} down, to be kept when it is replaced; it is tried again then");
+    }
+}
 
 /// Keeps the version that serves, beside the one that is kept already. `None` where the candidate is the same bytes: to go
 /// back to those would help nobody, and what was kept before stays.

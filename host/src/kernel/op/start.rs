@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keep::make_ready;
 use super::{Outcome, Report, prepare, put_back_state, remains, retire};
 use crate::kernel::files::Wanted;
 use crate::kernel::generation::Generation;
@@ -40,6 +41,7 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u6
             let _ = slot.publish(Arc::clone(&generation));
             let text = format!("version {} from {}", candidate.manifest.version, candidate.path.display());
             shared.journal.note("started", Some(&name), Some(&generation.side()), text);
+            make_ready(shared, &generation);
             Outcome::Started { generation, version: candidate.version }
         }
         Err(failure) => Outcome::NotStarted { candidate, failure },
@@ -69,7 +71,7 @@ fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Ge
     let faulted = |reason: String| Failure { kind: FailureKind::Faulted, reason };
     let name = Arc::clone(&loaded.generation.name);
     let within = shared.config.swap.callback;
-    shared.journal.note("loaded", Some(&name), Some(&loaded.generation.side()), "mapped and created");
+    shared.journal.note("loaded", Some(&name), Some(&loaded.generation.side()), loaded.told());
     if loaded.generation.plugin.is_stateful() {
         if fresh && let Some(path) = shared.snapshots.set_aside(&name).map_err(|e| faulted(chain(&e)))? {
             let text = format!("begins with empty state; the old file is kept as {}", path.display());

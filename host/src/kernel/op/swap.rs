@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, mpsc};
 
-use super::keep::{keep_good, keep_pending};
+use super::keep::{keep_good, keep_pending, make_ready};
 use super::start::tell_recovered;
 use super::{Outcome, Report, prepare, put_back_state, remains, retire};
 use crate::drain::drain;
@@ -103,7 +103,7 @@ pub(super) fn attempt(
             return rolled_back(shared, draft, candidate, Some(old), failure, unloaded);
         }
     };
-    shared.journal.note("loaded", Some(&name), Some(&draft.to), "mapped and created");
+    shared.journal.note("loaded", Some(&name), Some(&draft.to), loaded.told());
 
     let swap = Swap {
         slot,
@@ -153,6 +153,7 @@ pub(super) fn attempt(
             } else {
                 retire_later(shared, old)
             };
+            make_ready(shared, &committed.new);
             committed_report(shared, draft, candidate.version, committed.new, unloaded)
         }
         Err(given_up) => {
