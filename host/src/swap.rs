@@ -189,6 +189,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
             Ok(Committed { new, passage, capsule, drained: is_drained })
         }
         Err(Undone { reason, capsule, old_is_down }) => {
+            let capsule = capsule.map(|capsule| *capsule);
             Err(Box::new(GivenUp { reason, candidate: candidate_kept, passage, capsule, old_is_down }))
         }
     }
@@ -205,7 +206,7 @@ struct Carried {
 
 struct Undone {
     reason: String,
-    capsule: Option<Capsule>,
+    capsule: Option<Box<Capsule>>,
     old_is_down: Option<String>,
 }
 
@@ -247,7 +248,7 @@ fn behind_the_gate(
         Ok((new, replaced)) => Ok(Carried { new, capsule, plain, replaced: Some(replaced) }),
         Err(reason) => {
             let old_is_down = if empty { go_back(swap, hangs) } else { None };
-            Err(Undone { reason, capsule, old_is_down })
+            Err(Undone { reason, capsule: capsule.map(Box::new), old_is_down })
         }
     }
 }
@@ -267,7 +268,7 @@ fn pause_and_carry(
         if is_paused {
             resume(old, within);
         }
-        Undone { reason, capsule, old_is_down: None }
+        Undone { reason, capsule: capsule.map(Box::new), old_is_down: None }
     })
 }
 
