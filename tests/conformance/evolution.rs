@@ -81,12 +81,11 @@ fn echo_against(contract: Contract) -> PathBuf {
         }
         Contract::Shorter => {
             let table = abi.join("module.rs");
-            edit(&table, "    #[sabi(last_prefix_field)]\n", "");
-            edit(
-                &table,
-                "    pub extension: extern \"C\" fn(id: RStr<'_>, revision: u32) -> ExtensionPtr,\n",
-                "",
-            );
+            let text = std::fs::read_to_string(&table).unwrap();
+            let from = text.find("    /// The table of an extension by id").unwrap();
+            let last = "-> ExtensionPtr,\n";
+            let to = from + text[from..].find(last).unwrap() + last.len();
+            edit(&table, &text[from..to], "");
             edit(&table, "    pub call:\n", "    #[sabi(last_prefix_field)]\n    pub call:\n");
             edit(&abi.join("thunk.rs"), "            extension: extension::<P>,\n", "");
             edit(

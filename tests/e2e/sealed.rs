@@ -31,9 +31,9 @@ fn what_is_mapped_is_a_sealed_file_in_memory_by_whose_name_the_journal_tells_the
     replaced(&bay);
     let loaded = |version: &str| {
         let events = bay.ok(&["events", "-o", "json"]);
-        let events = events.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+        let mut events = events.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
         let of = |event: &Event| event.kind == "loaded" && event.version.as_deref() == Some(version);
-        let text = events.filter(of).next_back().unwrap().text;
+        let text = events.rfind(of).unwrap().text;
         text.split_whitespace().find(|word| word.starts_with("/memfd:")).unwrap().to_owned()
     };
     let (old, new) = (loaded("1.0.0"), loaded("2.0.0"));
