@@ -253,13 +253,13 @@ fn a_probe_that_hangs_ends_with_its_host_and_the_next_host_starts() {
         // Where processes cannot be looked at, the next host is all that is asked for.
         let probe = cfg!(target_os = "linux").then(|| {
             hotbay_tests::eventually("the probe maps the file", || {
-                children(bay.pid())?.into_iter().find(|probe| is_mapped(*probe, "/staged/") == Some(true))
+                children(bay.pid())?.into_iter().find(|probe| is_mapped(*probe, "/memfd:bad-") == Some(true))
             })
         });
         bay.kill();
         if let Some(probe) = probe {
             hotbay_tests::eventually("the probe is gone", || {
-                (is_mapped(probe, "/staged/") != Some(true)).then_some(())
+                (is_mapped(probe, "/memfd:bad-") != Some(true)).then_some(())
             });
         }
         std::fs::remove_file(bay.file("bad")).unwrap();

@@ -1,6 +1,6 @@
 //! Each fixture has a test, and each test's fixture exists.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 #[test]
 fn each_fixture_has_a_test_of_its_name() {
@@ -12,9 +12,8 @@ fn each_fixture_has_a_test_of_its_name() {
 
     let functions: Vec<String> = ["e2e", "journeys", "conformance"]
         .iter()
-        .flat_map(|folder| std::fs::read_dir(tests.join(folder)).unwrap())
-        .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
-        .flat_map(|source| tests_in(&source))
+        .flat_map(|folder| sources(&tests.join(folder)))
+        .flat_map(|source| tests_in(&std::fs::read_to_string(source).unwrap()))
         .collect();
 
     for fixture in fixtures {
@@ -25,6 +24,12 @@ fn each_fixture_has_a_test_of_its_name() {
             "no test is named after the fixture `{name}`"
         );
     }
+}
+
+/// The files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] }).collect()
 }
 
 /// The names of the functions under `#[test]`.

@@ -149,7 +149,7 @@ fn a_working_directory_shows_plugins_and_settings_and_no_more() {
 fn the_key_is_16_24_or_32_bytes_from_a_file_or_the_environment() {
     for (bytes, length) in [(16, 32), (24, 48), (32, 64)] {
         let mut bay = Bay::with("[state]\nkey_file = \"my.key\"");
-        std::fs::write(bay.path("my.key"), "5a".repeat(bytes)).unwrap();
+        std::fs::write(bay.path("my.key"), "5a0f".repeat(bytes / 2)).unwrap();
         #[cfg(unix)] // as above
         std::fs::set_permissions(bay.path("my.key"), std::os::unix::fs::PermissionsExt::from_mode(0o600))
             .unwrap();

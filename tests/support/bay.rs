@@ -105,12 +105,8 @@ impl Bay {
         let log = std::fs::File::options().create(true).append(true).open(self.log_file()).unwrap();
         let mut command = self.run_command();
         prepare(&mut command);
-        let mut child = crate::terminable(&mut command)
-            .stdin(Stdio::null())
-            .stdout(log.try_clone().unwrap())
-            .stderr(log)
-            .spawn()
-            .expect("failed to start the host");
+        let (out, err) = (log.try_clone().unwrap(), log);
+        let mut child = spawned(crate::terminable(&mut command).stdin(Stdio::null()).stdout(out).stderr(err));
         eventually("the host answers", || {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the host ended, {status}:\n{}", self.log());
@@ -359,9 +355,18 @@ pub fn run_long(command: &mut Command) -> Ran {
     run_within(10 * PATIENCE, command)
 }
 
+/// Starts a program, which may have been copied a moment ago: a child of another test's that has not yet become its own program
+/// holds the copy open for writing as well, and what is open so is not run.
+#[track_caller]
+fn spawned(command: &mut Command) -> Child {
+    eventually("the program can be run", || match command.spawn() {
+        Err(error) if error.kind() == std::io::ErrorKind::ExecutableFileBusy => None,
+        child => Some(child.unwrap()),
+    })
+}
+
 fn run_within(deadline: Duration, command: &mut Command) -> Ran {
-    let mut child =
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = spawned(command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()));
     let (stdout, stderr) = (reader(child.stdout.take()), reader(child.stderr.take()));
     let what = format!("the end of {command:?}");
     let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {

@@ -21,6 +21,7 @@ pub(super) enum StateTable {
 
 /// What is lent to an export: memory that is there, and who takes what does not fit.
 pub(crate) struct Lending<'a> {
+    // What it holds is of no use any more.
     pub(crate) room: Vec<u8>,
     /// So much is written into memory before any of it goes to the sink.
     pub(crate) held: u64,
@@ -84,7 +85,8 @@ impl StateTable {
     }
 
     pub(super) fn export(self, instance: Instance, schema: u32, lending: Lending<'_>) -> Written {
-        let Lending { room, held, piece, max, sink } = lending;
+        let Lending { mut room, held, piece, max, sink } = lending;
+        room.clear();
         match self {
             Self::Current(table) => {
                 let mut taken = 0_u64;
