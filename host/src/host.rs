@@ -59,6 +59,8 @@ struct Inner {
     thread: Mutex<Option<JoinHandle<()>>>,
     // Held by whoever writes the key file.
     rotating: Mutex<()>,
+    // Held by whoever puts a file into the plugins folder.
+    adding: Mutex<()>,
     // Held for as long as the host lives: one host per home.
     _lock: File,
 }
@@ -101,7 +103,14 @@ impl Host {
         let thread = os::spawn(&name, move || kernel.run());
         let thread = thread.map_err(|source| HostError::Thread { name, source })?;
         let thread = Mutex::new(Some(thread));
-        let inner = Inner { shared, kernel: sender, thread, rotating: Mutex::default(), _lock: lock };
+        let inner = Inner {
+            shared,
+            kernel: sender,
+            thread,
+            rotating: Mutex::default(),
+            adding: Mutex::default(),
+            _lock: lock,
+        };
         let host = Host { inner: Arc::new(inner) };
         host.go_on_resealing();
         Ok(host)

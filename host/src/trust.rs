@@ -161,6 +161,13 @@ impl Trust {
         let mut known = self.known(service);
         let Some(known) = known.get_mut(service) else { return Ok(()) };
         let of = |origin: &Origin, digest: &Digest| origin.digest == digest.as_str();
+        let security = known.origins.iter().find(|origin| of(origin, serves)).map_or(0, |o| o.security);
+        if security > known.raised {
+            if records::floor(&self.home, service)? < security {
+                records::set_floor(&self.home, service, security)?;
+            }
+            known.raised = security;
+        }
         if known.origins.len() > 2 * REMEMBERED {
             let old = known.origins.len() - REMEMBERED;
             let mut kept = known.origins.clone();
@@ -171,14 +178,6 @@ impl Trust {
             });
             records::set_origins(&self.home, service, &kept)?;
             known.origins = kept;
-        }
-        let security = known.origins.iter().find(|origin| of(origin, serves)).map_or(0, |o| o.security);
-        if security > known.raised {
-            // Once: where it fails, the next start of the host tries again.
-            known.raised = security;
-            if records::floor(&self.home, service)? < security {
-                records::set_floor(&self.home, service, security)?;
-            }
         }
         Ok(())
     }

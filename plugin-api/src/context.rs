@@ -67,10 +67,10 @@ impl Context {
     }
 
     /// Finds a method of another service once, for many calls. The service need not run yet, but there must be one of that name:
-    /// declare it in `requires`, and find its methods in `start`.
+    /// declare it in `requires`, and find its methods in `start`. What is found is kept for as long as the plugin is loaded.
     ///
     /// # Errors
-    /// There is no such service.
+    /// There is no such service; or thousands of methods were found before.
     pub fn method(&self, service: &str, method: &str) -> Result<Method> {
         Method::find(self.link, service, method)
     }

@@ -20,6 +20,7 @@
 use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::sync::{Mutex, PoisonError};
 
 use abi_stable::prefix_type::WithMetadata;
@@ -123,7 +124,7 @@ impl TestHost {
         let mut running = Running {
             module: module::<P>(),
             instance: Instance::NONE,
-            host: Box::new(self),
+            host: ManuallyDrop::new(Box::new(self)),
             started: false,
             plugin: PhantomData,
         };
@@ -145,8 +146,8 @@ impl std::fmt::Debug for TestHost {
 pub struct Running<P> {
     module: PluginModuleRef,
     instance: Instance,
-    // Boxed: the plugin holds its address.
-    host: Box<TestHost>,
+    // Boxed: the plugin holds its address; and never freed, since what it left behind, a thread or a static, may do so for ever.
+    host: ManuallyDrop<Box<TestHost>>,
     started: bool,
     plugin: PhantomData<P>,
 }
@@ -275,7 +276,7 @@ impl<P: Export> Running<P> {
     }
 
     fn link(&self) -> HostLink {
-        HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(&*self.host).cast()) }
+        HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(&**self.host).cast()) }
     }
 }
 
@@ -345,7 +346,7 @@ fn table() -> HostTableRef {
 }
 
 fn host<'a>(handle: HostHandle) -> &'a TestHost {
-    // SAFETY: A3; `Running` drops the plugin before the host that it boxed.
+    // SAFETY: A3; `Running` boxes its host and never frees it.
     unsafe { &*handle.0.cast::<TestHost>() }
 }
 

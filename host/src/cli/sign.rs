@@ -1,6 +1,6 @@
 //! `hotbay sign FILE`: a signature that says of the file what it is, for hosts and for the stock `minisign`.
 
-use std::io::Cursor;
+use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,8 +99,11 @@ pub(super) fn sign(asked: &Sign, out: &Output) -> anyhow::Result<()> {
 pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let fresh = path.with_file_name(format!(".{name}.{}.tmp", std::process::id()));
-    let written =
-        std::fs::write(&fresh, bytes).and_then(|()| os::rename_over(&fresh, path, Duration::from_secs(2)));
+    // Never through a link that somebody put there.
+    let _ = std::fs::remove_file(&fresh);
+    let written = std::fs::File::create_new(&fresh)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| os::rename_over(&fresh, path, Duration::from_secs(2)));
     if written.is_err() {
         let _ = std::fs::remove_file(&fresh);
     }

@@ -9,6 +9,7 @@ use hotbay_plugin_api::abi::{
 };
 
 use super::host_side::{HostSide, Services, failed, guarded, outside, side};
+use crate::CallError;
 use crate::call::known::Shared;
 
 /// What one plugin has found. It keeps all of it for as long as the plugin may ask (F5).
@@ -23,6 +24,9 @@ struct Method {
     accepting: Arc<AtomicBool>,
     services: Arc<dyn Services>,
 }
+
+/// What is found is kept until the plugin goes: nobody finds methods by names that callers bring, without end.
+const MOST: usize = 4096;
 
 static TABLE: CallsExtension = CallsExtension { find, call };
 
@@ -54,15 +58,20 @@ extern "C" fn find(
 }
 
 impl Found {
-    fn find(&self, side: &HostSide, service: &str, method: &str) -> Result<RawMethod, Box<crate::CallError>> {
+    fn find(&self, side: &HostSide, service: &str, method: &str) -> Result<RawMethod, Box<CallError>> {
         let slot = side.services().slot(service)?;
         let mut methods = self.methods.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whoever looks twice gets the same: what is kept is bounded by what there is.
+        // Whoever looks twice gets the same.
         let known = methods
             .iter()
             .find(|known| Arc::ptr_eq(known.method.slot(), &slot) && known.method.method() == method);
         if let Some(known) = known {
             return Ok(RawMethod(Arc::as_ptr(known).cast()));
+        }
+        if methods.len() >= MOST {
+            let text =
+                format!("a plugin keeps {MOST} methods of others at most; keep those that it calls often");
+            return Err(Box::new(CallError::Refused { service: service.to_owned(), text }));
         }
         let (accepting, services) = (Arc::clone(side.accepting()), Arc::clone(side.services()));
         let found = Arc::new(Method { method: Shared::new(slot, method), accepting, services });

@@ -140,7 +140,11 @@ pub(super) fn side<'a>(handle: HostHandle) -> &'a HostSide {
 
 /// Runs `body`; a panic of ours must not unwind into the plugin.
 pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(otherwise)
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|payload| {
+        // It may panic when it is dropped.
+        std::mem::forget(payload);
+        otherwise
+    })
 }
 
 // Lines of plugins have this target; `HOTBAY_LOG=hotbay::plugin=debug` shows more of them.

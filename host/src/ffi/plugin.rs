@@ -123,8 +123,9 @@ impl Plugin {
         let (id, revision) = METHODS_EXTENSION;
         // SAFETY: F4; it was asked for in these words, and what it gives is kept beside the library.
         let table = unsafe { (self.module.extension())(id.into(), revision).as_methods() };
+        // By no more than their numbers are told by in one byte, see `call/known`.
         let find = |table: &MethodsExtension| {
-            methods.iter().map(|name| (table.find)(name.as_str().into())).collect()
+            methods.iter().take(255).map(|name| (table.find)(name.as_str().into())).collect()
         };
         self.functions = table.map(find).unwrap_or_default();
         self
@@ -132,7 +133,11 @@ impl Plugin {
 
     pub(crate) fn start(&self) -> Answer {
         self.host.accept_calls(true);
-        answer(|error| (self.module.start())(self.instance, error))
+        let started = answer(|error| (self.module.start())(self.instance, error));
+        if started.is_err() {
+            self.host.accept_calls(false);
+        }
+        started
     }
 
     pub(crate) fn stop(&self) -> Answer {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::folders::{IN_USE, copy_in};
@@ -61,7 +62,12 @@ impl Host {
             return Err(refused(reason));
         }
         let signature = self.trusted(&verified, &real).map_err(|e| refused(e.to_string()))?;
-        put_in(&verified, signature.as_ref(), &path).map_err(|e| ControlError::Failed {
+        let put = {
+            // One at a time: of two for one name, each would leave a part of itself beside the other's.
+            let _one = self.inner.adding.lock().unwrap_or_else(PoisonError::into_inner);
+            put_in(&verified, signature.as_ref(), &path)
+        };
+        put.map_err(|e| ControlError::Failed {
             reason: format!("failed to write `{}`: {e}", path.display()),
         })?;
         let (service, digest) = (verified.manifest.name, verified.digest);

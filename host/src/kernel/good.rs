@@ -119,14 +119,19 @@ impl Good {
     pub(crate) fn keep_pending(&self, old: &Generation) -> io::Result<Pending> {
         let name = &*old.name;
         let path = self.bytes_path(name, old.digest());
-        remove(&path);
+        // First: where there is no room for it, what is kept stays.
         let copy = old.staged.on_disk()?;
         // It is never written again: a second name for it costs nothing. Windows: a name of what is mapped could not
-        // be removed when something newer is kept.
-        let linked = cfg!(not(windows)) && fs::hard_link(copy, &path).is_ok();
-        // What could not be removed is what it was.
+        // be removed when something newer is kept. By way of another name: what may be the last good version's is there at any moment.
+        let beside = path.with_extension("new");
+        remove(&beside);
+        let linked = cfg!(not(windows))
+            && fs::hard_link(copy, &beside).and_then(|()| fs::rename(&beside, &path)).is_ok();
+        // Also where both are names of one file already, which a rename leaves as they are.
+        remove(&beside);
         let is_there = || fs::read(&path).is_ok_and(|bytes| Digest::of(&bytes) == *old.digest());
         if !linked && !is_there() {
+            remove(&path);
             io::copy(&mut fs::File::open(copy)?, &mut os::private_file().open(&path)?)?;
         }
         let kept = Kept::of(old);

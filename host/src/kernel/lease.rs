@@ -24,7 +24,8 @@
 //! * **L3 An address may come back.** A freed value's address can be published again; a reader that named it before then
 //!   looks again (P) and finds it published *now*: what it is inside of is what is published, not what was freed.
 //! * **L4 A record has one thread.** It is taken by compare-and-exchange and given back when the thread ends. Records are
-//!   never freed, only used again: their number is that of the threads that were alive at once.
+//!   never freed, only used again: their number is that of the threads that were alive at once,
+//!   and of those that went in once more while their thread-locals were being dropped: nobody gives back what these take then.
 //! * **L5 Names are nested.** A thread's names form a stack; what is below the top stays named until the top is cleared.
 //! * **L6 What is kept of a generation is used inside of it only.** A [`Shortcut`] keeps references into the generation of one
 //!   load. It gives them out while it names a state that is published and of that load, which holds the generation: loads

@@ -176,12 +176,13 @@ impl Entered<'_> {
     /// It comes out with an error, on the same thread; by a mistake of its caller's, or not.
     #[inline]
     pub(crate) fn fail(self, mistaken: bool) {
-        // In this order: never more mistakes than failures, never more failures than answers.
-        add(&self.shard.failed, self.alone);
-        if mistaken {
-            add(&self.shard.mistaken, self.alone);
-        }
+        let (shard, alone) = (self.shard, self.alone);
         self.answer();
+        // In this order, which is read in reverse: never more mistakes than failures, never more failures than answers.
+        add(&shard.failed, alone);
+        if mistaken {
+            add(&shard.mistaken, alone);
+        }
     }
 
     /// It comes out with its answer, on the same thread.

@@ -78,7 +78,10 @@ fn told(error: &mut RawBuffer, outcome: thread::Result<Result<()>>) -> Status {
         Err(payload) => {
             let _ = error.write(taken_note(&*payload).as_bytes());
             // A payload may panic when it is dropped (`panic_any` of such a value): that would unwind into the host.
-            let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(payload)));
+            if let Err(next) = panic::catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                // So may the payload of that panic, and so on: it is let be.
+                std::mem::forget(next);
+            }
             Status::PANICKED
         }
     }

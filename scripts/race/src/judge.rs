@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail};
 use hotbay::check::check;
+use hotbay::kernel::view::Phase;
 use hotbay::{Config, Host};
 
 use crate::exchange::{Place, SERVICE};
@@ -41,14 +42,17 @@ impl Judge {
     pub(crate) fn look(&mut self, host: &Host) -> Result<()> {
         let serving = || {
             let row = host.status(SERVICE)?.row;
-            anyhow::Ok((row.generation, row.digest.unwrap_or_default()))
+            anyhow::Ok((row.generation, row.digest.unwrap_or_default(), row.phase))
         };
         let mut before = serving()?;
         let (answer, digest) = loop {
             let mut answer = Vec::new();
             host.call(SERVICE, "version", b"", &mut answer).context("a call failed")?;
             let after = serving()?;
-            if before == after {
+            // While one takes over, calls may be answered by it already, and the kernel's loop does not know yet: what does not fit
+            // says something of who serves only where nobody is about to.
+            let fits = self.versions.get(&after.1) == Some(&answer);
+            if before == after && (fits || after.2 == Phase::Running) {
                 break (answer, after.1);
             }
             before = after;

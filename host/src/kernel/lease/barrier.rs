@@ -3,17 +3,25 @@
 
 use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
 use std::sync::{Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::os;
 
 /// Whether readers may do without a fence. Turned on once the system has promised the barrier, off when it breaks that.
 static UNFENCED: AtomicBool = AtomicBool::new(false);
 
+/// Whether it did: from then on readers fence, also where another thread is let call it still.
+static BROKEN: Mutex<bool> = Mutex::new(false);
+
 /// Lets readers do without a fence where the system can make the writer pay for it.
 pub(crate) fn prepare() {
     match os::barrier_everywhere() {
-        Ok(()) => UNFENCED.store(true, Ordering::SeqCst),
+        Ok(()) => {
+            let broken = BROKEN.lock().unwrap_or_else(PoisonError::into_inner);
+            if !*broken {
+                UNFENCED.store(true, Ordering::SeqCst);
+            }
+        }
         Err(_) => fence_readers(),
     }
 }
@@ -47,10 +55,14 @@ pub(super) fn heavy_barrier() {
 #[cold]
 fn fence_readers() {
     // No other writer looks for names before that is waited for.
-    static ONE: Mutex<()> = Mutex::new(());
-    let _one = ONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut broken = BROKEN.lock().unwrap_or_else(PoisonError::into_inner);
+    *broken = true;
     if UNFENCED.swap(false, Ordering::SeqCst) {
-        std::thread::park_timeout(Duration::from_millis(10));
+        let until = Instant::now() + Duration::from_millis(10);
+        while let Some(left) = until.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            // It may end before its time.
+            std::thread::park_timeout(left);
+        }
         fence(Ordering::SeqCst);
     }
 }

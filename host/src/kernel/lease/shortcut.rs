@@ -17,7 +17,9 @@ pub(crate) struct Kept<'a> {
     pub(crate) own: Own<'a>,
 }
 
-/// Knows one door as one thread saw it last; another thread that gets it learns anew.
+/// Knows one door as one thread saw it last; another thread that gets it learns anew. (But for one that also took over the record
+/// of the thread before, which has ended: it goes in as that one did, and is not noted as a caller. Should it pin the library,
+/// its name is missing in the reason; looking for it would cost each call.)
 pub(crate) struct Shortcut {
     // Before anything was learnt: an address that is no record's, which is no thread's.
     record: Cell<*const Record>,
@@ -25,6 +27,8 @@ pub(crate) struct Shortcut {
     load: Cell<u64>,
     // Of the generation of that load (L6).
     kept: Cell<MaybeUninit<Kept<'static>>>,
+    // How often in a row there was nothing to learn.
+    misses: Cell<u32>,
 }
 
 // SAFETY: L6: it is of use to the one thread whose record it names, and has nothing to drop.
@@ -37,7 +41,16 @@ impl Shortcut {
             value: Cell::new(ptr::null()),
             load: Cell::new(0),
             kept: Cell::new(MaybeUninit::uninit()),
+            misses: Cell::new(0),
         }
+    }
+
+    /// Whether to try and learn: at once when it did not lead in for the first time since it did, and seldom where there was nothing
+    /// to learn so often that there may never be.
+    fn may_learn(&self) -> bool {
+        let misses = self.misses.get();
+        self.misses.set(misses.wrapping_add(1));
+        misses < 4 || misses.is_multiple_of(64)
     }
 
     /// Goes in on this thread where all is as it was learnt, and nothing is in the way: `None` otherwise.
@@ -79,6 +92,7 @@ impl Shortcut {
         self.value.set(state);
         self.load.set(load);
         self.kept.set(MaybeUninit::new(kept));
+        self.misses.set(0);
     }
 }
 
@@ -95,7 +109,10 @@ impl Door {
         shortcut: &Shortcut,
         find: impl FnOnce(&SlotState, Thread) -> Option<(u64, Kept<'_>)>,
     ) {
-        // In a call that comes out of another there is no shortcut, but what is learnt is good for the next one.
+        // In a call that comes out of another there is no shortcut, and most likely nothing that is not known.
+        if !is_free(&Record::mine().names[0]) || !shortcut.may_learn() {
+            return;
+        }
         let _ = self.enter(|state, thread| {
             if let Some((load, kept)) = find(state, thread) {
                 shortcut.learn(state, load, kept, thread);
