@@ -60,7 +60,7 @@ pub use window::Window;
 
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
-/// The contract's minor version: it grows when something was added at an end. Any minor loads with any other.
+/// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
 pub const CONTRACT_MINOR: u32 = 1;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
