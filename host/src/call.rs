@@ -5,6 +5,7 @@
 
 mod exchange;
 pub(crate) mod known;
+pub(crate) mod named;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

@@ -198,7 +198,7 @@ impl Host {
     ) -> Result<(), CallError> {
         // Who brings a vector without memory wants an answer in it: had beforehand, that needs no way back from the plugin.
         if reply.capacity() == 0 {
-            reply.reserve(SHORT_REPLY);
+            *reply = Vec::with_capacity(SHORT_REPLY);
         }
         let mut lent = Lent::new(reply);
         self.inner.shared.registry.call(service, method, request, lent.out()).map_err(|error| *error)

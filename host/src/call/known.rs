@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use hotbay_plugin_api::Buffer;
 use hotbay_plugin_api::abi::{Out, Status};
 
 use super::{Asked, Called, answered, ask, error, failed, inline};
@@ -34,11 +33,11 @@ impl Own {
 
     /// As [`inline`].
     #[inline(always)]
-    pub(crate) fn call(&self, request: &[u8], reply: &mut Buffer) -> Called {
+    pub(crate) fn call(&self, request: &[u8], mut reply: Out<'_>) -> Called {
         let before = reply.len();
         let asked = self.slot.enter_again(&self.shortcut, |state, kept| {
             kept.own.enter();
-            let status = kept.method.call(request, reply.out());
+            let status = kept.method.call(request, reply.again());
             if status == Status::OK {
                 kept.own.answer();
                 return Ok(());
@@ -51,7 +50,7 @@ impl Own {
         });
         match asked {
             Some(Ok(())) => Ok(()),
-            Some(Err(failure)) => Err(error(&self.slot, &self.method, *failure, reply.out(), before)),
+            Some(Err(failure)) => Err(error(&self.slot, &self.method, *failure, reply, before)),
             None => self.find(request, reply),
         }
     }
@@ -59,8 +58,8 @@ impl Own {
     /// The same where the shortcut does not lead in: by name, and it is learnt anew.
     #[cold]
     #[inline(never)]
-    fn find(&self, request: &[u8], reply: &mut Buffer) -> Called {
-        let called = inline(&self.slot, &self.method, request, reply.out());
+    fn find(&self, request: &[u8], reply: Out<'_>) -> Called {
+        let called = inline(&self.slot, &self.method, request, reply);
         self.slot.learn(&self.shortcut, &self.method);
         called
     }

@@ -126,7 +126,7 @@ export_plugin!(Counter { name: "counter", methods: &["echo", "fail", "panic"] })
 
 /// Calls it twice: by its name, and by what was learnt then.
 fn twice(method: &known::Own, reply: &mut hotbay_plugin_api::Buffer) -> [Called; 2] {
-    [method.call(b"hello", reply), method.call(b"hello", reply)]
+    [method.call(b"hello", reply.out()), method.call(b"hello", reply.out())]
 }
 
 fn answer_twice(method: &known::Own, reply: &mut hotbay_plugin_api::Buffer) {

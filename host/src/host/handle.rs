@@ -89,7 +89,7 @@ impl Method {
     /// As [`Host::call`](crate::Host::call). `reply` is then as it was.
     #[inline]
     pub fn call(&self, request: &[u8], reply: &mut Buffer) -> Result<(), CallError> {
-        self.known.call(request, reply).map_err(|error| *error)
+        self.known.call(request, reply.out()).map_err(|error| *error)
     }
 }
 

@@ -11,7 +11,7 @@ use hotbay_plugin_api::abi::{HostHandle, Out};
 
 use super::slot::{self, Slot};
 use crate::CallError;
-use crate::call::{self, Called};
+use crate::call::{Called, named};
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
@@ -77,11 +77,8 @@ impl Registry {
     /// Calls a registered service on this thread.
     #[inline]
     pub(crate) fn call(&self, service: &str, method: &str, request: &[u8], reply: Out<'_>) -> Called {
-        let slots = self.slots();
-        match slots.get(service) {
-            Some(slot) => call::inline(slot, method, request, reply),
-            None => Err(Box::new(self.unknown(service))),
-        }
+        let version = self.version.load(Ordering::Acquire);
+        named::call(version, (service, method), request, reply, || self.slot(service))
     }
 
     /// The slot of a registered name.
