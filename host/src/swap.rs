@@ -157,6 +157,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
         }
     };
     swap.old.lane.warm_up(swap.callback);
+    Capsule::warm_up(&swap.snapshots.keys());
     let one_gate = swap.one_gate.lock().unwrap_or_else(PoisonError::into_inner);
     let gate = Arc::new(Gate::default());
     // However this ends, nobody is left waiting.

@@ -2,6 +2,9 @@
 
 use std::time::{Duration, Instant};
 
+/// For so long nobody pauses who looks: a pause takes as long, and where the system rounds it, many times that.
+const AT_ONCE: Duration = Duration::from_micros(10);
+
 /// Looks until `look` finds, `deadline` at most. The first pause is short, for what is about to come; each is twice the one
 /// before, up to the longest, for what takes its time.
 pub(crate) fn look_until<T>(
@@ -16,8 +19,13 @@ pub(crate) fn look_until<T>(
         if let Some(found) = look() {
             return Some(found);
         }
-        if begun.elapsed() >= deadline {
+        let waited = begun.elapsed();
+        if waited >= deadline {
             return None;
+        }
+        if waited < AT_ONCE {
+            std::hint::spin_loop();
+            continue;
         }
         std::thread::park_timeout(pause);
         pause = (pause * 2).min(longest);
