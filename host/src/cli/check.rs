@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::change::existing;
-use super::output::{Output, one_line, or_dash};
+use super::output::{Output, coded, one_line, or_dash};
 use crate::Config;
 use crate::check::{self, Report};
 use crate::control::exit::Exit;
@@ -22,8 +22,8 @@ pub(super) fn check(file: &Path, home: Option<PathBuf>, out: &Output) -> anyhow:
     if report.accepted {
         return Ok(());
     }
-    let reason = report.reason.unwrap_or_else(|| format!("failed to accept `{}`", file.display()));
-    Err(Failure::new(Exit::Refused, reason).into())
+    let message = report.reason.unwrap_or_else(|| format!("failed to accept `{}`", file.display()));
+    Err(Failure { exit: Exit::Refused, message, code: report.code, blame: report.blame }.into())
 }
 
 fn screen(report: &Report) -> String {
@@ -31,6 +31,9 @@ fn screen(report: &Report) -> String {
     let mut lines = vec![one_line(&format!("{}: {verdict}", report.file.display()))];
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<10}  {}", one_line(&text)));
     line("format", or_dash(report.format.as_ref()));
+    if let Some(reason) = &report.reason {
+        line("because", coded(report.code.as_deref(), reason));
+    }
     line("bytes", or_dash(report.bytes));
     line("digest", or_dash(report.digest.as_ref()));
     if let Some(trust) = &report.trust {

@@ -7,6 +7,7 @@ use hotbay_state::{KeyRing, OpenError, Store, StoreError};
 
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 use crate::host::{folders, keys};
 use crate::kernel::snapshots::Snapshots;
 use crate::{Config, HostError};
@@ -96,7 +97,7 @@ impl Offline {
                 "failed to change files in `{}`: it belongs to another user; run this as that user",
                 home.display()
             );
-            return Err(Failure::new(Exit::Refused, message).into());
+            return Err(Failure::new(Exit::Refused, Code::HomeOfAnother, message).into());
         }
         Ok(folders::lock(home)?)
     }
@@ -109,5 +110,5 @@ pub(in crate::cli) fn failed(error: StoreError) -> anyhow::Error {
         StoreError::Service { .. } => Exit::Usage,
         _ => Exit::Failed,
     };
-    Failure::new(exit, format!("failed to {:#}", anyhow::Error::new(error))).into()
+    Failure::of(exit, error).into()
 }
