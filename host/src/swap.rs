@@ -133,11 +133,8 @@ fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<
     let drained = stages.guarded("drain", || Ok(drain(swap.old, swap.drain)?)).is_ok();
     if swap.old.plugin.is_stateful() {
         // Both versions run: what is lost now is lost.
-        let written = if drained {
-            write_newest(swap, stages)
-        } else {
-            Err(Trouble::new(Code::NotDrained, "calls are still inside"))
-        };
+        let inside = || Trouble::new(Code::NotDrained, "calls are still inside");
+        let written = if drained { write_newest(swap, stages) } else { Err(inside()) };
         stages.lost = written.err().map(|why| why.text);
     }
     if drained {
@@ -272,7 +269,7 @@ fn pause_and_carry(
         if is_paused {
             resume(old, within);
         }
-        Undone { reason, capsule: capsule.map(Box::new), old_is_down: None }
+        Undone { reason, capsule, old_is_down: None }
     })
 }
 
@@ -335,7 +332,7 @@ fn carry_over(
     ready: Ready,
     paused: Result<(), Trouble>,
     stages: &mut Stages,
-) -> Result<(Capsule, Option<Plain>), (Option<Capsule>, Trouble)> {
+) -> Result<(Capsule, Option<Plain>), (Option<Box<Capsule>>, Trouble)> {
     let Ready { room: Room { plain, sealed }, schema, fallback } = ready;
     let askable = match fallback.as_ref().and_then(|fallback| fallback.hangs.clone()) {
         Some(hangs) => paused.and(Err(hangs)),
@@ -376,7 +373,7 @@ fn carry_over(
     };
     match carried {
         Ok(plain) => Ok((capsule, plain)),
-        Err(reason) => Err((Some(capsule), reason)),
+        Err(reason) => Err((Some(Box::new(capsule)), reason)),
     }
 }
 

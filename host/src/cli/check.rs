@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::change::existing;
-use super::output::{Output, coded, one_line, or_dash};
+use super::output::{Output, one_line, or_dash};
 use crate::Config;
 use crate::check::{self, Report};
 use crate::control::exit::Exit;
@@ -31,9 +31,6 @@ fn screen(report: &Report) -> String {
     let mut lines = vec![one_line(&format!("{}: {verdict}", report.file.display()))];
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<10}  {}", one_line(&text)));
     line("format", or_dash(report.format.as_ref()));
-    if let Some(reason) = &report.reason {
-        line("because", coded(report.code.as_deref(), reason));
-    }
     line("bytes", or_dash(report.bytes));
     line("digest", or_dash(report.digest.as_ref()));
     if let Some(trust) = &report.trust {

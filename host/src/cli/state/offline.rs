@@ -43,7 +43,9 @@ impl Offline {
     /// A store of the home folder.
     pub(in crate::cli) fn store_in(&self, folder: &str) -> anyhow::Result<Option<Store>> {
         let folder = self.config.home.join(folder);
-        if !folder.exists() {
+        // One that cannot be looked into is not one without files.
+        let is_there = folder.try_exists();
+        if !is_there.map_err(|source| failed(StoreError::Folder { path: folder.clone(), source }))? {
             return Ok(None);
         }
         // What interrupted writes left is for the host to remove, when it starts.
