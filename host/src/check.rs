@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Config, ProbeMode};
 use crate::discover::discover;
+use crate::error::{Blame, Code, Trouble, shown};
 use crate::os;
 use crate::probe::{Verdicts, probe};
 use crate::stage::Stage;
@@ -22,6 +23,12 @@ pub struct Report {
     pub accepted: bool,
     /// Why not, and what to do.
     pub reason: Option<String>,
+    /// The code of the reason.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Who can mend it.
+    #[serde(default)]
+    pub blame: Option<Blame>,
     /// `elf`, `pe` or `mach-o`.
     pub format: Option<String>,
     /// BLAKE3 of its bytes, hex.
@@ -43,20 +50,24 @@ pub fn check(file: &Path, config: &Config) -> Report {
         file: file.to_owned(),
         accepted: false,
         reason: None,
+        code: None,
+        blame: None,
         format: None,
         digest: None,
         bytes: None,
         manifest: None,
         trust: None,
     };
-    report.reason = look(file, config, &mut report).err();
-    report.accepted = report.reason.is_none();
+    let refused = look(file, config, &mut report).err();
+    report.accepted = refused.is_none();
+    (report.code, report.blame) = shown(refused.as_ref().map(|why| why.code));
+    report.reason = refused.map(|why| why.text);
     report
 }
 
-fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), String> {
+fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), Trouble> {
     let (real, lies_there) = place_of(file, config)?;
-    let discovered = discover(&real).map_err(|e| e.to_string())?;
+    let discovered = discover(&real)?;
     report.format = discovered.file.try_clone().ok().and_then(|mut copy| {
         use std::io::{Read as _, Seek as _};
         let mut head = Vec::new();
@@ -69,25 +80,26 @@ fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), String>
         report.digest = refused.digest.map(|digest| digest.as_str().to_owned());
         report.bytes = refused.bytes;
         report.manifest = refused.manifest.map(|manifest| *manifest);
-        refused.error.to_string()
+        refused.error
     })?;
     report.digest = Some(verified.digest.as_str().to_owned());
     report.bytes = Some(verified.bytes.len() as u64);
     report.manifest = Some(verified.manifest.clone());
 
-    report.trust = Some(trusted(&verified, lies_there, config).map_err(|e| e.to_string())?.to_string());
-    let folder = Scratch::new().map_err(|e| format!("failed to make a folder for the probe: {e}"))?;
+    report.trust = Some(trusted(&verified, lies_there, config)?.to_string());
+    let not_staged = |what: &str, e: std::io::Error| Trouble::new(Code::NotStaged, format!("{what}: {e}"));
+    let folder = Scratch::new().map_err(|e| not_staged("failed to make a folder for the probe", e))?;
     let plugin_config = config.plugin.get(&verified.manifest.name);
-    let stage = Stage::open(&folder.0).map_err(|e| format!("failed to stage it: {e}"))?;
-    let staged = stage.stage(verified).map_err(|e| format!("failed to stage it: {e}"))?;
+    let stage = Stage::open(&folder.0).map_err(|e| not_staged("failed to stage it", e))?;
+    let staged = stage.stage(verified).map_err(|e| not_staged("failed to stage it", e))?;
     let settings = crate::config::Probe { mode: ProbeMode::Always, ..config.probe.clone() };
-    probe(staged, plugin_config, &settings, &Verdicts::default()).map(drop).map_err(|e| e.to_string())
+    Ok(probe(staged, plugin_config, &settings, &Verdicts::default()).map(drop)?)
 }
 
 /// The file itself, and whether it lies in the plugins folder. There a link is none that a host would take; elsewhere it stands
 /// for the file that `hotbay add` would copy.
-fn place_of(file: &Path, config: &Config) -> Result<(PathBuf, bool), String> {
-    let failed = |e: std::io::Error| format!("failed to open it: {e}");
+fn place_of(file: &Path, config: &Config) -> Result<(PathBuf, bool), Trouble> {
+    let failed = |e: std::io::Error| Trouble::new(Code::FileUnread, format!("failed to open it: {e}"));
     let folder = std::path::absolute(file).map_err(failed)?;
     let folder = folder.parent().and_then(|folder| std::fs::canonicalize(folder).ok());
     match (folder, std::fs::canonicalize(&config.plugins)) {

@@ -13,6 +13,13 @@ pub(crate) struct DrainError {
     deadline: Duration,
 }
 
+#[cfg(test)]
+impl DrainError {
+    pub(crate) fn after(deadline: Duration) -> Self {
+        Self { deadline }
+    }
+}
+
 /// Waits for every lease of the states that published this generation and are replaced: also for calls that were inside when
 /// an earlier swap was called off.
 pub(crate) fn drain(generation: &Generation, deadline: Duration) -> Result<(), DrainError> {

@@ -1,6 +1,24 @@
-//! What goes wrong, told to the one who can mend it.
+//! What goes wrong, told to the one who can mend it: each kind with a code, which never means another one.
+//!
+//! [`Code`] is the number, [`Explanation`] all that is to be known of it; `hotbay explain` shows it, and `ERRORS.md` is written
+//! from it. Which code an error has is said in `coded`, and what went wrong travels as a [`Trouble`].
+
+mod code;
+mod coded;
+mod explained;
+mod page;
+mod trouble;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
+
+pub use code::{Blame, Code, NoCode};
+pub(crate) use coded::of_pinned;
+pub use explained::{Explanation, nearest};
+pub use page::page;
+pub use trouble::Trouble;
+pub(crate) use trouble::{Coded, Why, shown};
 
 /// A host that cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -171,13 +189,13 @@ pub enum ControlError {
     #[error("{reason}")]
     NoFile {
         /// Which.
-        reason: String,
+        reason: Trouble,
     },
     /// The file or the service was refused; nothing else changed.
     #[error("{reason}")]
     Refused {
         /// Why, and what to do.
-        reason: String,
+        reason: Trouble,
     },
     /// Another command or change of files came between, and won.
     #[error("failed to {command} service `{name}`: {by}; see `hotbay status {name}`")]
@@ -207,13 +225,13 @@ pub enum ControlError {
         /// The generation that serves.
         generation: u64,
         /// Why.
-        reason: String,
+        reason: Trouble,
     },
     /// It was tried and failed.
     #[error("{reason}")]
     Failed {
         /// Why, and what to do.
-        reason: String,
+        reason: Trouble,
     },
     /// It was not done in time; it may still come.
     #[error("failed to see `{name}` settle within {} ms: it is {phase}", deadline.as_millis())]
@@ -228,6 +246,30 @@ pub enum ControlError {
     /// The host is being stopped.
     #[error("failed to carry out the command: the host is being stopped")]
     Stopping,
+}
+
+impl HostError {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        Coded::code(self)
+    }
+}
+
+impl CallError {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        Coded::code(self)
+    }
+}
+
+impl ControlError {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        Coded::code(self)
+    }
 }
 
 fn available(what: &str, known: &[String]) -> String {

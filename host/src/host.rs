@@ -20,6 +20,7 @@ use hotbay_state::Store;
 use serde::{Deserialize, Serialize};
 
 use crate::config::ProbeMode;
+use crate::error::{Code, Trouble};
 use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
@@ -161,8 +162,9 @@ impl Host {
             self.status(name)?;
             return Ok(Vec::new());
         }
-        let receipts = self.inner.shared.history.read(name).map_err(|e| ControlError::Failed {
-            reason: format!("failed to read the history of service `{name}`: {e}"),
+        let receipts = self.inner.shared.history.read(name).map_err(|e| {
+            let text = format!("failed to read the history of service `{name}`: {e}");
+            ControlError::Failed { reason: Trouble::new(Code::NotRead, text) }
         })?;
         if receipts.is_empty() {
             self.status(name)?;

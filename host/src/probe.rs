@@ -16,6 +16,7 @@ pub use child::entry;
 pub(crate) use child::is_entered;
 
 use crate::config::{self, ProbeMode};
+use crate::error::Trouble;
 use crate::fault;
 use crate::kernel::patience::look_until;
 use crate::os;
@@ -46,7 +47,7 @@ pub(crate) struct Probed {
 pub(crate) enum ProbeError {
     /// The plugin was refused in order.
     #[error("{0}")]
-    Refused(String),
+    Refused(Trouble),
     /// The process ended in the middle.
     #[error(
         "failed to probe it: while {stage}, {how}; the host is untouched, the file is not tried again until it changes"

@@ -10,6 +10,7 @@ pub(crate) use state::{
     Drafted, Exported, Incoming, Taking, export, export_in, export_of, import, import_of, size,
 };
 
+use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::ffi::{Answer, Plugin};
 use crate::kernel::generation::Generation;
@@ -42,9 +43,9 @@ pub(crate) enum CallbackError {
         "export wrote more than {max} bytes: let plugin `{plugin}` keep less, or raise `max_bytes` under `[state]` in hotbay.toml"
     )]
     TooLarge { plugin: String, max: u64 },
-    /// It wrote more than could be taken.
-    #[error("{callback} failed: {text}")]
-    NotTaken { callback: &'static str, text: String },
+    /// The host did not take what it wrote, or let it run.
+    #[error("{callback} failed: {why}")]
+    Prevented { callback: &'static str, why: Trouble },
     /// It hangs. Its lane is left behind.
     #[error("{callback} did not end within {} ms", deadline.as_millis())]
     Hangs { callback: &'static str, deadline: Duration },
@@ -142,11 +143,12 @@ fn lane_error(callback: &'static str, deadline: Duration, error: &LaneError) -> 
     match error {
         LaneError::TimedOut => CallbackError::Hangs { callback, deadline },
         LaneError::Full => {
-            CallbackError::Failed { callback, text: "too many requests wait in its lane".to_owned() }
+            let why = Trouble::new(Code::CallRefused, "too many requests wait in its lane");
+            CallbackError::Prevented { callback, why }
         }
-        LaneError::Closed => CallbackError::Failed {
-            callback,
-            text: "its lane broke down; this is a defect of the host".to_owned(),
-        },
+        LaneError::Closed => {
+            let why = Trouble::new(Code::Defect, "its lane broke down; this is a defect of the host");
+            CallbackError::Prevented { callback, why }
+        }
     }
 }

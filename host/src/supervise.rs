@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crew::Crew;
 
+use crate::error::{Code, Trouble};
 use crate::kernel::files::Files;
 use crate::kernel::held::Held;
 use crate::kernel::op::{self, Outcome, Report};
@@ -224,12 +225,12 @@ impl Kernel {
             journal.note("verified", Some(name), None, format!("version {}", candidate.version));
             if let Some(better) = self.target(name).filter(|better| better.digest != candidate.digest) {
                 let text = format!("{file} by version {} in {}", better.version, better.path.display());
-                journal.note("shadowed", Some(name), None, text);
+                journal.note("shadowed", Some(name), None, Trouble::new(Code::Shadowed, text));
             }
         }
         for (path, refused) in look.refused {
             let name = refused.manifest.as_ref().map(|manifest| manifest.name.as_str());
-            journal.note("rejected", name, None, format!("{}: {}", path.display(), refused.reason));
+            journal.note("rejected", name, None, refused.reason.within(path.display()));
         }
         self.hear_vouched(look.vouched);
         let journal = &self.shared.journal;
@@ -248,7 +249,8 @@ impl Kernel {
         self.crew.run(Box::new(move || {
             let done = catch_unwind(AssertUnwindSafe(|| body(&shared)));
             let report = done.unwrap_or_else(|_| {
-                let reason = "an operation of the host broke down; this is a defect of the host".to_owned();
+                let reason = "an operation of the host broke down; this is a defect of the host";
+                let reason = Trouble::new(Code::Defect, reason);
                 Report {
                     name: name.into(),
                     task: Task::Start,

@@ -22,6 +22,7 @@ pub(crate) use stages::{Stages, guarded};
 
 use crate::config::Rehearse;
 use crate::drain::drain;
+use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::kernel::gate::{Gate, Passage};
 use crate::kernel::generation::Generation;
@@ -91,14 +92,14 @@ pub(crate) struct Committed {
 /// A swap that was given up: the old generation serves.
 #[derive(Debug)]
 pub(crate) struct GivenUp {
-    pub(crate) reason: String,
+    pub(crate) reason: Trouble,
     /// The candidate, to unload.
     pub(crate) candidate: Arc<Generation>,
     pub(crate) passage: Passage,
     /// The state, if it was exported.
     pub(crate) capsule: Option<Capsule>,
     /// Why the old generation does not serve any more, if the way back failed too.
-    pub(crate) old_is_down: Option<String>,
+    pub(crate) old_is_down: Option<Trouble>,
 }
 
 /// Replaces `old` by a loaded candidate.
@@ -127,14 +128,14 @@ fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<
         Box::new(GivenUp { reason, candidate, passage, capsule: None, old_is_down: None })
     };
     let started = stages.time("start", || start(candidate, swap.callback));
-    let new = started.map_err(|(_, error)| given_up(error.to_string()))?.generation;
+    let new = started.map_err(|(_, error)| given_up(error.into()))?.generation;
     swap.old.left(publish(swap, &new, stages).map_err(&given_up)?);
-    let drained = stages.guarded("drain", || drain(swap.old, swap.drain).map_err(words)).is_ok();
+    let drained = stages.guarded("drain", || Ok(drain(swap.old, swap.drain)?)).is_ok();
     if swap.old.plugin.is_stateful() {
         // Both versions run: what is lost now is lost.
-        let written =
-            if drained { write_newest(swap, stages) } else { Err("calls are still inside".to_owned()) };
-        stages.lost = written.err();
+        let inside = || Trouble::new(Code::NotDrained, "calls are still inside");
+        let written = if drained { write_newest(swap, stages) } else { Err(inside()) };
+        stages.lost = written.err().map(|why| why.text);
     }
     if drained {
         let _ = stop_old(swap, stages);
@@ -163,7 +164,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
     // However this ends, nobody is left waiting.
     let opening = gate.opening();
     swap.old.left(swap.slot.close(&gate));
-    let drained = stages.guarded("drain", || drain(swap.old, swap.drain).map_err(words));
+    let drained = stages.guarded("drain", || Ok(drain(swap.old, swap.drain)?));
     let is_drained = drained.is_ok();
     let mut carried = match drained {
         Err(reason) if !swap.force => Err(Undone { reason, capsule: None, old_is_down: None }),
@@ -174,7 +175,7 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
         Ok(carried) => carried.replaced.take(),
         Err(Undone { old_is_down: None, .. }) => Some(swap.slot.publish(Arc::clone(swap.old))),
         Err(Undone { old_is_down: Some(why), .. }) => {
-            Some(swap.slot.take_down(Phase::Faulted, Some(why.clone())))
+            Some(swap.slot.take_down(Phase::Faulted, Some(why.to_string())))
         }
     };
     drop(opening);
@@ -206,9 +207,9 @@ struct Carried {
 }
 
 struct Undone {
-    reason: String,
+    reason: Trouble,
     capsule: Option<Box<Capsule>>,
-    old_is_down: Option<String>,
+    old_is_down: Option<Trouble>,
 }
 
 /// From pause to publish, undone in reverse when a step fails. Where the old generation is not drained, the swap is forced:
@@ -217,7 +218,7 @@ fn behind_the_gate(
     swap: &Swap<'_>,
     candidate: Loaded,
     ready: Option<Ready>,
-    drained: Result<(), String>,
+    drained: Result<(), Trouble>,
     stages: &mut Stages,
 ) -> Result<Carried, Undone> {
     let empty = drained.is_ok();
@@ -232,7 +233,7 @@ fn behind_the_gate(
                 Err(reason) if swap.handover == (Handover::Given { lossless: true }) => {
                     return Err(Undone { reason, capsule: None, old_is_down: None });
                 }
-                written => stages.lost = written.err(),
+                written => stages.lost = written.err().map(|why| why.text),
             }
             (None, None)
         }
@@ -243,7 +244,7 @@ fn behind_the_gate(
         Ok(started) => {
             publish(swap, &started.generation, stages).map(|replaced| (started.generation, replaced))
         }
-        Err((_, error)) => Err(error.to_string()),
+        Err((_, error)) => Err(error.into()),
     };
     match published {
         Ok((new, replaced)) => Ok(Carried { new, capsule, plain, replaced: Some(replaced) }),
@@ -259,41 +260,42 @@ fn pause_and_carry(
     swap: &Swap<'_>,
     candidate: &Loaded,
     ready: Ready,
-    drained: Result<(), String>,
+    drained: Result<(), Trouble>,
     stages: &mut Stages,
 ) -> Result<(Capsule, Option<Plain>), Undone> {
     let (old, within) = (swap.old, swap.callback);
-    let paused = drained.and_then(|()| stages.time("pause", || pause(old, within)).map_err(words));
+    let paused = drained.and_then(|()| stages.time("pause", || pause(old, within)).map_err(Trouble::from));
     let is_paused = paused.is_ok();
     carry_over(swap, candidate, ready, paused, stages).map_err(|(capsule, reason)| {
         if is_paused {
             resume(old, within);
         }
-        Undone { reason, capsule: capsule.map(Box::new), old_is_down: None }
+        Undone { reason, capsule, old_is_down: None }
     })
 }
 
 /// The state of the old generation goes to nobody: the newest there is must be on the disk before it stops.
-fn write_newest(swap: &Swap<'_>, stages: &mut Stages) -> Result<(), String> {
+fn write_newest(swap: &Swap<'_>, stages: &mut Stages) -> Result<(), Trouble> {
     let (old, within) = (swap.old, swap.callback);
-    let paused = stages.time("pause", || pause(old, within)).map_err(words);
+    let paused = stages.time("pause", || pause(old, within)).map_err(Trouble::from);
     let written = paused.and_then(|()| {
         let keys = swap.snapshots.keys();
         let exported = stages.time("export", || swap.export(&keys, old.schema(), Plain::default()));
         let written = exported
-            .map_err(words)
+            .map_err(Trouble::from)
             .and_then(|state| stages.guarded("snapshot", || swap.snapshots.save(old, keys, state).map(drop)));
         written.inspect_err(|_| resume(old, within))
     });
     written.map_err(|why| {
-        format!("failed to keep the newest state of version {}: {why}", old.manifest().version)
+        why.within(format_args!("failed to keep the newest state of version {}", old.manifest().version))
     })
 }
 
 /// Publishes the new generation; one that cannot be published is stopped again.
-fn publish(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Replaced, String> {
+fn publish(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Replaced, Trouble> {
     let published = stages.guarded("publish", || {
-        fault::point("publish", &new.name).map_err(|e| format!("failed to publish it: {e}"))?;
+        let failed = |e| Trouble::new(Code::Defect, format!("failed to publish it: {e}"));
+        fault::point("publish", &new.name).map_err(failed)?;
         Ok(swap.slot.publish(Arc::clone(new)))
     });
     published.inspect_err(|_| {
@@ -304,12 +306,13 @@ fn publish(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Resul
 }
 
 /// Starts the old generation again after its `stop`; why it is down, where it cannot be.
-fn go_back(swap: &Swap<'_>, hangs: Option<CallbackError>) -> Option<String> {
+fn go_back(swap: &Swap<'_>, hangs: Option<CallbackError>) -> Option<Trouble> {
+    let down = |text| Trouble::new(Code::OldIsDown, text);
     match hangs {
         // Its `stop` may come to an end at any time, also beside a `start`.
-        Some(hangs) => Some(format!("the swap failed, and the old generation cannot go on: {hangs}")),
+        Some(hangs) => Some(down(format!("the swap failed, and the old generation cannot go on: {hangs}"))),
         None => start_again(swap.old, swap.callback).err().map(|error| {
-            format!("the swap failed, and the old generation could not be started again: {error}")
+            down(format!("the swap failed, and the old generation could not be started again: {error}"))
         }),
     }
 }
@@ -328,9 +331,9 @@ fn carry_over(
     swap: &Swap<'_>,
     candidate: &Loaded,
     ready: Ready,
-    paused: Result<(), String>,
+    paused: Result<(), Trouble>,
     stages: &mut Stages,
-) -> Result<(Capsule, Option<Plain>), (Option<Capsule>, String)> {
+) -> Result<(Capsule, Option<Plain>), (Option<Box<Capsule>>, Trouble)> {
     let Ready { room: Room { plain, sealed }, schema, fallback } = ready;
     let askable = match fallback.as_ref().and_then(|fallback| fallback.hangs.clone()) {
         Some(hangs) => paused.and(Err(hangs)),
@@ -342,7 +345,7 @@ fn carry_over(
             stages.whole = Some(keep_whole(swap, stages)?);
         }
         let keys = swap.snapshots.keys();
-        let state = stages.time("export", || swap.export(&keys, schema, plain)).map_err(words)?;
+        let state = stages.time("export", || swap.export(&keys, schema, plain))?;
         stages.guarded("seal", || Capsule::seal(swap.snapshots, keys, swap.old, schema, state, sealed))
     });
     let (capsule, plain) = match (exported, fallback) {
@@ -371,26 +374,22 @@ fn carry_over(
     };
     match carried {
         Ok(plain) => Ok((capsule, plain)),
-        Err(reason) => Err((Some(capsule), reason)),
+        Err(reason) => Err((Some(Box::new(capsule)), reason)),
     }
 }
 
 /// A step down leaves out what the older schema has no place for: all of it is on disk first, and kept aside by the next to
 /// write there.
-fn keep_whole(swap: &Swap<'_>, stages: &mut Stages) -> Result<Capsule, String> {
+fn keep_whole(swap: &Swap<'_>, stages: &mut Stages) -> Result<Capsule, Trouble> {
     let (old, keys) = (swap.old, swap.snapshots.keys());
     let export = || swap.export(&keys, old.schema(), Plain::default());
-    let state = stages.time("export", export).map_err(words)?;
+    let state = stages.time("export", export)?;
     let whole = stages.guarded("seal", || {
         let (whole, _) = Capsule::seal(swap.snapshots, keys, old, old.schema(), state, Vec::new())?;
         swap.snapshots.save_capsule(&old.name, &whole).map(|()| whole)
     });
     swap.snapshots.keep_next_aside(&old.name);
     whole
-}
-
-fn words(error: impl std::error::Error) -> String {
-    error.to_string()
 }
 
 #[cfg(test)]

@@ -209,3 +209,5 @@ fn write(path: &Path, record: &impl Serialize) -> io::Result<()> {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+pub(crate) use tests::samples;

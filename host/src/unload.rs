@@ -7,6 +7,7 @@ use std::time::Duration;
 
 pub(crate) use reason::Reason;
 
+use crate::error::{Code, Trouble, of_pinned};
 use crate::ffi::{self, Closed};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::Lane;
@@ -35,6 +36,8 @@ pub(crate) enum Unloaded {
 #[derive(Debug)]
 pub(crate) struct Remains {
     pub(crate) pinned: Pinned,
+    /// What kind of trouble holds it.
+    pub(crate) code: Code,
     /// What to look for, whether it has gone since. Held for as long: who debugs finds its code by it.
     pub(crate) object: Object,
     pub(crate) load: u64,
@@ -47,10 +50,11 @@ pub(crate) struct Remains {
 }
 
 impl Unloaded {
-    pub(crate) fn reason(&self) -> Option<String> {
+    /// Why it stays.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
         match self {
             Self::Gone => None,
-            Self::Pinned(remains) => Some(remains.pinned.reason.clone()),
+            Self::Pinned(remains) => Some(Trouble::new(remains.code, remains.pinned.reason.clone())),
         }
     }
 }
@@ -62,11 +66,21 @@ impl Remains {
             generation,
             version: staged.manifest.version.clone(),
             reason: String::new(),
+            code: None,
             bytes: staged.bytes,
             cause: Cause::Unknown,
             holders: Vec::new(),
         };
-        Self { pinned, object: staged.object.clone(), load, later: None, is_seen: false, is_loading: false }
+        let code = Code::StaysUnexplained;
+        Self {
+            pinned,
+            code,
+            object: staged.object.clone(),
+            load,
+            later: None,
+            is_seen: false,
+            is_loading: false,
+        }
     }
 
     /// Whether it was closed, and nobody is at it any more: neither who waits to unload it nor the system's loader.
@@ -77,6 +91,8 @@ impl Remains {
     /// It stays, and this is why.
     pub(crate) fn because(mut self, reason: &Reason) -> Unloaded {
         self.pinned.reason = reason.to_string();
+        self.code = of_pinned(reason);
+        self.pinned.code = Some(self.code.to_string());
         self.pinned.cause = reason.cause();
         self.pinned.holders = reason.holders();
         self.is_seen = !matches!(reason, Reason::Unseen(_));

@@ -16,7 +16,7 @@ use notify::{Config, Event, EventKind, PollWatcher, RecommendedWatcher, Recursiv
 
 use crate::config::WatchMode;
 use crate::discover::is_library_name;
-use crate::os;
+use crate::{fault, os};
 
 /// How often the folder is read in `poll` mode between two rescans.
 const POLL: Duration = Duration::from_millis(250);
@@ -68,6 +68,7 @@ impl Watch {
     }
 
     fn arm(&self) -> notify::Result<Box<dyn Watcher + Send>> {
+        fault::point("watch", "plugins").map_err(notify::Error::io)?;
         let tell = std::sync::Arc::clone(&self.tell);
         let handler = move |event: notify::Result<Event>| {
             // That a file was opened or read is no change, and the kernel's own look does both.

@@ -17,6 +17,7 @@ mod soak;
 mod race;
 mod crash;
 mod bench;
+mod errors;
 
 use std::process::ExitCode;
 
@@ -39,6 +40,8 @@ enum Command {
     Race(race::Options),
     Crash(crash::Options),
     Bench(bench::Options),
+    /// Write the page of errors anew, from the code
+    Errors,
     /// Run a test program, and what fails in it once more: cargo calls this
     #[command(hide = true)]
     RunTests(steady::runner::Options),
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
         Command::Race(options) => race::run(&options),
         Command::Crash(options) => crash::run(&options),
         Command::Bench(options) => bench::run(&options),
+        Command::Errors => errors::run(),
         Command::RunTests(options) => match steady::runner::run(&options) {
             Ok(code) => std::process::exit(code),
             Err(error) => Err(error),

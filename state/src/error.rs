@@ -1,7 +1,8 @@
 //! What can go wrong, one enum per stage.
 //!
 //! Every text completes the sentence "failed to …" and ends, where there is something to do, with what that is.
-//! A text does not repeat its source: print the chain.
+//! A text does not repeat its source: print the chain. The enums are exhaustive: whoever embeds the storage says of each variant what
+//! to do, and a new one is not to slip by.
 
 use std::io;
 use std::path::PathBuf;
@@ -14,7 +15,6 @@ use crate::layout::MAX_PLAIN;
 
 /// Why there is no key.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum KeyError {
     /// The bytes are of a length that AES has no key for.
     #[error("take {got} bytes as a key: it must be 16, 24 or 32")]
@@ -106,7 +106,6 @@ pub enum KeyError {
 
 /// Why state could not be sealed.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum SealError {
     /// The service's name cannot name a file.
     #[error(
@@ -157,7 +156,6 @@ pub enum SealError {
 /// Nothing of the state is decrypted before the header is authentic. A header that was tampered with can appear as any
 /// of these, never as an opened capsule.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum OpenError {
     /// It begins with other bytes.
     #[error("recognise a Hotbay state file: it begins with other bytes; set it aside")]
@@ -246,7 +244,6 @@ pub enum OpenError {
 /// Why the store could not do as asked. Every failure leaves the files as they were, save where
 /// [`Step::SyncFolder`](crate::Step::SyncFolder) says otherwise.
 #[derive(Debug, Error)]
-#[non_exhaustive]
 pub enum StoreError {
     /// The folder cannot be made, or not be read.
     #[error("use the state folder {path}")]

@@ -138,6 +138,44 @@ fn a_plugin_for_another_machine() {
     assert!(reason.contains(std::env::consts::ARCH), "{reason}");
 }
 
+#[cfg(target_os = "linux")] // Where the format tells a program from a library in two bytes, and files may have holes.
+#[test]
+fn a_program_and_a_file_of_ten_gigabytes_are_refused_without_being_read_whole() {
+    let bay = with_echo();
+    let mut bytes = std::fs::read(fixture("counter")).unwrap();
+    // e_type: a program that is mapped where it says.
+    bytes[16..18].copy_from_slice(&2u16.to_le_bytes());
+    let program = refused(&bay, &bytes);
+    assert_says(&program, &["an executable", "cdylib"]);
+    assert_eq!(program.code.as_deref(), Some("HB0211"));
+    std::fs::remove_file(bay.file("bad")).unwrap();
+    bay.wait_gone("bad");
+
+    let sparse = bay.path("sparse");
+    std::fs::File::create(&sparse).unwrap().set_len(10 << 30).unwrap();
+    std::fs::rename(sparse, bay.file("bad")).unwrap();
+    let large = refused_row(&bay);
+    assert_says(&large, &["10737418240 bytes"]);
+    assert_eq!(large.code.as_deref(), Some("HB0207"));
+    let memory = hotbay_tests::peak_bytes(bay.pid()).unwrap();
+    assert!(memory < 1 << 30, "{memory} bytes were resident");
+}
+
+#[cfg(target_os = "linux")] // ELF names what a library links to in a table of texts.
+#[test]
+fn a_library_that_links_to_one_that_is_missing_is_refused_with_its_name() {
+    let bay = with_echo();
+    let mut bytes = std::fs::read(fixture("counter")).unwrap();
+    let (needed, missing) = (b"libgcc_s.so.1\0", b"libgcc_s.so.9\0");
+    let at = bytes.windows(needed.len()).position(|window| window == needed).expect("it unwinds by libgcc_s");
+    bytes[at..][..missing.len()].copy_from_slice(missing);
+    bay.drop_bytes("bad", &bytes);
+    let row = bay.wait_phase("counter", Phase::Rejected);
+    assert_says(&row, &["libgcc_s.so.9", "something that it links to missing"]);
+    assert_eq!(row.code.as_deref(), Some("HB0501"));
+    bay.wait_version("echo", "1.0.0");
+}
+
 #[test]
 fn no_plugin_but_a_library() {
     let bay = with_echo();

@@ -76,7 +76,8 @@ fn the_list_is_a_contract() {
     let rows: Value = serde_json::from_str(&bay.ok(&["list", "-o", "json"])).unwrap();
     assert_eq!(rows.as_array().unwrap().len(), 2);
     for row in rows.as_array().unwrap() {
-        let mut wanted = vec!["name", "version", "generation", "phase", "digest", "source", "reason"];
+        let mut wanted =
+            vec!["name", "version", "generation", "phase", "digest", "source", "reason", "code", "blame"];
         wanted.extend(["pinned_generations", "pinned_bytes"]);
         assert_eq!(keys(row), BTreeSet::from_iter(wanted.iter().copied()));
     }

@@ -131,6 +131,14 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: super::trust::Trust,
     },
+    /// What a code is about: what it means, what is unchanged, what to do next; without a code, all of them
+    Explain {
+        /// The code: `HB0204`, or `204`
+        code: Option<String>,
+        /// All of them as one page, in Markdown
+        #[arg(long, conflicts_with = "code", hide = true)]
+        page: bool,
+    },
     /// Write a new plugin crate
     New {
         /// The service, the crate and its folder

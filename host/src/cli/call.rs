@@ -4,14 +4,14 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::args::{Target, millis};
+use super::failed::Otherwise as _;
 use super::output::Output;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
 use crate::control::frame::MAX_BODY;
 use crate::control::protocol::{Failure, Request};
+use crate::error::Code;
 
 pub(super) fn call(
     client: &Client,
@@ -32,12 +32,16 @@ pub(super) fn call(
 fn read(data: Option<&str>) -> anyhow::Result<Vec<u8>> {
     match data {
         None => Ok(Vec::new()),
-        Some("-") => whole(io::stdin().lock()).context("failed to read stdin"),
+        Some("-") => whole(io::stdin().lock()).otherwise(Code::NotRead, || "failed to read stdin"),
         Some(text) => match text.strip_prefix('@') {
             Some(file) => File::open(file).and_then(whole).map_err(|error| {
-                let exit =
-                    if error.kind() == io::ErrorKind::NotFound { Exit::NotFound } else { Exit::Failed };
-                Failure::new(exit, format!("failed to read `{file}`: {error}")).into()
+                let is_missing = error.kind() == io::ErrorKind::NotFound;
+                let (exit, code) = if is_missing {
+                    (Exit::NotFound, Code::NoSuchFile)
+                } else {
+                    (Exit::Failed, Code::NotRead)
+                };
+                Failure::new(exit, code, format!("failed to read `{file}`: {error}")).into()
             }),
             None => Ok(text.as_bytes().to_vec()),
         },

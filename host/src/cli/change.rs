@@ -3,15 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anyhow::Context as _;
-
 use super::args::millis;
+use super::failed::Otherwise as _;
 use super::output::{Output, narrate, one_line};
 use super::status::told;
 use crate::Changed;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
 use crate::control::protocol::{Failure, Request};
+use crate::error::Code;
 
 pub(super) fn add(
     client: &Client,
@@ -21,12 +21,12 @@ pub(super) fn add(
     out: &Output,
 ) -> anyhow::Result<()> {
     // The host works in another folder. A link is left to it to follow: the name that it is added under is the link's.
-    let absolute =
-        std::path::absolute(file).with_context(|| format!("failed to find `{}`", file.display()))?;
+    let absolute = std::path::absolute(file)
+        .otherwise(Code::NotRead, || format!("failed to find `{}`", file.display()))?;
     existing(file)?;
     if absolute.to_str().is_none() {
         let message = format!("failed to name `{}` to the host: rename it in Unicode", absolute.display());
-        return Err(Failure::new(Exit::Refused, message).into());
+        return Err(Failure::new(Exit::Refused, Code::NotUnicode, message).into());
     }
     change(client, &Request::Add { file: absolute, force, deadline_ms: millis(deadline) }, out)
 }
@@ -61,6 +61,7 @@ pub(super) fn existing(file: &Path) -> Result<(), Failure> {
     match std::fs::symlink_metadata(file) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Err(Failure::new(
             Exit::NotFound,
+            Code::NoSuchFile,
             format!("failed to find `{}`: there is no such file", file.display()),
         )),
         _ => Ok(()),

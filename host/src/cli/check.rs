@@ -22,8 +22,8 @@ pub(super) fn check(file: &Path, home: Option<PathBuf>, out: &Output) -> anyhow:
     if report.accepted {
         return Ok(());
     }
-    let reason = report.reason.unwrap_or_else(|| format!("failed to accept `{}`", file.display()));
-    Err(Failure::new(Exit::Refused, reason).into())
+    let message = report.reason.unwrap_or_else(|| format!("failed to accept `{}`", file.display()));
+    Err(Failure { exit: Exit::Refused, message, code: report.code, blame: report.blame }.into())
 }
 
 fn screen(report: &Report) -> String {

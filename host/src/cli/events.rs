@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::output::{Output, one_line};
+use super::output::{Output, coded, one_line};
 use super::when::stamp;
 use crate::control::client::Client;
 use crate::kernel::view::Event;
@@ -24,5 +24,6 @@ fn json_line(event: &Event, out: &Output) -> anyhow::Result<()> {
 /// An event on one line.
 pub(super) fn line(event: &Event) -> String {
     let service = event.service.as_deref().unwrap_or("-");
-    one_line(&format!("{}  {:<11}  {service:<12}  {}", stamp(event.unix_ms), event.kind, event.text))
+    let text = coded(event.code.as_deref(), &event.text);
+    one_line(&format!("{}  {:<11}  {service:<12}  {text}", stamp(event.unix_ms), event.kind))
 }

@@ -1,6 +1,6 @@
 //! `hotbay history NAME`
 
-use super::output::{Output, one_line};
+use super::output::{Output, coded, one_line};
 use super::when::stamp;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
@@ -48,8 +48,9 @@ fn cells(receipt: &Receipt) -> Vec<String> {
         Some(_) if receipt.reason.is_some() => None,
         Some(rehearsal) => Some(format!("rehearsal {rehearsal}")),
     };
+    let reason = receipt.reason.as_ref().map(|reason| coded(receipt.code.as_deref(), reason));
     let reasons = [
-        receipt.reason.as_deref(),
+        reason.as_deref(),
         state.as_deref(),
         receipt.retired_reason.as_deref(),
         rehearsal.as_deref(),

@@ -13,6 +13,7 @@ use crate::Rotated;
 use crate::control::client::{Client, ClientError};
 use crate::control::exit::Exit;
 use crate::control::protocol::{Failure, Request};
+use crate::error::Code;
 use crate::host::keys;
 use crate::kernel::snapshots::Snapshots;
 
@@ -38,7 +39,7 @@ pub(super) fn keys(at: &Offline, command: &args::Keys, client: &Client, out: &Ou
 
 fn init(at: &Offline, out: &Output) -> anyhow::Result<()> {
     let Some(path) = keys::file(&at.config) else {
-        return Err(Failure::new(Exit::Refused, keys::NOT_IN_A_FILE).into());
+        return Err(Failure::of(Exit::Refused, keys::not_in_a_file()).into());
     };
     if path.starts_with(&at.config.home) {
         crate::os::private_folder(&at.config.home)?;
@@ -49,7 +50,7 @@ fn init(at: &Offline, out: &Output) -> anyhow::Result<()> {
             "failed to make a key: `{}` holds one already; `hotbay keys rotate` makes another",
             path.display()
         );
-        return Err(Failure::new(Exit::Refused, message).into());
+        return Err(Failure::new(Exit::Refused, Code::KeyThere, message).into());
     }
     tell(
         &rotated(&ring),
@@ -155,7 +156,7 @@ fn retire(at: &Offline, client: &Client, id: &str, out: &Output) -> anyhow::Resu
 }
 
 fn file(at: &Offline) -> Result<std::path::PathBuf, Failure> {
-    keys::file(&at.config).ok_or_else(|| Failure::new(Exit::Refused, keys::NOT_IN_A_FILE))
+    keys::file(&at.config).ok_or_else(|| Failure::of(Exit::Refused, keys::not_in_a_file()))
 }
 
 fn needs(at: &Offline, id: KeyId) -> anyhow::Result<Vec<std::path::PathBuf>> {
@@ -189,5 +190,5 @@ fn key_failed(error: hotbay_state::KeyError) -> anyhow::Error {
         KeyError::Primary { .. } | KeyError::TooMany { .. } => Exit::Refused,
         _ => Exit::Failed,
     };
-    Failure::new(exit, format!("failed to {:#}", anyhow::Error::new(error))).into()
+    Failure::of(exit, error).into()
 }

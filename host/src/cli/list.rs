@@ -1,6 +1,6 @@
 //! `hotbay list`
 
-use super::output::{Output, or_dash, short_digest};
+use super::output::{Output, coded, or_dash, short_digest};
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::kernel::view::{Row, mebibytes};
@@ -26,6 +26,6 @@ fn cells(row: &Row) -> Vec<String> {
             0 => String::new(),
             count => format!("{count}, {}", mebibytes(row.pinned_bytes)),
         },
-        row.reason.as_ref().map_or_else(String::new, |reason| super::output::one_line(reason)),
+        row.reason.as_ref().map_or_else(String::new, |reason| coded(row.code.as_deref(), reason)),
     ]
 }

@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::writer::MakeWriterExt as _;
 use super::output::colors_are_welcome;
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 use crate::kernel::settle::TARGET;
 
 /// Says in the syntax of `tracing` what is logged, over the configuration: `debug`, or `info,hotbay::swap=trace`.
@@ -18,7 +19,8 @@ const VARIABLE: &str = "HOTBAY_LOG";
 pub(super) fn start(level: Level) -> anyhow::Result<()> {
     let filter = match std::env::var(VARIABLE) {
         Ok(directives) if !directives.is_empty() => EnvFilter::try_new(&directives).map_err(|error| {
-            Failure::new(Exit::Usage, format!("failed to understand {VARIABLE}=`{directives}`: {error}"))
+            let message = format!("failed to understand {VARIABLE}=`{directives}`: {error}");
+            Failure::new(Exit::Usage, Code::LogFilter, message)
         })?,
         _ => EnvFilter::default().add_directive(filter(level).into()),
     };

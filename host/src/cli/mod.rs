@@ -6,6 +6,8 @@ mod args;
 mod change;
 mod check;
 mod call;
+mod explain;
+mod failed;
 mod events;
 mod history;
 mod keys;
@@ -29,11 +31,9 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use crate::Config;
-use crate::HostError;
-use crate::config::ConfigError;
-use crate::control::client::{Client, ClientError};
+use crate::control::client::Client;
 use crate::control::exit::Exit;
-use crate::control::protocol::{Failure, Request};
+use crate::control::protocol::Request;
 use args::{Args, Command};
 use output::{Closed, Output};
 
@@ -43,8 +43,7 @@ pub fn main() -> ExitCode {
     let args = match Args::try_parse() {
         Ok(args) => args,
         Err(error) => {
-            // Help is asked for, and written to stdout; it may be closed by now.
-            let _ = error.print();
+            failed::tell_usage(&error);
             return if error.use_stderr() { Exit::Usage.into() } else { Exit::Ok.into() };
         }
     };
@@ -53,8 +52,8 @@ pub fn main() -> ExitCode {
         // Whoever read our data has had enough of it.
         Err(error) if error.is::<Closed>() => Exit::Ok.into(),
         Err(error) => {
-            output::narrate(&format!("error: {}", output::one_line(&format!("{error:#}"))));
-            exit_of(&error).into()
+            failed::tell(&error);
+            failed::exit_of(&error).into()
         }
     }
 }
@@ -95,6 +94,7 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Trust { config, command } => {
             trust::trust(&state::Offline::new(home, config.as_deref(), false)?, &command, &out)
         }
+        Command::Explain { code, page } => explain::explain(code.as_deref(), page, &out),
         Command::New { name, api } => new::new(&name, api.as_deref()),
         Command::State { config, command } => {
             let at = state::Offline::new(home, config.as_deref(), command.only_looks())?;
@@ -113,39 +113,4 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
 /// one that runs already is not to be out of reach because its next configuration is being written.
 fn home_or_default(home: Option<PathBuf>) -> PathBuf {
     home.unwrap_or_else(|| Config::load(None).unwrap_or_default().home)
-}
-
-/// How a command ends that ends with `error`: the one place that knows.
-fn exit_of(error: &anyhow::Error) -> Exit {
-    let cause = |error: &(dyn std::error::Error + 'static)| {
-        if let Some(failure) = error.downcast_ref::<Failure>() {
-            Some(failure.exit)
-        } else if let Some(error) = error.downcast_ref::<ClientError>() {
-            Some(error.exit())
-        } else if let Some(error) = error.downcast_ref::<HostError>() {
-            Some(Exit::from(error))
-        } else {
-            error.is::<ConfigError>().then_some(Exit::Usage)
-        }
-    };
-    error.chain().find_map(cause).unwrap_or(Exit::Failed)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_cause_has_its_code_wherever_it_stands_in_the_chain() {
-        let refused = anyhow::Error::new(Failure::new(Exit::Refused, "failed")).context("around it");
-        assert_eq!(exit_of(&refused), Exit::Refused);
-        let config = Config::parse("x = 1", "hotbay.toml".as_ref()).unwrap_err();
-        assert_eq!(exit_of(&config.into()), Exit::Usage);
-        let locked = HostError::Locked { path: "lock".into() };
-        assert_eq!(exit_of(&locked.into()), Exit::Refused);
-        let unreachable =
-            ClientError::Unreachable { home: "h".into(), source: std::io::ErrorKind::NotFound.into() };
-        assert_eq!(exit_of(&unreachable.into()), Exit::Unreachable);
-        assert_eq!(exit_of(&anyhow::anyhow!("whatever")), Exit::Failed);
-    }
 }

@@ -7,6 +7,8 @@ use comfy_table::{Attribute, Cell, Color, ContentArrangement, Table};
 use serde::Serialize;
 
 use super::args::Format;
+use super::failed::Otherwise as _;
+use crate::error::Code;
 
 /// No terminal that somebody reads tables on has fewer columns.
 const NARROWEST: u16 = 40;
@@ -60,7 +62,7 @@ impl Output {
         let mut stdout = io::stdout().lock();
         match write(&mut stdout).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Err(Closed.into()),
-            done => done.map_err(|error| anyhow::Error::new(error).context("failed to write to stdout")),
+            done => done.otherwise(Code::NotWritten, || "failed to write to stdout"),
         }
     }
 }
@@ -101,6 +103,14 @@ pub(super) fn colors_are_welcome() -> bool {
 /// What is not known is a dash in a table.
 pub(super) fn or_dash(value: Option<impl ToString>) -> String {
     value.map_or_else(|| "-".to_owned(), |value| one_line(&value.to_string()))
+}
+
+/// A text with the code of what it tells before it, where there is one: `[HB0204] failed to …`
+pub(super) fn coded(code: Option<&str>, text: &str) -> String {
+    match code {
+        Some(code) => one_line(&format!("[{code}] {text}")),
+        None => one_line(text),
+    }
 }
 
 /// Enough of a digest to tell two apart.

@@ -5,16 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
 use super::args;
+use super::failed::Otherwise as _;
 use super::output::narrate;
 use super::signals::Signals;
 use super::systemd::Systemd;
 use crate::control::exit::Exit;
 use crate::control::server::{Conversations, Server};
+use crate::error::Code;
 use crate::kernel::patience::look_until;
 use crate::kernel::settle::{settle_to_ask, settle_to_wait};
 use crate::{Config, Host};
@@ -52,7 +53,7 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
         .thread_keep_alive(KEPT)
         .enable_all()
         .build()
-        .context("failed to start the control plane")?;
+        .otherwise(Code::NoControlPlane, || "failed to start the control plane")?;
     // This thread, too, speaks to the service manager and logs while a plugin keeps the loader.
     settle_to_wait();
     runtime.block_on(begin_threads());
@@ -94,7 +95,7 @@ impl Stopper {
                 let _ = stopped.send(());
             }
         };
-        crate::os::spawn("stop", stop).context("failed to start a thread")?;
+        crate::os::spawn("stop", stop).otherwise(Code::NoThread, || "failed to start a thread")?;
         Ok(Self(ask))
     }
 
@@ -102,13 +103,13 @@ impl Stopper {
         let (stopped, told) = oneshot::channel();
         // Should it be gone, the answer says so.
         let _ = self.0.send((host, stopped));
-        told.await.context("failed to stop the host: it panicked")
+        told.await.otherwise(Code::Defect, || "failed to stop the host: it panicked")
     }
 }
 
 async fn serve(config: Config) -> anyhow::Result<()> {
     // Before anything is started: what is started must be stopped in order, also when the signal comes early.
-    let mut signals = Signals::listen().context("failed to listen for signals")?;
+    let mut signals = Signals::listen().otherwise(Code::NoControlPlane, || "failed to listen for signals")?;
     let stopper = Stopper::begin()?;
     let systemd = Systemd::begin();
     let mut starting = spawn_blocking(move || Host::start(config));
@@ -122,7 +123,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
             }
         }
     };
-    let host = started.context("failed to start the host: it panicked")??;
+    let host = started.otherwise(Code::Defect, || "failed to start the host: it panicked")??;
     if asked {
         systemd.stopping();
         return stop(&stopper, host, None, &mut signals).await;
@@ -134,7 +135,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
         Err(error) => {
             stop(&stopper, host, None, &mut signals).await?;
-            Err(error).context("failed to listen for commands")
+            Err(error).otherwise(Code::NoControlPlane, || "failed to listen for commands")
         }
     }
 }

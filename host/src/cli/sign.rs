@@ -4,17 +4,18 @@ use std::io::{Cursor, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minisign::{SecretKey, SecretKeyBox};
 use serde::Serialize;
 
 use super::change::existing;
+use super::failed::Otherwise as _;
 use super::output::{Output, narrate};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
 use crate::discover::discover;
+use crate::error::{Code, Trouble};
 use crate::os;
 use crate::trust::keys::PublicKey;
 use crate::trust::signature::{self, Signature};
@@ -49,12 +50,12 @@ struct Signed {
 pub(super) fn sign(asked: &Sign, out: &Output) -> anyhow::Result<()> {
     existing(&asked.file)?;
     existing(&asked.key)?;
-    let refused = |error: String| Failure::new(Exit::Refused, format!("{}: {error}", asked.file.display()));
+    let refused = |trouble: Trouble| Failure::of(Exit::Refused, trouble.within(asked.file.display()));
     // Who names a link means what is behind it: the signature lies beside that.
     let real = std::fs::canonicalize(&asked.file)
-        .with_context(|| format!("failed to find `{}`", asked.file.display()))?;
-    let discovered = discover(&real).map_err(|error| refused(error.to_string()))?;
-    let verified = verify(discovered).map_err(|error| refused(error.error.to_string()))?;
+        .otherwise(Code::NotRead, || format!("failed to find `{}`", asked.file.display()))?;
+    let discovered = discover(&real).map_err(|error| refused(error.into()))?;
+    let verified = verify(discovered).map_err(|error| refused(error.error.into()))?;
     let secret = secret_key(&asked.key, asked.password_file.as_deref())?;
 
     let statement = Statement::of(&verified.manifest, &verified.digest, asked.security);
@@ -66,16 +67,21 @@ pub(super) fn sign(asked: &Sign, out: &Output) -> anyhow::Result<()> {
         Some(&statement.to_string()),
         Some(&untrusted),
     );
-    let text = made.context("failed to sign it")?.into_string();
-    let public = minisign::PublicKey::from_secret_key(&secret).context("failed to tell its public key")?;
+    let text = made.otherwise(Code::NotSigned, || "failed to sign it")?.into_string();
+    let public = minisign::PublicKey::from_secret_key(&secret)
+        .otherwise(Code::NotSigned, || "failed to tell its public key")?;
     // What a host would refuse is not to leave this desk.
-    let public = PublicKey::parse(&public.to_base64()).context("failed to read its public key")?;
+    let public = PublicKey::parse(&public.to_base64())
+        .otherwise(Code::NotSigned, || "failed to read its public key")?;
     let signature = Signature::parse(text).ok().filter(|signature| signature.is_of(&public, &verified.bytes));
-    let signature = signature.context("failed to sign it: the signature does not fit")?;
+    let signature = signature.ok_or_else(|| {
+        let message = "failed to sign it: the signature does not fit; is the key's file damaged?";
+        Failure::new(Exit::Failed, Code::NotSigned, message)
+    })?;
 
     let path = signature::path_of(&real);
     replace(&path, signature.text.as_bytes())
-        .with_context(|| format!("failed to write `{}`", path.display()))?;
+        .otherwise(Code::NotWritten, || format!("failed to write `{}`", path.display()))?;
     let signed = Signed {
         signature: path,
         key: public.id.to_string(),
@@ -112,17 +118,18 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 fn secret_key(path: &Path, password_file: Option<&Path>) -> anyhow::Result<SecretKey> {
     let failed = || format!("failed to read the secret key `{}`", path.display());
-    let text = std::fs::read_to_string(path).with_context(failed)?;
+    let text = std::fs::read_to_string(path).otherwise(Code::NotSigned, failed)?;
     if let Some(secret) = without_checksum(&text) {
         return Ok(secret);
     }
     let boxed = || SecretKeyBox::from_string(&text);
     // One without a password says so itself.
-    if let Ok(secret) = boxed().with_context(failed)?.into_unencrypted_secret_key() {
+    if let Ok(secret) = boxed().otherwise(Code::NotSigned, failed)?.into_unencrypted_secret_key() {
         return Ok(secret);
     }
     let password = password(password_file, "password of the key: ")?;
-    boxed().with_context(failed)?.into_secret_key(Some(password)).with_context(failed)
+    let boxed = boxed().otherwise(Code::NotSigned, failed)?;
+    boxed.into_secret_key(Some(password)).otherwise(Code::NotSigned, failed)
 }
 
 /// A key as `minisign -W` writes it: without a password, and without the checksum that tells a right one. A key that is damaged
@@ -141,11 +148,14 @@ fn without_checksum(text: &str) -> Option<SecretKey> {
 /// A password: the first line of a file or of stdin, or what is typed.
 pub(super) fn password(file: Option<&Path>, prompt: &str) -> anyhow::Result<String> {
     let text = match file {
-        None => return rpassword::prompt_password(prompt).context(
-            "failed to ask for the password: there is no terminal; `--password-file` names a file with it",
-        ),
+        None => {
+            return rpassword::prompt_password(prompt).otherwise(Code::NotSigned, || {
+                "failed to ask for the password: there is no terminal; `--password-file` names a file with it"
+            });
+        }
         Some(file) if file == Path::new("-") => std::io::read_to_string(std::io::stdin()),
         Some(file) => std::fs::read_to_string(file),
     };
-    Ok(text.context("failed to read the password")?.lines().next().unwrap_or_default().to_owned())
+    let text = text.otherwise(Code::NotSigned, || "failed to read the password")?;
+    Ok(text.lines().next().unwrap_or_default().to_owned())
 }

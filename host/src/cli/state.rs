@@ -18,6 +18,7 @@ use crate::PlainState;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::{Code, Trouble, shown};
 pub(super) use offline::{Offline, failed};
 
 /// A snapshot as it is shown. The header is what the file says of itself: only who has the key can tell whether it
@@ -28,7 +29,10 @@ struct Shown {
     file: PathBuf,
     bytes: u64,
     header: Option<Header>,
-    error: Option<String>,
+    #[serde(serialize_with = "as_text")]
+    error: Option<Trouble>,
+    /// The code of that.
+    code: Option<String>,
     /// What is kept beside it, newest first.
     older: Vec<Shown>,
     /// What was damaged and gone back from.
@@ -47,8 +51,9 @@ impl From<Listed> for Shown {
     fn from(listed: Listed) -> Self {
         let (header, error) = match listed.header {
             Ok(header) => (Some(header), None),
-            Err(error) => (None, Some(format!("failed to {:#}", anyhow::Error::new(error)))),
+            Err(error) => (None, Some(Trouble::from(error))),
         };
+        let (code, _) = shown(error.as_ref().map(|error| error.code));
         let (older, quarantined, aside) = (Vec::new(), Vec::new(), Vec::new());
         Shown {
             service: listed.service,
@@ -56,6 +61,7 @@ impl From<Listed> for Shown {
             bytes: listed.bytes,
             header,
             error,
+            code,
             older,
             quarantined,
             aside,
@@ -109,15 +115,20 @@ fn show(at: &Offline, name: &str, out: &Output) -> anyhow::Result<()> {
         out.text(&screen(&shown))?
     }
     match shown.error {
-        Some(error) => Err(Failure::new(Exit::Failed, error).into()),
+        Some(error) => Err(Failure::of(Exit::Failed, error).into()),
         None => Ok(()),
     }
+}
+
+/// Its words; the code stands beside them.
+fn as_text<S: serde::Serializer>(error: &Option<Trouble>, into: S) -> Result<S::Ok, S::Error> {
+    error.as_ref().map(|error| &error.text).serialize(into)
 }
 
 fn not_found(name: &str, home: &Path, known: &[String]) -> Failure {
     let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
     let message = format!("failed to find state of `{name}` in `{}`: {known}", home.display());
-    Failure::new(Exit::NotFound, message)
+    Failure::new(Exit::NotFound, Code::NoSuchSnapshot, message)
 }
 
 /// A folder that was never made has no snapshots, and is not made by looking. One whose newest file is gone still has those before.
@@ -131,9 +142,11 @@ fn snapshots(at: &Offline) -> anyhow::Result<Vec<Shown>> {
                 service: sealed.service,
                 bytes: 0,
                 header: None,
-                error: Some(
-                    "failed to find the newest snapshot: the file is gone, or was set aside".to_owned(),
-                ),
+                code: Some(Code::StateGone.to_string()),
+                error: Some(Trouble::new(
+                    Code::StateGone,
+                    "failed to find the newest snapshot: the file is gone, or was set aside",
+                )),
                 older: Vec::new(),
                 quarantined: Vec::new(),
                 aside: Vec::new(),

@@ -1,6 +1,6 @@
 //! `hotbay status NAME`
 
-use super::output::{Output, one_line, or_dash, short_digest};
+use super::output::{Output, coded, one_line, or_dash, short_digest};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
@@ -16,7 +16,7 @@ fn screen(status: &Status) -> String {
     let mut lines = vec![title(status)];
     let mut line = |what: &str, text: String| lines.push(format!("  {what:<10}  {}", one_line(&text)));
     if let Some(reason) = &row.reason {
-        line("because", reason.clone());
+        line("because", coded(row.code.as_deref(), reason));
     }
     line("since", stamp_and_age(status.since_unix_ms));
     line("file", or_dash(row.source.as_ref().map(|path| path.display())));
@@ -41,18 +41,21 @@ fn screen(status: &Status) -> String {
         line("last swap", told(receipt));
     }
     for pinned in &status.pinned {
-        let Pinned { generation, version, reason, bytes, .. } = pinned;
+        let Pinned { generation, version, reason, code, bytes, .. } = pinned;
+        let reason = coded(code.as_deref(), reason);
         let text = format!("generation {generation} ({version}), {}: {reason}", mebibytes(*bytes));
         line("pinned", text);
     }
     for rolled_back in &status.rolled_back {
         let (digest, at) = (short_digest(Some(&rolled_back.digest)), stamp_and_age(rolled_back.unix_ms));
-        line("rolled", format!("back: {} ({digest}), {at}: {}", rolled_back.version, rolled_back.reason));
+        let reason = coded(rolled_back.code.as_deref(), &rolled_back.reason);
+        line("rolled", format!("back: {} ({digest}), {at}: {reason}", rolled_back.version));
     }
     for candidate in &status.candidates {
         let version = or_dash(candidate.version.as_ref());
         let file = or_dash(candidate.source.as_ref().map(|path| path.display()));
-        let reason = candidate.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason = candidate.reason.as_ref().map(|reason| coded(candidate.code.as_deref(), reason));
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
         line("also in", format!("{file}, {version}, {}{reason}", candidate.phase));
     }
     for event in &status.events {
@@ -76,6 +79,7 @@ pub(super) fn told(receipt: &Receipt) -> String {
     let at = stamp_and_age(receipt.unix_ms);
     if receipt.outcome == Outcome::RolledBack {
         let reason = receipt.reason.as_deref().unwrap_or("the host does not say why");
+        let reason = coded(receipt.code.as_deref(), reason);
         return format!("{} to {} was rolled back: {reason} ({at})", from.version, to.version);
     }
     let back = match (&receipt.reason, &receipt.state_from) {

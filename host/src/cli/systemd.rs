@@ -235,8 +235,20 @@ mod tests {
     fn row(phase: Phase) -> Row {
         let name = "echo".to_owned();
         let (version, generation, digest, source, reason) = (None, None, None, None, None);
-        let (pinned_generations, pinned_bytes) = (0, 0);
-        Row { name, version, generation, phase, digest, source, reason, pinned_generations, pinned_bytes }
+        let (code, blame, pinned_generations, pinned_bytes) = (None, None, 0, 0);
+        Row {
+            name,
+            version,
+            generation,
+            phase,
+            digest,
+            source,
+            reason,
+            code,
+            blame,
+            pinned_generations,
+            pinned_bytes,
+        }
     }
 
     #[test]

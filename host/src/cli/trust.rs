@@ -2,18 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context as _;
 use clap::Subcommand;
 use hotbay_plugin_api::manifest::is_valid_name;
 use minisign::KeyPair;
 use serde::Serialize;
 
+use super::failed::Otherwise as _;
 use super::output::{Output, narrate};
 use super::sign::{password, replace};
 use super::state::Offline;
 use crate::config::Unsigned;
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 use crate::trust::keys::{self, PublicKey, TrustedKey};
 use crate::trust::records;
 
@@ -101,7 +102,9 @@ pub(super) fn trust(at: &Offline, command: &Trust, out: &Output) -> anyhow::Resu
 fn list(at: &Offline, out: &Output) -> anyhow::Result<()> {
     let (known, mut problems) = known(at)?;
     let mut floors = Vec::new();
-    for (service, security) in records::all_floors(&at.config.home).context("failed to read the floors")? {
+    for (service, security) in
+        records::all_floors(&at.config.home).otherwise(Code::TrustUnread, || "failed to read the floors")?
+    {
         if let Err(error) = &security {
             problems.push(format!(
                 "failed to read the floor of service `{service}`: {error}; `hotbay trust floor {service} NUMBER` says it anew"
@@ -140,7 +143,8 @@ fn list(at: &Offline, out: &Output) -> anyhow::Result<()> {
 /// All keys, and what cannot be read of them.
 fn known(at: &Offline) -> anyhow::Result<(Vec<TrustedKey>, Vec<String>)> {
     let (mut known, mut problems) = (keys::of_settings(&at.config.trust), Vec::new());
-    for key in keys::of_home(&at.config.home).context("failed to read the keys of the home folder")? {
+    let all = keys::of_home(&at.config.home);
+    for key in all.otherwise(Code::TrustUnread, || "failed to read the keys of the home folder")? {
         match key {
             Ok(key) => known.push(key),
             Err((path, why)) => problems.push(format!(
@@ -165,19 +169,20 @@ fn add(at: &Offline, key: &str, name: Option<&str>, services: &[String], out: &O
     let file = Path::new(key);
     let from_file = file.is_file();
     let text = if from_file {
-        std::fs::read_to_string(file).with_context(|| format!("failed to read `{key}`"))?
+        std::fs::read_to_string(file).otherwise(Code::NotRead, || format!("failed to read `{key}`"))?
     } else {
         key.to_owned()
     };
-    let usage = |message: String| Failure::new(Exit::Usage, message);
+    let usage = |code, message: String| Failure::new(Exit::Usage, code, message);
     let public = PublicKey::parse(&text)
-        .map_err(|error| usage(format!("failed to read `{key}`: {error}, or a file with it")))?;
+        .map_err(|error| format!("failed to read `{key}`: {error}, or a file with it"))
+        .map_err(|message| usage(Code::NoPublicKey, message))?;
     // `release.pub` and `release.key.pub` are both of `release`.
     let stem = file.file_name().filter(|_| from_file).and_then(|name| name.to_str()?.split('.').next());
     let name = name.or(stem).filter(|name| is_valid_name(name)).map(ToOwned::to_owned);
     let name = name.unwrap_or_else(|| public.id.to_string().to_lowercase());
     if let Some(service) = services.iter().find(|service| !is_valid_name(service)) {
-        return Err(usage(format!("failed to read `{service}`: services match [a-z0-9_-]{{1,64}}")).into());
+        return Err(usage(Code::CommandLine, no_service(service)).into());
     }
     own_home(at)?;
     let (known, _) = known(at)?;
@@ -186,10 +191,10 @@ fn add(at: &Offline, key: &str, name: Option<&str>, services: &[String], out: &O
             "failed to add key {}: `{}` is trusted already, number {}; `hotbay trust remove {}` comes first",
             public.id, other.name, other.key.id, other.name
         );
-        return Err(Failure::new(Exit::Refused, message).into());
+        return Err(Failure::new(Exit::Refused, Code::KeyTrustedAlready, message).into());
     }
     let path = keys::add(&at.config.home, &name, &public, services)
-        .with_context(|| format!("failed to write key `{name}` to the home folder"))?;
+        .otherwise(Code::NotWritten, || format!("failed to write key `{name}` to the home folder"))?;
     let added = TrustedKey { name, key: public, services: services.to_vec(), file: Some(path) };
     let whose = if services.is_empty() { "every service".to_owned() } else { services.join(", ") };
     narrate(&format!("what key `{}` ({}) signs may run as {whose}", added.name, added.key.id));
@@ -206,7 +211,7 @@ fn remove(at: &Offline, wanted: &str) -> anyhow::Result<()> {
             let message = format!(
                 "failed to remove key `{wanted}`: it stands in the settings; take it out of `[trust.keys]`"
             );
-            return Err(Failure::new(Exit::Refused, message).into());
+            return Err(Failure::new(Exit::Refused, Code::KeyInSettings, message).into());
         }
         Some(TrustedKey { file: Some(file), .. }) => file.clone(),
         None if is_valid_name(wanted) && damaged.is_file() => damaged,
@@ -214,10 +219,11 @@ fn remove(at: &Offline, wanted: &str) -> anyhow::Result<()> {
             let names: Vec<&str> = known.iter().map(|key| key.name.as_str()).collect();
             let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
             let message = format!("failed to find key `{wanted}`; there are: {there}");
-            return Err(Failure::new(Exit::NotFound, message).into());
+            return Err(Failure::new(Exit::NotFound, Code::NoSuchTrustedKey, message).into());
         }
     };
-    std::fs::remove_file(&file).with_context(|| format!("failed to remove `{}`", file.display()))?;
+    std::fs::remove_file(&file)
+        .otherwise(Code::NotWritten, || format!("failed to remove `{}`", file.display()))?;
     narrate(&format!(
         "what key `{wanted}` signed is not loaded any more; what runs goes on until it is loaded anew"
     ));
@@ -226,14 +232,17 @@ fn remove(at: &Offline, wanted: &str) -> anyhow::Result<()> {
 
 fn floor(at: &Offline, service: &str, security: u64) -> anyhow::Result<()> {
     if !is_valid_name(service) {
-        let message = format!("failed to read `{service}`: services match [a-z0-9_-]{{1,64}}");
-        return Err(Failure::new(Exit::Usage, message).into());
+        return Err(Failure::new(Exit::Usage, Code::CommandLine, no_service(service)).into());
     }
     own_home(at)?;
     records::set_floor(&at.config.home, service, security)
-        .with_context(|| format!("failed to set the floor of service `{service}`"))?;
+        .otherwise(Code::NotWritten, || format!("failed to set the floor of service `{service}`"))?;
     narrate(&format!("of service `{service}` nothing below security version {security} is loaded"));
     Ok(())
+}
+
+fn no_service(text: &str) -> String {
+    format!("failed to read `{text}`: services match [a-z0-9_-]{{1,64}}")
 }
 
 fn new_key(
@@ -250,27 +259,28 @@ fn new_key(
         && !force
     {
         let message = format!("failed to make a key: `{}` exists; `--force` replaces it", there.display());
-        return Err(Failure::new(Exit::Refused, message).into());
+        return Err(Failure::new(Exit::Refused, Code::FileThere, message).into());
     }
-    let made = "failed to make a key";
+    let made = || "failed to make a key";
     let pair = if no_password {
-        KeyPair::generate_unencrypted_keypair().context(made)?
+        KeyPair::generate_unencrypted_keypair().otherwise(Code::NotSigned, made)?
     } else {
         let typed = password(password_file, "password of the new key: ")?;
         if password_file.is_none() && typed != password(None, "once more: ")? {
-            return Err(Failure::new(Exit::Usage, "failed to make a key: the two passwords differ").into());
+            let message = "failed to make a key: the two passwords differ";
+            return Err(Failure::new(Exit::Usage, Code::NotSigned, message).into());
         }
-        KeyPair::generate_encrypted_keypair(Some(typed)).context(made)?
+        KeyPair::generate_encrypted_keypair(Some(typed)).otherwise(Code::NotSigned, made)?
     };
     let comment = if no_password { "hotbay secret key, without a password" } else { "hotbay secret key" };
-    let secret = pair.sk.to_box(Some(comment)).context(made)?.into_string();
-    let public = pair.pk.to_box().context(made)?.into_string();
+    let secret = pair.sk.to_box(Some(comment)).otherwise(Code::NotSigned, made)?.into_string();
+    let public = pair.pk.to_box().otherwise(Code::NotSigned, made)?.into_string();
     // Beside it, closed to all others, and then in its place: at no moment there is none.
     let written = hotbay_state::write_durably(file, secret.as_bytes(), std::time::Duration::from_secs(2));
-    written.map_err(|error| error.source).with_context(|| format!("failed to write `{}`", file.display()))?;
+    written.otherwise(Code::NotWritten, || format!("failed to write `{}`", file.display()))?;
     replace(&public_file, public.as_bytes())
-        .with_context(|| format!("failed to write `{}`", public_file.display()))?;
-    let id = PublicKey::parse(&public).context(made)?.id.to_string();
+        .otherwise(Code::NotWritten, || format!("failed to write `{}`", public_file.display()))?;
+    let id = PublicKey::parse(&public).otherwise(Code::NotSigned, made)?.id.to_string();
     narrate(&format!(
         "key {id}: `{}` is secret, and signs with `hotbay sign`; `hotbay trust add {}` has a host trust it",
         file.display(),
@@ -288,7 +298,7 @@ fn own_home(at: &Offline) -> anyhow::Result<()> {
             "failed to change files in `{}`: it belongs to another user; run this as that user",
             home.display()
         );
-        return Err(Failure::new(Exit::Refused, message).into());
+        return Err(Failure::new(Exit::Refused, Code::HomeOfAnother, message).into());
     }
     Ok(())
 }

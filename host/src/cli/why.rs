@@ -7,12 +7,16 @@ use super::status::{title, told};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
+use crate::error::{Blame, Code};
 use crate::kernel::view::{Outcome, Phase, Side, Status};
 
 #[derive(Debug, Serialize)]
 struct Why<'a> {
     name: &'a str,
     phase: Phase,
+    /// Of what is told first, where that is trouble.
+    code: Option<String>,
+    blame: Option<Blame>,
     because: Vec<String>,
     unchanged: Vec<String>,
     next: Vec<String>,
@@ -25,6 +29,10 @@ pub(super) fn why(client: &Client, name: &str, out: &Output) -> anyhow::Result<(
         return out.json(&why);
     }
     let mut lines = vec![title(&status)];
+    if let Some(code) = &why.code {
+        let who = why.blame.map(|blame| format!(", for the {} to mend", whose(blame))).unwrap_or_default();
+        lines.push(one_line(&format!("  {:<9}  {code}{who}", "code")));
+    }
     for (what, sentences) in [("because", &why.because), ("unchanged", &why.unchanged), ("next", &why.next)] {
         lines.extend(sentences.iter().map(|sentence| format!("  {what:<9}  {}", one_line(sentence))));
     }
@@ -138,7 +146,36 @@ fn explain(status: &Status) -> Why<'_> {
         let text = format!("generation {} is retired and still mapped: {}", pinned.generation, pinned.reason);
         because.push(text);
     }
-    Why { name, phase: row.phase, because, unchanged, next }
+    let (code, blame) = told_first(status).map_or((None, None), |(code, blame)| (Some(code), blame));
+    if let Some(code) = &code {
+        if unchanged.is_empty() {
+            unchanged.extend(code.parse::<Code>().map(|code| code.explanation().unchanged.to_owned()));
+        }
+        next.push(format!("what {code} means, and what mostly leads to it: `hotbay explain {code}`"));
+    }
+    Why { name, phase: row.phase, code, blame, because, unchanged, next }
+}
+
+/// The code of what matters most: why it does not run; else why another version does not; else what holds old code.
+fn told_first(status: &Status) -> Option<(String, Option<Blame>)> {
+    let receipt = status.last_swap.as_ref().filter(|receipt| receipt.outcome == Outcome::RolledBack);
+    let receipt = receipt.filter(|_| status.row.phase != Phase::Stopped);
+    let others = status.candidates.iter().filter(|row| row.phase != Phase::Shadowed);
+    let mut all = std::iter::once((&status.row.code, status.row.blame))
+        .chain(receipt.map(|receipt| (&receipt.code, receipt.blame)))
+        .chain(others.map(|row| (&row.code, row.blame)))
+        .chain(status.pinned.iter().map(|pinned| (&pinned.code, None)));
+    let (code, blame) = all.find_map(|(code, blame)| Some((code.clone()?, blame)))?;
+    let known = code.parse::<Code>().ok().map(Code::blame);
+    Some((code, blame.or(known)))
+}
+
+fn whose(blame: Blame) -> &'static str {
+    match blame {
+        Blame::Plugin => "plugin's author",
+        Blame::Host => "host's author",
+        Blame::Operator => "operator",
+    }
 }
 
 /// Whether this is what answers now: since it was spared by a swap, it may have failed or been stopped.
@@ -186,6 +223,24 @@ mod tests {
         ] {
             assert!(!said(phase, generation).contains("serves on"), "{phase} {generation:?}");
         }
+    }
+
+    #[test]
+    fn the_code_of_what_keeps_it_down_is_told_before_that_of_an_earlier_swap() {
+        let mut status = after_a_failed_swap(Phase::Running, Some(1));
+        assert_eq!(explain(&status).code, None);
+        status.last_swap.as_mut().unwrap().code = Some("HB0507".to_owned());
+        let why = explain(&status);
+        assert_eq!((why.code.as_deref(), why.blame), (Some("HB0507"), Some(Blame::Plugin)));
+        assert!(why.next.last().unwrap().contains("`hotbay explain HB0507`"));
+        assert_eq!(why.unchanged, ["1.0.0 serves on with its state"]);
+        // A code of a newer host: it is told as it is.
+        (status.row.phase, status.row.code) = (Phase::Faulted, Some("HB7777".to_owned()));
+        let why = explain(&status);
+        assert_eq!((why.code.as_deref(), why.blame), (Some("HB7777"), None));
+        status.row.phase = Phase::Stopped;
+        status.row.code = None;
+        assert_eq!(explain(&status).code, None);
     }
 
     #[test]

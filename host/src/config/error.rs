@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::error::{Code, Coded};
+
 /// Why the configuration cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -29,6 +31,12 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
+    /// What kind of trouble it is.
+    #[must_use]
+    pub fn code(&self) -> Code {
+        Coded::code(self)
+    }
+
     /// `problem` at byte `offset` of `text`.
     pub(super) fn at(path: &Path, text: &str, offset: usize, problem: impl Into<String>) -> Self {
         let before = text.get(..offset).unwrap_or(text);

@@ -12,6 +12,7 @@ use tokio::task;
 
 use super::exit::Exit;
 use super::protocol::{Failure, Request};
+use crate::error::Code;
 use crate::kernel::view::{Event, Phase, Row};
 use crate::{CallError, Changed, ControlError, Host};
 
@@ -129,7 +130,9 @@ fn carry_out(
             value(&status)
         }
         Request::History { name } => value(&host.history(&name)?),
-        Request::Events { .. } => Err(Failure::new(Exit::Failed, "failed to answer once: events are many")),
+        Request::Events { .. } => {
+            Err(Failure::new(Exit::Failed, Code::NotUnderstood, "failed to answer once: events are many"))
+        }
         Request::Call { service, method, .. } => {
             let reply = host.request(&service, &method, body, deadline)?;
             return Ok((Value::Null, reply));
@@ -145,7 +148,8 @@ fn carry_out(
         Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
         Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
         Request::Import { .. } => {
-            Err(Failure::new(Exit::Failed, "failed to import what does not come in pieces"))
+            let message = "failed to import what does not come in pieces";
+            Err(Failure::new(Exit::Failed, Code::NotUnderstood, message))
         }
         Request::RotateKeys => value(&host.rotate_keys()?),
         Request::RetireKey { id } => value(&host.retire_key(&id)?),
@@ -181,5 +185,6 @@ fn spell(row: &mut Row) {
 
 fn value(answer: &impl Serialize) -> Result<Value, Failure> {
     serde_json::to_value(answer)
-        .map_err(|error| Failure::new(Exit::Failed, format!("failed to write the answer as JSON: {error}")))
+        .map_err(|error| format!("failed to write the answer as JSON: {error}"))
+        .map_err(|message| Failure::new(Exit::Failed, Code::Defect, message))
 }

@@ -17,6 +17,7 @@ use super::endpoint::Endpoint;
 use super::exit::Exit;
 use super::frame::{self, FrameError, MAX_BODY};
 use super::protocol::{Failure, Request, Response};
+use crate::error::Code;
 use crate::kernel::view::Event;
 
 /// The host keeps the deadline and says what it was at when it passed. This much later we do not wait for its word any
@@ -69,6 +70,21 @@ impl ClientError {
             ClientError::Failed(failure) => failure.exit,
         }
     }
+
+    /// What kind of trouble it is: `HB1211`. `None` where the host told none.
+    #[must_use]
+    pub fn code(&self) -> Option<String> {
+        let code = match self {
+            ClientError::Unreachable { .. } | ClientError::Broken(FrameError::Ended(_)) => Code::Unreachable,
+            ClientError::Broken(FrameError::TooLong { .. }) => Code::TooLongToSend,
+            ClientError::Broken(FrameError::Json(_)) => Code::NotUnderstood,
+            ClientError::Silent { .. } => Code::Silent,
+            ClientError::Failed(failure) => return failure.code.clone(),
+            ClientError::Source(_) => Code::NotRead,
+            ClientError::Own(_) => Code::OwnSide,
+        };
+        Some(code.to_string())
+    }
 }
 
 /// Speaks to the host of one home folder; each request is a connection of its own.
@@ -101,7 +117,7 @@ impl Client {
     pub fn pass(&self, request: &Request, body: &[u8]) -> Result<Vec<u8>, ClientError> {
         if body.len() > MAX_BODY {
             let message = format!("failed to send the request: it has more than {MAX_BODY} bytes");
-            return Err(Failure::new(Exit::Refused, message).into());
+            return Err(Failure::new(Exit::Refused, Code::TooLongToSend, message).into());
         }
         Ok(self.exchange(request, body)?.1)
     }

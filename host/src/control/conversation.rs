@@ -19,6 +19,7 @@ use super::exit::Exit;
 use super::frame::{self, FrameError};
 use super::protocol::{Failure, Request, Response};
 use super::server::FOLLOWERS;
+use crate::error::Code;
 use crate::kernel::view::Event;
 
 /// A client that does not send its request, or does not take what it asked for, for this long is gone.
@@ -71,14 +72,14 @@ impl Conversation {
             Err(_) | Ok(Err(FrameError::Ended(_))) => Ok(()),
             Ok(Err(error)) => {
                 let message = format!("failed to read the request: {error}");
-                self.respond(Err(Failure::new(Exit::Failed, message))).await
+                self.respond(Err(Failure::new(Exit::Failed, Code::NotUnderstood, message))).await
             }
             Ok(Ok((Request::Events { past, follow: false }, _))) => self.tell(answer, past, false).await,
             Ok(Ok((Request::Events { past, follow: true }, _))) => match self.followers.try_acquire() {
                 Ok(_place) => self.tell(answer, past, true).await,
                 Err(_) => {
                     let message = format!("failed to follow the events: {FOLLOWERS} clients do so already");
-                    self.respond(Err(Failure::new(Exit::Refused, message))).await
+                    self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
                 }
             },
             Ok(Ok((request @ Request::Import { .. }, _))) => {
@@ -116,10 +117,12 @@ impl Conversation {
 
     async fn answered(&self, done: &mut JoinHandle<Answered>) -> Answered {
         tokio::select! {
-            done = done => done
-                .unwrap_or_else(|_| Err(Failure::new(Exit::Failed, "failed to answer: the host panicked"))),
+            done = done => done.unwrap_or_else(|_| {
+                Err(Failure::new(Exit::Failed, Code::Defect, "failed to answer: the host panicked"))
+            }),
             () = self.overdue() => {
-                Err(Failure::new(Exit::TimedOut, "failed to get an answer before the host ended"))
+                let message = "failed to get an answer before the host ended";
+                Err(Failure::new(Exit::TimedOut, Code::Stopping, message))
             }
         }
     }
@@ -132,7 +135,8 @@ impl Conversation {
         match self.send(&response, &body).await {
             // Too long, which is seen before the first byte is sent.
             Err(error) if error.kind() == io::ErrorKind::InvalidData => {
-                let failure = Failure::new(Exit::Failed, format!("failed to send the answer: {error}"));
+                let message = format!("failed to send the answer: {error}");
+                let failure = Failure::new(Exit::Failed, Code::TooLongToSend, message);
                 self.send(&Response::Failed(failure), &[]).await
             }
             sent => sent,
@@ -167,7 +171,7 @@ impl Conversation {
             // The host goes on; to end as if it had ended would hide what was missed.
             let message =
                 "failed to follow the events: they came faster than they were taken; some were missed";
-            return self.respond(Err(Failure::new(Exit::Failed, message))).await;
+            return self.respond(Err(Failure::new(Exit::Failed, Code::EventsMissed, message))).await;
         }
         self.send(&Response::End, &[]).await
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
+use crate::error::{Blame, Code, Trouble, shown};
 use crate::kernel::view::Event;
 use crate::{CallError, ControlError};
 
@@ -176,23 +177,36 @@ pub struct Failure {
     pub exit: Exit,
     /// Completes the sentence "failed to …", save where it is a plugin's own text.
     pub message: String,
+    /// What kind of trouble it is: `HB0204`. `None` from a host that tells no codes.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Who can mend it.
+    #[serde(default)]
+    pub blame: Option<Blame>,
 }
 
 impl Failure {
-    /// A failure with this message.
-    pub fn new(exit: Exit, message: impl Into<String>) -> Self {
-        Self { exit, message: message.into() }
+    /// A failure of this kind with this message.
+    pub fn new(exit: Exit, code: Code, message: impl Into<String>) -> Self {
+        let (code, blame) = shown(Some(code));
+        Self { exit, message: message.into(), code, blame }
+    }
+
+    /// A failure by this trouble.
+    pub fn of(exit: Exit, trouble: impl Into<Trouble>) -> Self {
+        let Trouble { code, text } = trouble.into();
+        Self::new(exit, code, text)
     }
 }
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        Self::new(Exit::from(&error), error.to_string())
+        Self::new(Exit::from(&error), error.code(), error.to_string())
     }
 }
 
 impl From<ControlError> for Failure {
     fn from(error: ControlError) -> Self {
-        Self::new(Exit::from(&error), error.to_string())
+        Self::new(Exit::from(&error), error.code(), error.to_string())
     }
 }

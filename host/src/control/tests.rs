@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::frame::MAX_BODY;
 use super::protocol::{Failure, Request};
 use super::server::{Conversations, FOLLOWERS, Server};
+use crate::error::Code;
 use crate::kernel::view::Event;
 
 /// Echoes calls, fails what it is told to fail, and has as many events as it is asked for.
@@ -35,7 +36,9 @@ impl Answer for Fake {
         match request {
             Request::Ping => Ok((json!(7), Vec::new())),
             Request::Call { .. } => Ok((Value::Null, body)),
-            Request::Status { name } => Err(Failure::new(Exit::RolledBack, format!("failed to like {name}"))),
+            Request::Status { name } => {
+                Err(Failure::new(Exit::RolledBack, Code::Damaged, format!("failed to like {name}")))
+            }
             Request::List => panic!("on purpose"),
             Request::History { .. } => Ok((Value::Null, vec![0; MAX_BODY + 1])),
             Request::Stop { deadline_ms, .. } => {
@@ -50,10 +53,11 @@ impl Answer for Fake {
         let mut first = [0; 1];
         let _ = body.read(&mut first);
         if first == *b"!" {
-            return Err(Failure::new(Exit::Refused, "failed to like it"));
+            return Err(Failure::new(Exit::Refused, Code::Damaged, "failed to like it"));
         }
         let rest = std::io::copy(body, &mut std::io::sink());
-        rest.map(|rest| (json!(rest + 1), Vec::new())).map_err(|e| Failure::new(Exit::Failed, e.to_string()))
+        rest.map(|rest| (json!(rest + 1), Vec::new()))
+            .map_err(|e| Failure::new(Exit::Failed, Code::StateUnread, e.to_string()))
     }
 
     fn events(&self, past: usize) -> mpsc::Receiver<Event> {
@@ -74,6 +78,8 @@ fn event(sequence: u64) -> Event {
         version: None,
         generation: None,
         text,
+        code: None,
+        blame: None,
     }
 }
 

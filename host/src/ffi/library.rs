@@ -13,6 +13,7 @@ use abi_stable::library::{AbiHeaderRef, LibHeader, ROOT_MODULE_LOADER_NAME_WITH_
 use hotbay_plugin_api::abi::PluginModuleRef;
 
 use super::loader::{self, Doing};
+use crate::error::chain;
 use crate::os;
 use crate::stage::Object;
 
@@ -39,9 +40,9 @@ static INHABITED: Mutex<Vec<Library>> = Mutex::new(Vec::new());
 pub(crate) enum LoadError {
     /// The system's loader refuses it.
     #[error(
-        "failed to map the library: {0}; is something that it links to missing, or the home folder mounted noexec?"
+        "failed to map the library: {}; is something that it links to missing, or the home folder mounted noexec?", chain(.0)
     )]
-    Open(#[source] libloading::Error),
+    Open(libloading::Error),
     /// Windows has nothing left for its thread-locals.
     #[error(
         "failed to map the library: this process has used up the thread-local slots that Windows gives it, of which each plugin \

@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::folders::{IN_USE, copy_in};
 use super::{Changed, Host};
 use crate::discover::discover;
+use crate::error::{Code, Trouble};
 use crate::kernel::records::remove;
 use crate::kernel::view::Row;
 use crate::trust::Distrust;
@@ -34,21 +35,19 @@ impl Host {
     }
 
     fn add_as(&self, file: &Path, force: bool, deadline: Duration) -> Result<Changed, ControlError> {
-        let refused =
-            |reason: String| ControlError::Refused { reason: format!("{}: {reason}", file.display()) };
+        let refused = |reason: Trouble| ControlError::Refused { reason: reason.within(file.display()) };
         if !file.exists() {
             let reason = format!("failed to find the file `{}`", file.display());
-            return Err(ControlError::NoFile { reason });
+            return Err(ControlError::NoFile { reason: Trouble::new(Code::NoSuchFile, reason) });
         }
         // Who names a link means what is behind it, with the signature that lies there.
-        let real = std::fs::canonicalize(file).map_err(|e| refused(format!("failed to find it: {e}")))?;
-        let discovered = discover(&real).map_err(|e| refused(e.to_string()))?;
-        let verified = verify(discovered).map_err(|e| refused(e.error.to_string()))?;
+        let real = std::fs::canonicalize(file)
+            .map_err(|e| refused(Trouble::new(Code::FileUnread, format!("failed to find it: {e}"))))?;
+        let discovered = discover(&real).map_err(|e| refused(e.into()))?;
+        let verified = verify(discovered).map_err(|e| refused(e.error.into()))?;
         let Some(name) = file.file_name().filter(|_| crate::discover::is_library_name(file)) else {
-            return Err(refused(format!(
-                "failed to add it: its name does not end in {}",
-                std::env::consts::DLL_SUFFIX
-            )));
+            let text = format!("failed to add it: its name does not end in {}", std::env::consts::DLL_SUFFIX);
+            return Err(refused(Trouble::new(Code::FileNameNotLibrary, text)));
         };
         let folder = &self.config().plugins;
         let path = folder.join(name);
@@ -59,16 +58,17 @@ impl Host {
         {
             let reason =
                 format!("failed to add it: a file of that name holds service `{}`; rename yours", other.name);
-            return Err(refused(reason));
+            return Err(refused(Trouble::new(Code::FileNameTaken, reason)));
         }
-        let signature = self.trusted(&verified, &real).map_err(|e| refused(e.to_string()))?;
+        let signature = self.trusted(&verified, &real).map_err(|e| refused(e.into()))?;
         let put = {
             // One at a time: of two for one name, each would leave a part of itself beside the other's.
             let _one = self.inner.adding.lock().unwrap_or_else(PoisonError::into_inner);
             put_in(&verified, signature.as_ref(), &path)
         };
-        put.map_err(|e| ControlError::Failed {
-            reason: format!("failed to write `{}`: {e}", path.display()),
+        put.map_err(|e| {
+            let text = format!("failed to write `{}`: {e}", path.display());
+            ControlError::Failed { reason: Trouble::new(Code::NotWritten, text) }
         })?;
         let (service, digest) = (verified.manifest.name, verified.digest);
         let wish = service.clone();

@@ -5,12 +5,16 @@ use std::path::{Path, PathBuf};
 use hotbay_state::{Key, KeyError, KeyId, KeyRing};
 
 use crate::config::KeySource;
-use crate::error::chain;
+use crate::error::{Code, Trouble};
 use crate::{Config, ControlError, HostError};
 
-/// Why keys are not rotated here.
-pub(crate) const NOT_IN_A_FILE: &str = "failed to change the keys: the first of them comes from a credential or the environment; put \
+const NOT_IN_A_FILE: &str = "failed to change the keys: the first of them comes from a credential or the environment; put \
      the new key there, before the old one and with white space between them, and restart the host: it seals anew what needs it";
+
+/// Why keys are not rotated here.
+pub(crate) fn not_in_a_file() -> Trouble {
+    Trouble::new(Code::KeysNotInFile, NOT_IN_A_FILE)
+}
 
 /// The key whose id begins so.
 pub(crate) fn by_id(ring: &KeyRing, id: &str) -> Result<KeyId, ControlError> {
@@ -20,7 +24,7 @@ pub(crate) fn by_id(ring: &KeyRing, id: &str) -> Result<KeyId, ControlError> {
         _ => {
             let known: Vec<String> = ring.keys().map(|key| key.id().to_string()).collect();
             let reason = format!("failed to find a key `{id}`: there are {}", known.join(", "));
-            Err(ControlError::NoFile { reason })
+            Err(ControlError::NoFile { reason: Trouble::new(Code::NoSuchKey, reason) })
         }
     }
 }
@@ -34,17 +38,15 @@ pub(crate) fn is_free(id: KeyId, needed: &[PathBuf]) -> Result<(), ControlError>
          goes on when the host is started; `hotbay events` tells how far it is, and `hotbay state prune --aside` removes what is damaged",
         first.display()
     );
-    Err(ControlError::Refused { reason })
+    Err(ControlError::Refused { reason: Trouble::new(Code::KeyNeeded, reason) })
 }
 
 /// That the keys of all sources take one more: found out before it is made, for a host with too many does not start.
 pub(crate) fn has_room(config: &Config) -> Result<(), ControlError> {
     let rotated = existing_ring(config).and_then(|ring| Ok(ring.rotated(Key::generate()?)?));
     rotated.map(drop).map_err(|error| match error {
-        HostError::Key(error @ KeyError::TooMany { .. }) => {
-            ControlError::Refused { reason: format!("failed to {error}") }
-        }
-        error => ControlError::Failed { reason: chain(&error) },
+        HostError::Key(error @ KeyError::TooMany { .. }) => ControlError::Refused { reason: error.into() },
+        error => ControlError::Failed { reason: error.into() },
     })
 }
 

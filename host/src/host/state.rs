@@ -7,7 +7,7 @@ use hotbay_state::{KeyError, KeyRing, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::{Host, keys};
-use crate::error::chain;
+use crate::error::{Code, Trouble, chain};
 use crate::kernel::shared::Shared;
 use crate::kernel::snapshots::ImportError;
 use crate::kernel::view::Snapshot;
@@ -40,8 +40,9 @@ impl Host {
     pub fn snapshot(&self, name: &str, deadline: std::time::Duration) -> Result<Snapshot, ControlError> {
         let wish = name.to_owned();
         self.command(name, deadline, move |kernel, reply| kernel.snapshot(wish, reply))?;
-        self.inner.shared.snapshots.shown(name).ok_or_else(|| ControlError::Failed {
-            reason: format!("failed to find the snapshot of service `{name}` that was just written"),
+        self.inner.shared.snapshots.shown(name).ok_or_else(|| {
+            let text = format!("failed to find the snapshot of service `{name}` that was just written");
+            ControlError::Failed { reason: Trouble::new(Code::Defect, text) }
         })
     }
 
@@ -52,7 +53,7 @@ impl Host {
     pub fn restore(&self, name: &str, sequence: u64) -> Result<Snapshot, ControlError> {
         let _reserved = self.reserve(name)?;
         let restored = self.inner.shared.snapshots.restore(name, sequence);
-        let header = restored.map_err(|error| store_error(&error))?;
+        let header = restored.map_err(store_error)?;
         let text = format!("snapshot {sequence} was restored, as {}", header.sequence);
         self.inner.shared.journal.note("snapshot", Some(name), None, text);
         Ok(header.into())
@@ -73,8 +74,8 @@ impl Host {
         let max = self.config().state.max_bytes;
         let imported = self.inner.shared.snapshots.import(name, source, plain, max);
         let header = imported.map_err(|error| match error {
-            ImportError::Store(error) => store_error(&error),
-            error => ControlError::Refused { reason: format!("failed to {error}") },
+            ImportError::Store(error) => store_error(error),
+            error @ ImportError::TooLarge { .. } => ControlError::Refused { reason: error.into() },
         })?;
         let text = format!("a file was imported, as {}", header.sequence);
         self.inner.shared.journal.note("snapshot", Some(name), None, text);
@@ -97,7 +98,7 @@ impl Host {
         let _turn = self.inner.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let path = keys::file(self.config()).ok_or_else(not_in_a_file)?;
         keys::has_room(self.config())?;
-        KeyRing::rotate_file(&path).map_err(|error| key_error(&error))?;
+        KeyRing::rotate_file(&path).map_err(key_error)?;
         let rotated = self.take_keys()?;
         self.reseal_beside();
         Ok(rotated)
@@ -111,15 +112,15 @@ impl Host {
         let _turn = self.inner.rotating.lock().unwrap_or_else(PoisonError::into_inner);
         let shared = &self.inner.shared;
         let path = keys::file(self.config()).ok_or_else(not_in_a_file)?;
-        let ring = KeyRing::load(&path).map_err(|error| key_error(&error))?;
+        let ring = KeyRing::load(&path).map_err(key_error)?;
         let id = keys::by_id(&ring, id)?;
         let needed = shared.snapshots.needs(id).and_then(|mut files| {
             files.extend(shared.good.needs(id)?);
             Ok(files)
         });
-        keys::is_free(id, &needed.map_err(|error| store_error(&error))?)?;
-        shared.snapshots.rewrite_head().map_err(|error| store_error(&error))?;
-        KeyRing::retire_from_file(&path, id).map_err(|error| key_error(&error))?;
+        keys::is_free(id, &needed.map_err(store_error)?)?;
+        shared.snapshots.rewrite_head().map_err(store_error)?;
+        KeyRing::retire_from_file(&path, id).map_err(key_error)?;
         self.take_keys()
     }
 
@@ -138,7 +139,7 @@ impl Host {
 
     fn take_keys(&self) -> Result<Rotated, ControlError> {
         let ring = keys::existing_ring(self.config())
-            .map_err(|error| ControlError::Failed { reason: chain(&error) })?;
+            .map_err(|error| ControlError::Failed { reason: error.into() })?;
         let ids = |ring: &KeyRing| ring.keys().map(|key| key.id().to_string()).collect();
         let rotated = Rotated { primary: ring.primary().id().to_string(), keys: ids(&ring) };
         self.inner.shared.snapshots.exchange_keys(ring);
@@ -200,22 +201,25 @@ fn reseal(shared: &Shared) {
 }
 
 fn not_in_a_file() -> ControlError {
-    ControlError::Refused { reason: keys::NOT_IN_A_FILE.to_owned() }
+    ControlError::Refused { reason: keys::not_in_a_file() }
 }
 
-fn key_error(error: &KeyError) -> ControlError {
-    let reason = format!("failed to {}", chain(error));
-    match error {
-        KeyError::Unknown { .. } => ControlError::NoFile { reason },
-        KeyError::Primary { .. } | KeyError::TooMany { .. } => ControlError::Refused { reason },
+fn key_error(error: KeyError) -> ControlError {
+    let (is_missing, is_refused) = (
+        matches!(error, KeyError::Unknown { .. }),
+        matches!(error, KeyError::Primary { .. } | KeyError::TooMany { .. }),
+    );
+    let reason = error.into();
+    match (is_missing, is_refused) {
+        (true, _) => ControlError::NoFile { reason },
+        (_, true) => ControlError::Refused { reason },
         _ => ControlError::Failed { reason },
     }
 }
 
-fn store_error(error: &StoreError) -> ControlError {
-    let reason = format!("failed to {}", chain(error));
+fn store_error(error: StoreError) -> ControlError {
     match error {
-        StoreError::NoSuch { .. } => ControlError::NoFile { reason },
-        _ => ControlError::Failed { reason },
+        StoreError::NoSuch { .. } => ControlError::NoFile { reason: error.into() },
+        _ => ControlError::Failed { reason: error.into() },
     }
 }

@@ -13,6 +13,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use super::view::{Phase, Row};
 use crate::config::Watch;
 use crate::discover::{self, Fingerprint};
+use crate::error::{Trouble, shown};
 use crate::trust::{Stamp, Standing, Trust, signature};
 use crate::verify::{Digest, Verified};
 
@@ -73,7 +74,7 @@ impl From<Candidate> for Wanted {
 pub(crate) struct NoPlugin {
     pub(crate) digest: Option<Digest>,
     pub(crate) manifest: Option<Box<Manifest>>,
-    pub(crate) reason: String,
+    pub(crate) reason: Trouble,
 }
 
 #[derive(Debug)]
@@ -95,7 +96,7 @@ struct Known {
     // It could not be read: it is tried again with each look.
     unread: bool,
     // Why it is waited for so long.
-    held: Option<String>,
+    held: Option<Trouble>,
     gone: Option<Instant>,
     content: Content,
     // How the content came to be trusted.
@@ -263,7 +264,7 @@ impl Files {
     }
 
     /// Why what lies at this path now is no plugin.
-    pub(crate) fn refused_at(&self, path: &Path) -> Option<&str> {
+    pub(crate) fn refused_at(&self, path: &Path) -> Option<&Trouble> {
         match &self.known.get(path)?.content {
             Content::NoPlugin(refused) => Some(&refused.reason),
             _ => None,
@@ -278,30 +279,53 @@ impl Files {
         })
     }
 
+    /// Why a file that holds this name is not taken.
+    pub(crate) fn refused_as(&self, name: &str) -> Option<&Trouble> {
+        let all = self.known.iter().filter_map(|(path, known)| Some((path, known.told()?)));
+        let mut fits = all.filter(|(path, (refused, ..))| called(path, *refused) == name);
+        fits.next().map(|(_, (_, _, reason))| reason)
+    }
+
     /// A row for each file that is no plugin, or that its writer keeps to itself.
     pub(crate) fn rows(&self) -> impl Iterator<Item = Row> {
         self.known.iter().filter_map(|(path, known)| {
-            let (refused, phase, reason) = match (&known.content, &known.held) {
-                (Content::Plugin(_), _) | (Content::Unread, None) => return None,
-                (_, Some(held)) => (None, Phase::Starting, held),
-                (Content::NoPlugin(refused), None) => (Some(refused), Phase::Rejected, &refused.reason),
-            };
+            let (refused, phase, reason) = known.told()?;
             let manifest = refused.and_then(|refused| refused.manifest.as_ref());
             let digest = refused.and_then(|refused| refused.digest.as_ref());
-            let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+            let (code, blame) = shown(Some(reason.code));
             Some(Row {
-                name: manifest.map_or_else(stem, |manifest| manifest.name.clone()),
+                name: called(path, refused),
                 version: manifest.map(|manifest| manifest.version.clone()),
                 generation: None,
                 phase,
                 digest: digest.map(|digest| digest.as_str().to_owned()),
                 source: Some(path.clone()),
-                reason: Some(reason.clone()),
+                reason: Some(reason.text.clone()),
+                code,
+                blame,
                 pinned_generations: 0,
                 pinned_bytes: 0,
             })
         })
     }
+}
+
+impl Known {
+    /// What is told of it where it is no plugin, or its writer keeps it to itself.
+    fn told(&self) -> Option<(Option<&NoPlugin>, Phase, &Trouble)> {
+        match (&self.content, &self.held) {
+            (Content::Plugin(_), _) | (Content::Unread, None) => None,
+            (_, Some(held)) => Some((None, Phase::Starting, held)),
+            (Content::NoPlugin(refused), None) => Some((Some(refused), Phase::Rejected, &refused.reason)),
+        }
+    }
+}
+
+/// The name of a file that is not taken: its manifest's, else its stem.
+fn called(path: &Path, refused: Option<&NoPlugin>) -> String {
+    let stem = || path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let manifest = refused.and_then(|refused| refused.manifest.as_ref());
+    manifest.map_or_else(stem, |manifest| manifest.name.clone())
 }
 
 impl Look {

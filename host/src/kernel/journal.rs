@@ -5,6 +5,7 @@ use std::sync::{Mutex, PoisonError, mpsc};
 
 use super::clock;
 use super::view::{Event, Side};
+use crate::error::{Why, shown};
 
 /// Events that are kept for those who ask later: those of some sixty swaps. At some 400 bytes each, a fifth of a megabyte.
 const KEPT: usize = 500;
@@ -22,20 +23,15 @@ struct Inside {
 
 impl Journal {
     /// Notes an event, and writes it into the log.
-    pub(crate) fn note(
-        &self,
-        kind: &str,
-        service: Option<&str>,
-        side: Option<&Side>,
-        text: impl Into<String>,
-    ) {
-        let text = text.into();
+    pub(crate) fn note(&self, kind: &str, service: Option<&str>, side: Option<&Side>, text: impl Into<Why>) {
+        let Why { code, text } = text.into();
         let generation = side.map(|side| side.generation);
         let version = side.map(|side| side.version.clone());
         let plugin = service.map(tracing::field::display);
+        let (code, blame) = shown(code);
         match kind {
             "rejected" | "faulted" | "quarantined" | "rolled_back" | "pinned" => {
-                tracing::warn!(plugin, generation, version, "{kind}: {text}");
+                tracing::warn!(plugin, generation, version, code, "{kind}: {text}");
             }
             "discovered" | "verified" | "probed" | "drained" | "snapshot" => {
                 tracing::debug!(plugin, generation, version, "{kind}: {text}");
@@ -52,6 +48,8 @@ impl Journal {
             version,
             generation,
             text,
+            code,
+            blame,
         };
         // One that does not keep up is let go: its stream ends, which it can see; a gap it could not.
         inside.listeners.retain(|listener| listener.try_send(event.clone()).is_ok());

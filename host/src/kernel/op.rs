@@ -20,6 +20,7 @@ use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
 use super::view::{Receipt, Side};
 use crate::discover::discover;
+use crate::error::{Code, Coded as _, Trouble};
 use crate::fault;
 use crate::ffi::{CreateError, Services};
 use crate::load::{LoadFailed, Loaded, Place, load};
@@ -55,11 +56,11 @@ pub(crate) enum Outcome {
     /// It could not be stopped without losing something, and serves on.
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.
-    Snapshotted(Result<(), String>),
+    Snapshotted(Result<(), Trouble>),
     /// The version that serves was to be kept.
-    Kept(Result<(), String>),
+    Kept(Result<(), Trouble>),
     /// The operation itself broke down: a defect of the host.
-    Broken(String),
+    Broken(Trouble),
 }
 
 /// From a file to a created plugin. Should a step of the host's own panic, nothing of the plugin is mapped yet: it is a
@@ -84,20 +85,24 @@ fn steps(
     stages: &mut Stages,
 ) -> Result<Loaded, (Failure, Unloaded)> {
     let Wanted { candidate, read } = wanted;
-    let failed = |kind, reason| (Failure { kind, reason }, Unloaded::Gone);
+    let failed =
+        |kind, code, text: String| (Failure { kind, reason: Trouble::new(code, text) }, Unloaded::Gone);
+    let refused = |kind, reason: Trouble| (Failure { kind, reason }, Unloaded::Gone);
     let moved = || {
         if shared.good.holds(&candidate.path) {
             let reason = format!("the kept bytes of version {} are damaged or gone", candidate.version);
-            return failed(FailureKind::Faulted, reason);
+            return failed(FailureKind::Faulted, Code::KeptBytesGone, reason);
         }
-        failed(FailureKind::Moved, "the file changed meanwhile".to_owned())
+        failed(FailureKind::Moved, Code::ChangedMeanwhile, "the file changed meanwhile".to_owned())
     };
     let config = shared.config.plugin.get(&**name);
 
-    let passing = |e: std::io::Error, what: &str| failed(FailureKind::Passing, format!("{what}: {e}"));
+    let passing =
+        |e: std::io::Error, code, what: &str| failed(FailureKind::Passing, code, format!("{what}: {e}"));
 
     let verified = stages.time("verify", || {
-        fault::point("verify", name).map_err(|e| passing(e, "failed to read the file again"))?;
+        fault::point("verify", name)
+            .map_err(|e| passing(e, Code::FileUnread, "failed to read the file again"))?;
         // What the loop has read just now is what runs, whatever lies there by now: the next look sees that.
         if let Some(read) = read.take() {
             return Ok(*read);
@@ -111,24 +116,22 @@ fn steps(
     });
     let standing = match standing {
         Ok(standing) => standing,
-        Err(distrust) if kept => return Err(failed(FailureKind::Refused, distrust.to_string())),
+        Err(distrust) if kept => return Err(refused(FailureKind::Refused, distrust.into())),
         // What vouched for it is another than a moment ago: the next look tells.
         Err(_) => return Err(moved()),
     };
-    shared
-        .trust
-        .remember(name, &verified.digest, &standing)
-        .map_err(|e| passing(e, "failed to note where it came from, is the disk of the home folder full?"))?;
+    shared.trust.remember(name, &verified.digest, &standing).map_err(|e| {
+        let what = "failed to note where it came from, is the disk of the home folder full?";
+        passing(e, Code::OriginNotNoted, what)
+    })?;
     let staged =
         stages.time("stage", || fault::point("stage", name).and_then(|()| shared.stage.stage(verified)));
-    let staged =
-        staged.map_err(|e| passing(e, "failed to stage it, is the disk of the home folder full?"))?;
+    let full = "failed to stage it, is the disk of the home folder full?";
+    let staged = staged.map_err(|e| passing(e, Code::NotStaged, full))?;
     let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
     let probed = probed.map_err(|error| match error {
-        ProbeError::Start { .. } | ProbeError::NoProbe { .. } => {
-            failed(FailureKind::Passing, error.to_string())
-        }
-        _ => failed(FailureKind::Refused, error.to_string()),
+        ProbeError::Start { .. } | ProbeError::NoProbe { .. } => refused(FailureKind::Passing, error.into()),
+        _ => refused(FailureKind::Refused, error.into()),
     })?;
     let of = Side {
         version: candidate.manifest.version.clone(),
@@ -155,7 +158,7 @@ fn steps(
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());
     let loaded = stages.time("load", || load(probed, &place, services)).map_err(|error| {
-        let reason = crate::error::chain(&error);
+        let reason = Trouble::new(error.code(), error.in_words());
         match error {
             LoadFailed::Hangs(deadline) => {
                 let unloaded = left.because(&Reason::CreateHangs { deadline });
@@ -163,23 +166,25 @@ fn steps(
             }
             LoadFailed::Create(CreateError::Failed(_) | CreateError::Panicked(_)) => {
                 let unloaded = uncreated(left, mark, began, deadline);
-                if let Some(reason) = unloaded.reason() {
+                if let Some(reason) = unloaded.trouble() {
                     shared.journal.note("pinned", Some(name), Some(&of), reason);
                 }
                 (Failure { kind: FailureKind::Faulted, reason }, unloaded)
             }
-            LoadFailed::Lane(_) => failed(FailureKind::Passing, reason),
+            LoadFailed::Lane(_) => refused(FailureKind::Passing, reason),
             LoadFailed::Loader(holder, object) => {
                 let kind =
                     if holder.object.is(&object) { FailureKind::Faulted } else { FailureKind::Passing };
                 (Failure { kind, reason }, left.because(&Reason::Busy { deadline }))
             }
-            _ => failed(FailureKind::Faulted, reason),
+            _ => refused(FailureKind::Faulted, reason),
         }
     })?;
     shared.add_lane(load_number, &loaded.generation.lane);
     // Where a plugin's own test of itself will run, once the contract has one.
-    let sound = guarded("self_test", || fault::point("self_test", name).map_err(|e| e.to_string()));
+    let sound = guarded("self_test", || {
+        fault::point("self_test", name).map_err(|e| Trouble::new(Code::Defect, e.to_string()))
+    });
     match sound {
         Ok(()) => Ok(loaded),
         Err(reason) => {
@@ -194,7 +199,7 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
     let name = Arc::clone(&generation.name);
     let lanes = shared.other_lanes(generation.load);
     let unloaded = unload(generation, &lanes, shared.config.swap.callback);
-    match unloaded.reason() {
+    match unloaded.trouble() {
         None => shared.journal.note("unloaded", Some(&name), Some(&side), "its library is unmapped"),
         Some(reason) => shared.journal.note("pinned", Some(&name), Some(&side), reason),
     }
@@ -209,12 +214,12 @@ fn remains(unloaded: Unloaded) -> Vec<Remains> {
 }
 
 /// Makes an earlier state the service's own again. What is there now is kept aside, and at no moment is there none.
-fn put_back_state(shared: &Shared, name: &str, state: &Capsule) -> Result<(), String> {
+fn put_back_state(shared: &Shared, name: &str, state: &Capsule) -> Result<(), Trouble> {
     let put_back = guarded("put_back", || shared.snapshots.put_back(name, state));
     let (aside, sequence) = put_back.inspect_err(|error| {
         tracing::error!(
             plugin = name,
-            error,
+            %error,
             "failed to put the state of the last good version back on disk"
         );
     })?;

@@ -75,6 +75,7 @@ mod tests {
             version: "1.0.0".to_owned(),
             unix_ms: 1,
             reason: "it failed".to_owned(),
+            code: None,
         }
     }
 

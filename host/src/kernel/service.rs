@@ -14,6 +14,7 @@ use super::probation::Probation;
 use super::slot::Slot;
 use super::tally::{Counts, Tally};
 use super::view::{Phase, Receipt, Row, Side};
+use crate::error::{Trouble, Why, shown};
 use crate::unload::Remains;
 use crate::verify::Digest;
 
@@ -22,7 +23,7 @@ use crate::verify::Digest;
 pub(crate) struct Service {
     pub(crate) slot: Arc<Slot>,
     pub(crate) phase: Phase,
-    pub(crate) reason: Option<String>,
+    pub(crate) reason: Option<Why>,
     pub(crate) since_unix_ms: u64,
     /// The generation that serves, also while an operation works with it.
     pub(crate) serving: Option<Serving>,
@@ -49,7 +50,7 @@ pub(crate) struct Service {
     /// Counts snapshots that ended.
     pub(crate) snapshots: u64,
     /// How the last one ended.
-    pub(crate) last_snapshot: Result<(), String>,
+    pub(crate) last_snapshot: Result<(), Trouble>,
     /// Swap at the next occasion, also when nothing changed.
     pub(crate) reload: bool,
     /// Go back to the last good version at the next occasion: somebody asked.
@@ -70,7 +71,7 @@ pub(crate) struct Service {
 #[derive(Debug)]
 pub(crate) struct Rest {
     pub(crate) until: Instant,
-    pub(crate) why: String,
+    pub(crate) why: Trouble,
     /// Whether nothing is wrong: it goes on in a moment.
     pub(crate) brief: bool,
 }
@@ -118,7 +119,7 @@ pub(crate) struct Busy {
 #[derive(Debug, Clone)]
 pub(crate) struct Failure {
     pub(crate) kind: FailureKind,
-    pub(crate) reason: String,
+    pub(crate) reason: Trouble,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -198,12 +199,12 @@ impl Service {
     }
 
     /// Tries nothing for so long.
-    pub(crate) fn rest_for(&mut self, pause: Duration, why: String, brief: bool) {
+    pub(crate) fn rest_for(&mut self, pause: Duration, why: Trouble, brief: bool) {
         self.rest = Some(Rest { until: Instant::now() + pause, why, brief });
     }
 
     /// Enters a phase; true when it is another than before, or for another reason.
-    pub(crate) fn enter(&mut self, phase: Phase, reason: Option<String>) -> bool {
+    pub(crate) fn enter(&mut self, phase: Phase, reason: Option<Why>) -> bool {
         if self.phase != phase {
             self.since_unix_ms = clock::unix_ms();
         } else if self.reason == reason {
@@ -287,6 +288,7 @@ impl Service {
     /// The service's line in the list. `target` is what would serve if it could.
     pub(crate) fn row(&self, name: &str, target: Option<&Candidate>) -> Row {
         let serving = self.serving.as_ref();
+        let (code, blame) = shown(self.reason.as_ref().and_then(|why| why.code));
         Row {
             name: name.to_owned(),
             version: serving
@@ -296,7 +298,9 @@ impl Service {
             phase: self.phase,
             digest: serving.map(|s| &s.digest).or(target.map(|t| &t.digest)).map(|d| d.as_str().to_owned()),
             source: serving.map(|s| s.source.clone()).or_else(|| target.map(|t| t.path.clone())),
-            reason: self.reason.clone(),
+            reason: self.reason.as_ref().map(|why| why.text.clone()),
+            code,
+            blame,
             pinned_generations: self.remains.len() as u64,
             pinned_bytes: self.remains.iter().map(|remains| remains.pinned.bytes).sum(),
         }

@@ -20,7 +20,7 @@ use hotbay_state::{HELD, Header, KeyRing, OpenError, Store, StoreError};
 use super::clock;
 use super::generation::Generation;
 use super::view::Snapshot;
-use crate::error::chain;
+use crate::error::{Code, Trouble};
 use crate::start::{Exported, Incoming, Plain};
 use crate::swap::{Capsule, Sealed};
 use head::KeptHead;
@@ -151,7 +151,7 @@ impl Snapshots {
         &self,
         service: &str,
         earlier: &Capsule,
-    ) -> Result<(Option<PathBuf>, u64), String> {
+    ) -> Result<(Option<PathBuf>, u64), Trouble> {
         self.keep_next_aside(service);
         let aside = self.keep_aside(service)?;
         // Under a new number: one that is lower than what there was would be taken for an old file that somebody put back.
@@ -170,18 +170,18 @@ impl Snapshots {
         capsule: &Capsule,
         sequence: u64,
         now: bool,
-    ) -> Result<Capsule, String> {
-        let opened = capsule.open(service, Plain::default()).map_err(|e| chain(&e))?;
+    ) -> Result<Capsule, Trouble> {
+        let opened = capsule.open(service, Plain::default())?;
         let (sealed, digest) = match opened {
             Incoming::Held(plain) => {
-                let header = capsule.header(service).map_err(|e| chain(&e))?;
+                let header = capsule.header(service)?;
                 let stamp = hotbay_state::Stamp { sequence, ..header.stamp() };
-                let sealed = hotbay_state::seal(keys.primary(), &stamp, &plain).map_err(|e| chain(&e))?;
+                let sealed = hotbay_state::seal(keys.primary(), &stamp, &plain)?;
                 (Sealed::Held(sealed), Some(blake3::hash(&plain)))
             }
             Incoming::Opened(opener, _kept) => {
                 let draft = self.store.draft_again(keys.primary(), *opener, sequence, now);
-                (Sealed::Draft(Arc::new(draft.map_err(|e| chain(&e))?)), capsule.digest)
+                (Sealed::Draft(Arc::new(draft?)), capsule.digest)
             }
         };
         let Capsule { schema, plain_len, .. } = *capsule;
@@ -193,17 +193,19 @@ impl Snapshots {
         self.lock().entry(service.to_owned()).or_default().aside_first = true;
     }
 
-    fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, String> {
+    fn keep_aside(&self, service: &str) -> Result<Option<PathBuf>, Trouble> {
         if !self.lock().get(service).is_some_and(|last| last.aside_first) {
             return Ok(None);
         }
-        let kept = crate::fault::point("aside", service).map_err(|e| e.to_string());
+        let refused = |e: std::io::Error| Trouble::new(Code::NotSetAside, e.to_string());
+        let kept = crate::fault::point("aside", service).map_err(refused);
         let writing = self.writing(service);
         let kept = kept.and_then(|()| {
             let _turn = turn(&writing);
-            self.store.keep_aside(service).map_err(|e| chain(&e))
+            Ok(self.store.keep_aside(service)?)
         });
-        let aside = kept.map_err(|e| format!("failed to keep the newer state of `{service}` aside: {e}"))?;
+        let aside =
+            kept.map_err(|e| e.within(format_args!("failed to keep the newer state of `{service}` aside")))?;
         if let Some(last) = self.lock().get_mut(service) {
             last.aside_first = false;
         }
@@ -238,7 +240,7 @@ impl Snapshots {
         from: &Generation,
         keys: Arc<KeyRing>,
         state: Exported,
-    ) -> Result<bool, String> {
+    ) -> Result<bool, Trouble> {
         let schema = from.schema();
         let digest = state.digest();
         let same = self.lock().get(&*from.name).is_some_and(|last| last.written == Some((digest, schema)));
@@ -265,33 +267,33 @@ impl Snapshots {
     }
 
     /// The newest durable snapshot, sealed; it was seen that it opens.
-    pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, String> {
+    pub(crate) fn newest(&self, service: &str) -> Result<Option<Capsule>, Trouble> {
         let capsule = match Capsule::of_file(&self.keys(), service, &self.store.path(service)) {
             Ok(capsule) => capsule,
             Err(OpenError::Read { source }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Ok(None);
             }
-            Err(error) => return Err(chain(&error)),
+            Err(error) => return Err(error.into()),
         };
-        let aged = self.store.check_age(&self.head.get(), service, capsule.sequence);
-        aged.map_err(|e| chain(&e))?;
+        self.store.check_age(&self.head.get(), service, capsule.sequence)?;
         Ok(Some(capsule))
     }
 
     /// Writes a capsule that a swap carried.
-    pub(crate) fn save_capsule(&self, service: &str, capsule: &Capsule) -> Result<(), String> {
+    pub(crate) fn save_capsule(&self, service: &str, capsule: &Capsule) -> Result<(), Trouble> {
         if let Some(aside) = self.keep_aside(service)? {
             tracing::info!(plugin = service, "the newer state is kept as {}", aside.display());
         }
         // Until it is noted below: what a write that failed has left is not known.
         self.forget_written(service);
-        crate::fault::point("disk", service).map_err(|e| format!("failed to write the snapshot: {e}"))?;
+        let full = |e| Trouble::new(Code::StateNotWritten, format!("failed to write the snapshot: {e}"));
+        crate::fault::point("disk", service).map_err(full)?;
         let writing = self.writing(service);
         let header = {
             // Before the keys are looked at, and until it is written: nobody retires one meanwhile that this was sealed with.
             let _publishing = self.publishing.read().unwrap_or_else(PoisonError::into_inner);
             let _turn = turn(&writing);
-            let (header, keys) = (capsule.header(service).map_err(|e| chain(&e))?, self.keys());
+            let (header, keys) = (capsule.header(service)?, self.keys());
             let is_current = header.key_id == keys.primary().id();
             match &capsule.sealed {
                 Sealed::Held(sealed) if is_current => self.store.save_sealed(service, sealed),
@@ -306,8 +308,7 @@ impl Snapshots {
                         Sealed::File(_) => unreachable!("it was sealed just now"),
                     }
                 }
-            }
-            .map_err(|e| chain(&e))?;
+            }?;
             header
         };
         self.note(&header, capsule.digest.map(|digest| (digest, capsule.schema)));

@@ -6,6 +6,8 @@ use std::path::PathBuf;
 use hotbay_plugin_api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 
+use crate::error::Blame;
+
 /// Where a service, or a file that was not taken, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -65,6 +67,12 @@ pub struct Row {
     pub source: Option<PathBuf>,
     /// Why it is in this phase, where that is not plain.
     pub reason: Option<String>,
+    /// The code of the reason, where that is trouble: `HB0204`, which `hotbay explain` knows.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Who can mend it.
+    #[serde(default)]
+    pub blame: Option<Blame>,
     /// How many of its old generations could not be unmapped.
     #[serde(default)]
     pub pinned_generations: u64,
@@ -139,6 +147,9 @@ pub struct RolledBack {
     pub unix_ms: u64,
     /// Why.
     pub reason: String,
+    /// The code of the reason.
+    #[serde(default)]
+    pub code: Option<String>,
 }
 
 /// An old generation whose library could not be unmapped.
@@ -150,6 +161,9 @@ pub struct Pinned {
     pub version: String,
     /// What holds it.
     pub reason: String,
+    /// The code of that.
+    #[serde(default)]
+    pub code: Option<String>,
     /// Size of its file, bytes.
     pub bytes: u64,
     /// The kind of what holds it.
@@ -267,6 +281,12 @@ pub struct Receipt {
     pub outcome: Outcome,
     /// Why it was rolled back; of a swap back to an earlier version, why that was made.
     pub reason: Option<String>,
+    /// The code of the reason.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Who can mend it.
+    #[serde(default)]
+    pub blame: Option<Blame>,
     /// When it ended, milliseconds since 1970.
     pub unix_ms: u64,
     /// The generation that served before.
@@ -317,6 +337,12 @@ pub struct Event {
     pub generation: Option<u64>,
     /// One line for people.
     pub text: String,
+    /// The code of what it tells, where that is trouble.
+    #[serde(default)]
+    pub code: Option<String>,
+    /// Who can mend it.
+    #[serde(default)]
+    pub blame: Option<Blame>,
 }
 
 pub(crate) const MIB: u64 = 1 << 20;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::files::{Candidate, Files};
 use super::service::{Ended, Failure, FailureKind, Service};
 use super::view::Phase;
+use crate::error::{Code, Trouble};
 use crate::verify::Digest;
 use crate::{Changed, ControlError};
 
@@ -137,7 +138,9 @@ impl Wish {
         if let Goal::Saved { after } = &self.goal {
             let changed = || Changed { row: service.row(&self.name, target), receipt: None };
             let ended = service.last_snapshot.clone().map(|()| changed());
-            let failed = |why| format!("failed to take a snapshot of service `{}`: {why}", self.name);
+            let failed = |why: Trouble| {
+                why.within(format_args!("failed to take a snapshot of service `{}`", self.name))
+            };
             return (service.snapshots > *after)
                 .then(|| ended.map_err(|why| ControlError::Failed { reason: failed(why) }));
         }
@@ -180,9 +183,8 @@ impl Wish {
             Goal::Ends { .. } if sight.held => Some(Err(self.superseded("it was stopped meanwhile"))),
             Goal::Ends { command, .. } => {
                 let home = service.serving.as_ref().and_then(|serving| sight.files.refused_at(&serving.home));
-                let why = home.map(ToOwned::to_owned).or_else(|| service.reason.clone()).unwrap_or_default();
-                let reason =
-                    format!("failed to {command} service `{}`: nothing could be loaded: {why}", self.name);
+                let what = format!("failed to {command} service `{}`: nothing could be loaded", self.name);
+                let reason = home.cloned().unwrap_or_else(|| why(service)).within(what);
                 Some(Err(ControlError::Refused { reason }))
             }
             Goal::Saved { .. } => {
@@ -194,9 +196,9 @@ impl Wish {
                 Phase::Starting | Phase::Swapping => None,
                 _ if sight.held => Some(Err(self.superseded("it was stopped meanwhile"))),
                 Phase::Quarantined | Phase::Rejected | Phase::RolledBack => {
-                    Some(Err(ControlError::Refused { reason: service.reason.clone().unwrap_or_default() }))
+                    Some(Err(ControlError::Refused { reason: why(service) }))
                 }
-                _ => Some(Err(ControlError::Failed { reason: service.reason.clone().unwrap_or_default() })),
+                _ => Some(Err(ControlError::Failed { reason: why(service) })),
             },
             Goal::Stops => match (service.phase, last_failure) {
                 (Phase::Stopped, _) => Some(Ok(changed(None))),
@@ -238,13 +240,13 @@ impl Wish {
             // It was stopped on purpose: the file lies ready.
             Phase::Stopped => Some(Ok(changed(None))),
             Phase::Faulted if service.serving.is_none() => {
-                Some(Err(ControlError::Failed { reason: service.reason.clone().unwrap_or_default() }))
+                Some(Err(ControlError::Failed { reason: why(service) }))
             }
             // It waits for what it requires, or for a trouble to pass.
             Phase::Running
                 if service.reason.is_some() && target.is_some_and(|target| target.digest == *digest) =>
             {
-                let reason = || service.reason.clone().unwrap_or_default();
+                let reason = || why(service);
                 Some(Err(match &service.last {
                     _ if sight.full => ControlError::Refused { reason: reason() },
                     Some(Ended::RolledBack(failure)) if service.resting().is_some() => {
@@ -257,13 +259,12 @@ impl Wish {
                 let better = target.filter(|target| target.digest != *digest)?;
                 let serves = service.serving.as_ref().is_some_and(|serving| serving.digest == better.digest);
                 serves.then(|| {
-                    Err(ControlError::Refused {
-                        reason: format!(
-                            "failed to make it live: it is shadowed by version {} in {}; it takes over when that file goes",
-                            better.manifest.version,
-                            better.path.display()
-                        ),
-                    })
+                    let text = format!(
+                        "failed to make it live: it is shadowed by version {} in {}; it takes over when that file goes",
+                        better.manifest.version,
+                        better.path.display()
+                    );
+                    Err(ControlError::Refused { reason: Trouble::new(Code::Shadowed, text) })
                 })
             }
         }
@@ -302,6 +303,12 @@ impl Wish {
             (_, None) => ControlError::Failed { reason },
         }
     }
+}
+
+/// Why a service does not run, or not as it should.
+fn why(service: &Service) -> Trouble {
+    let unsaid = || Trouble::new(Code::NotRunning, format!("it is {}", service.phase));
+    service.reason.as_ref().map_or_else(unsaid, |why| why.as_trouble(Code::NotRunning))
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MARKER;
 use crate::CallError;
+use crate::error::{Code, Coded as _, Trouble};
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::slot::Slot;
 use crate::os;
@@ -67,7 +68,7 @@ fn run(nonce: &str) -> i32 {
     let mut plugin = match Plugin::create(&object, host) {
         Ok(plugin) => plugin,
         Err(e) => {
-            say(&format!("refused {e}"));
+            say(&format!("refused {} {e}", e.code()));
             return 0;
         }
     };
@@ -101,7 +102,7 @@ impl Services for NoServices {
 pub(super) struct Said {
     pub(super) began: bool,
     pub(super) stage: String,
-    pub(super) verdict: Option<Result<(), String>>,
+    pub(super) verdict: Option<Result<(), Trouble>>,
 }
 
 impl Said {
@@ -113,13 +114,20 @@ impl Said {
             said.began = true;
             match line.split_once(' ') {
                 Some(("stage", stage)) => stage.clone_into(&mut said.stage),
-                Some(("refused", reason)) => said.verdict = Some(Err(reason.to_owned())),
+                Some(("refused", reason)) => said.verdict = Some(Err(refused(reason))),
                 None if line == "passed" => said.verdict = Some(Ok(())),
                 _ => {}
             }
         }
         said
     }
+}
+
+/// A code and a reason. Another program that runs the probe may be of a host that tells no codes, or others.
+fn refused(told: &str) -> Trouble {
+    let code = told.split_once(' ').and_then(|(code, reason)| Some((code.parse().ok()?, reason)));
+    let (code, reason) = code.unwrap_or((Code::CreateFailed, told));
+    Trouble::new(code, reason)
 }
 
 #[cfg(test)]
@@ -131,9 +139,14 @@ mod tests {
         let said = Said::parse(b"hello\npassed\n\nn1 stage mapping\nx passed\nn2 passed\n", "n1");
         assert_eq!(said, Said { began: true, stage: "mapping".to_owned(), verdict: None });
         assert_eq!(Said::parse(b"\nn1 stage a\n\nn1 passed\n", "n1").verdict, Some(Ok(())));
+        let refused = |line: &[u8]| Said::parse(line, "n1").verdict;
         assert_eq!(
-            Said::parse(b"\nn1 refused no: really\n", "n1").verdict,
-            Some(Err("no: really".to_owned()))
+            refused(b"\nn1 refused HB0505 no: really\n"),
+            Some(Err(Trouble::new(Code::OtherLayout, "no: really")))
+        );
+        assert_eq!(
+            refused(b"\nn1 refused no: really\n"),
+            Some(Err(Trouble::new(Code::CreateFailed, "no: really")))
         );
     }
 }

@@ -10,11 +10,12 @@ use hotbay_plugin_api::abi::Status;
 use hotbay_state::{Draft, Drafting, HELD, Opener};
 
 use super::{CallbackError, Plain, lane_error, on_lane, words};
+use crate::error::{Code, Trouble};
+use crate::fault;
 use crate::ffi::{Lending, Source, Written};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
 use crate::swap::guarded;
-use crate::{error::chain, fault};
 
 /// What is sealed in one go while the plugin writes on.
 const PIECE: usize = 1 << 20;
@@ -92,7 +93,7 @@ pub(crate) struct Taking<'a> {
     /// The most that is taken.
     pub(crate) max: u64,
     /// Begins a draft, for what is long.
-    pub(crate) draft: &'a dyn Fn() -> Result<Drafting, String>,
+    pub(crate) draft: &'a dyn Fn() -> Result<Drafting, Trouble>,
 }
 
 /// Takes the plugin's state.
@@ -201,11 +202,11 @@ pub(crate) fn export_of(
     if exceeded {
         return Err(CallbackError::TooLarge { plugin: generation.name.to_string(), max });
     }
-    if let Some(text) = failed {
-        return Err(CallbackError::NotTaken { callback, text });
+    if let Some(why) = failed {
+        return Err(CallbackError::Prevented { callback, why });
     }
     answer.map_err(|failure| words(callback, failure))?;
-    guarded("seal", || sealing.end(rest)).map_err(|text| CallbackError::NotTaken { callback, text })
+    guarded("seal", || sealing.end(rest)).map_err(|why| CallbackError::Prevented { callback, why })
 }
 
 /// How long a callback with so much state is waited for.
@@ -216,31 +217,32 @@ fn patience(deadline: Duration, bytes: u64) -> Duration {
 /// A draft that grows by pieces.
 struct Sealing<'a> {
     service: &'a str,
-    begin: &'a dyn Fn() -> Result<Drafting, String>,
+    begin: &'a dyn Fn() -> Result<Drafting, Trouble>,
     drafting: Option<(Drafting, blake3::Hasher)>,
     taken: u64,
 }
 
 impl Sealing<'_> {
-    fn take(&mut self, piece: &[u8]) -> Result<(), String> {
+    fn take(&mut self, piece: &[u8]) -> Result<(), Trouble> {
         let (drafting, hasher) = match &mut self.drafting {
             Some(drafting) => drafting,
             none => none.insert(((self.begin)()?, blake3::Hasher::new())),
         };
         let full = |e| format!("failed to write the draft of a snapshot: {e}");
+        let full = |e| Trouble::new(Code::StateNotWritten, full(e));
         fault::point("draft", self.service).map_err(full)?;
-        drafting.push(piece).map_err(|error| format!("failed to {}", chain(&error)))?;
+        drafting.push(piece)?;
         hasher.update(piece);
         self.taken += piece.len() as u64;
         Ok(())
     }
 
-    fn end(mut self, rest: Plain) -> Result<Exported, String> {
+    fn end(mut self, rest: Plain) -> Result<Exported, Trouble> {
         if self.drafting.is_some() {
             self.take(&rest)?;
         }
         let Some((drafting, hasher)) = self.drafting else { return Ok(Exported::Held(rest)) };
-        let draft = drafting.finish().map_err(|error| format!("failed to {}", chain(&error)))?;
+        let draft = drafting.finish()?;
         Ok(Exported::Drafted(Drafted { draft: Arc::new(draft), digest: hasher.finalize() }))
     }
 }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::decide::Step;
 use super::{Kernel, PRIORITY_PATIENCE, Past};
+use crate::error::{Code, Trouble, Why};
 use crate::kernel::files::Wanted;
 use crate::kernel::op;
 use crate::kernel::service::{Busy, Service, Task};
@@ -66,6 +67,7 @@ impl Kernel {
             Ok(()) => service.busy = Some(Busy { task, since: Instant::now() }),
             Err(error) => {
                 let why = format!("failed to start a thread for an operation: {error}; trying again");
+                let why = Trouble::new(Code::NoThread, why);
                 tracing::error!(plugin = name, "{why}");
                 service.generation = kept;
                 service.rest_for(super::RETRY, why, false);
@@ -73,7 +75,7 @@ impl Kernel {
         }
     }
 
-    fn stay(&mut self, name: &str, phase: Phase, reason: Option<String>) {
+    fn stay(&mut self, name: &str, phase: Phase, reason: Option<Why>) {
         let Some(service) = self.services.get_mut(name) else { return };
         let wakes = service.resting().map(|rest| rest.until);
         let keeps = Some(service.keep_due).filter(|due| *due > Instant::now());
@@ -83,16 +85,16 @@ impl Kernel {
         self.decide_at = self.decide_at.into_iter().chain(wakes).chain(keeps).chain(waits).min();
         let entered = service.enter(phase, reason.clone());
         if let Some(reason) = reason.as_ref().filter(|_| entered && service.serving.is_some()) {
-            tracing::warn!(plugin = name, reason, "it serves on as it is");
+            tracing::warn!(plugin = name, reason = reason.text, "it serves on as it is");
         }
         if !entered || service.serving.is_some() || service.busy.is_some() {
             return;
         }
         // What was published before is that nobody is there, too.
-        let _ = service.slot.take_down(phase, reason.clone());
+        let _ = service.slot.take_down(phase, reason.as_ref().map(|why| why.text.clone()));
         // A failure of an operation is on record already.
         if phase == Phase::Faulted && service.failed.is_empty() && service.rest.is_none() {
-            self.shared.journal.note("faulted", Some(name), None, reason.unwrap_or_default());
+            self.shared.journal.note("faulted", Some(name), None, reason.unwrap_or_else(|| "".into()));
         }
     }
 

@@ -6,6 +6,7 @@ use std::sync::mpsc;
 use std::time::Instant;
 
 use super::Kernel;
+use crate::error::{Code, Trouble};
 use crate::kernel::files::Candidate;
 use crate::kernel::records::remove;
 use crate::kernel::service::{Service, Task};
@@ -39,6 +40,7 @@ impl Kernel {
         if self.held.contains(&name) {
             let reason =
                 format!("failed to reload service `{name}`: it was stopped; `hotbay start {name}` starts it");
+            let reason = Trouble::new(Code::IsStopped, reason);
             return send(&reply, Err(ControlError::Refused { reason }));
         }
         if service.back || service.busy.is_some_and(|busy| busy.task == Task::RollBack) {
@@ -59,8 +61,8 @@ impl Kernel {
     /// Goes back to the last good version.
     pub(crate) fn roll_back(&mut self, name: String, reply: Reply) {
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
-        let refuse = |why: &str| {
-            let reason = format!("failed to roll service `{name}` back: {why}");
+        let refuse = |code, why: &str| {
+            let reason = Trouble::new(code, format!("failed to roll service `{name}` back: {why}"));
             send(&reply, Err(ControlError::Refused { reason }));
         };
         // Which version is meant is plain only while nothing changes.
@@ -77,22 +79,24 @@ impl Kernel {
             return send(&reply, Err(ControlError::Busy { command: "roll back", name, with }));
         }
         if self.held.contains(&name) || service.serving.is_none() {
-            return refuse("it does not run; `hotbay why` says why");
+            return refuse(Code::NotRunning, "it does not run; `hotbay why` says why");
         }
         match (&service.good, service.way_back()) {
             (_, Some(_)) => {}
             (Some(good), None) => {
-                let failed = service.failed.get(&good.digest).map(|failure| failure.reason.as_str());
+                let failed = service.failed.get(&good.digest).map(|failure| &*failure.reason);
                 let version = &good.version;
-                return refuse(&match failed {
+                let why = match failed {
                     Some(why) => format!("the version before, {version}, failed itself: {why}"),
                     None => format!(
                         "version {version}, which serves, is the last good one; there is none before it"
                     ),
-                });
+                };
+                return refuse(Code::NothingToGoBackTo, &why);
             }
             (None, None) => {
-                return refuse("there is no earlier version: it was not swapped since its file was added");
+                let why = "there is no earlier version: it was not swapped since its file was added";
+                return refuse(Code::NothingToGoBackTo, why);
             }
         }
         service.back = true;
@@ -104,6 +108,7 @@ impl Kernel {
     pub(crate) fn start(&mut self, name: String, fresh: bool, reply: Reply) {
         if let Err(error) = self.held.release(&name) {
             let reason = format!("failed to note that service `{name}` may run: {error}");
+            let reason = Trouble::new(Code::NotWritten, reason);
             return send(&reply, Err(ControlError::Failed { reason }));
         }
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
@@ -111,6 +116,7 @@ impl Kernel {
             let reason = format!(
                 "failed to start service `{name}` afresh: it runs, or is about to; `hotbay stop {name}` first"
             );
+            let reason = Trouble::new(Code::RunsAlready, reason);
             return send(&reply, Err(ControlError::Refused { reason }));
         }
         service.fresh = fresh;
@@ -126,6 +132,7 @@ impl Kernel {
         (service.last, service.rest) = (None, None);
         if let Err(error) = self.held.hold(&name) {
             let reason = format!("failed to note that service `{name}` is to stay stopped: {error}");
+            let reason = Trouble::new(Code::NotWritten, reason);
             return send(&reply, Err(ControlError::Failed { reason }));
         }
         self.wishes.push(Wish::new(name, Goal::Stops, reply));
@@ -146,6 +153,7 @@ impl Kernel {
             }
         };
         let reason = format!("failed to take a snapshot of service `{name}`: {why}");
+        let reason = Trouble::new(Code::NothingToSave, reason);
         send(&reply, Err(ControlError::Refused { reason }));
     }
 
@@ -170,7 +178,7 @@ impl Kernel {
             "failed to put another snapshot in the place of the newest of service `{name}`: it is {}; `hotbay stop {name}` first, and `hotbay start {name}` then",
             service.phase
         );
-        Err(ControlError::Refused { reason })
+        Err(ControlError::Refused { reason: Trouble::new(Code::StateInUse, reason) })
     }
 
     /// Its state is exchanged: it may start.
@@ -201,6 +209,7 @@ impl Kernel {
             match std::fs::remove_file(path) {
                 Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
                     let reason = format!("failed to remove `{}`: {error}", path.display());
+                    let reason = Trouble::new(Code::NotWritten, reason);
                     return send(&reply, Err(ControlError::Failed { reason }));
                 }
                 _ => {
@@ -218,12 +227,13 @@ impl Kernel {
         }
         (row.phase, row.reason) =
             (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
+        (row.code, row.blame) = (None, None);
         self.look_at = Instant::now();
         self.wishes.push(Wish::new(name, Goal::Goes(Box::new(Changed { row, receipt: None })), reply));
     }
 
     fn refuse_unknown(&self, name: &str, reply: &Reply) {
-        let refused = self.files.rows().find(|row| row.name == name).and_then(|row| row.reason);
+        let refused = self.files.refused_as(name).cloned();
         send(
             reply,
             Err(refused.map_or_else(|| self.not_found(name), |reason| ControlError::Refused { reason })),

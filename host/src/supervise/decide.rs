@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Instant;
 
 use super::{Kernel, PRIORITY_PATIENCE};
+use crate::error::{Code, Trouble, Why};
 use crate::ffi;
 use crate::kernel::files::Candidate;
 use crate::kernel::op::Cause;
@@ -15,7 +16,7 @@ use crate::kernel::view::Phase;
 /// What a service should do next.
 pub(super) enum Step {
     /// Nothing, and this is where it is.
-    Stay(Phase, Option<String>),
+    Stay(Phase, Option<Why>),
     Start(Box<Candidate>),
     Swap(Box<Candidate>),
     /// To the last good version.
@@ -139,7 +140,10 @@ impl Kernel {
             _ if self.held.contains(name) => match service.serving {
                 Some(_) => Step::Stop,
                 None if candidates.is_empty() => Step::Forget,
-                None => Step::Stay(Phase::Stopped, Some(format!("it was stopped with `hotbay stop {name}`"))),
+                None => Step::Stay(
+                    Phase::Stopped,
+                    Some(format!("it was stopped with `hotbay stop {name}`").into()),
+                ),
             },
             (None, Some(best)) => self.step_to_start(name, best, graph),
             (None, None) => step_after_failure(service, &candidates),
@@ -152,15 +156,15 @@ impl Kernel {
         if matches!(step, Step::Start(_)) && self.reserved.contains(name) {
             return Step::Stay(
                 Phase::Starting,
-                Some("another snapshot of it is being put in its place".to_owned()),
+                Some("another snapshot of it is being put in its place".into()),
             );
         }
         let step = match (self.held_up(), step) {
-            (Some(holder), Step::Start(_)) => Step::Stay(Phase::Faulted, Some(waits_for_loader(&holder))),
+            (Some(holder), Step::Start(_)) => {
+                Step::Stay(Phase::Faulted, Some(waits_for_loader(&holder).into()))
+            }
             (Some(holder), Step::Swap(next) | Step::RollBack(next, _)) => {
-                let reason =
-                    format!("version {} does not take over: {}", next.version, waits_for_loader(&holder));
-                step_of_rest(service, Some(reason))
+                step_of_rest(service, Some(does_not_take_over(&next, &waits_for_loader(&holder).into())))
             }
             (_, step) => step,
         };
@@ -168,10 +172,10 @@ impl Kernel {
         match (service.resting(), &step) {
             (Some(rest), Step::Start(_)) => {
                 let phase = if rest.brief { Phase::Starting } else { Phase::Faulted };
-                Step::Stay(phase, Some(rest.why.clone()))
+                Step::Stay(phase, Some((&rest.why).into()))
             }
             (Some(rest), Step::Swap(_) | Step::RollBack(..) | Step::Stop) => {
-                Step::Stay(Phase::Running, (!rest.brief).then(|| rest.why.clone()))
+                Step::Stay(Phase::Running, (!rest.brief).then(|| (&rest.why).into()))
             }
             (None, Step::Stay(Phase::Running, _) | Step::Snapshot)
                 if service.keep_due <= Instant::now() && self.is_homeless(name, service) =>
@@ -185,15 +189,15 @@ impl Kernel {
     fn step_to_start(&self, name: &str, best: &Candidate, graph: &Graph) -> Step {
         match self.missing(name, best, graph) {
             Some(Missing::Never(reason)) => {
-                return Step::Stay(Phase::Faulted, Some(format!("failed to start: {reason}")));
+                return Step::Stay(Phase::Faulted, Some(reason.within("failed to start").into()));
             }
-            Some(Missing::NotYet(reason)) => return Step::Stay(Phase::Starting, Some(reason)),
+            Some(Missing::NotYet(reason)) => return Step::Stay(Phase::Starting, Some(reason.into())),
             None => {}
         }
         // A start retires nobody, so it adds nothing: only whose earlier generations are pinned starts no other.
         let holds = self.services.get(name).is_some_and(|service| !service.remains.is_empty());
         if let Some(reason) = self.over_budget().filter(|_| holds) {
-            return Step::Stay(Phase::Faulted, Some(format!("failed to start: {reason}")));
+            return Step::Stay(Phase::Faulted, Some(reason.within("failed to start").into()));
         }
         let goes_first = |(other, node): (&String, &Node)| {
             let busy = self.services.get(other).and_then(|other| other.busy);
@@ -236,14 +240,15 @@ impl Kernel {
             node.requires.clone_from(&next.manifest.requires);
         }
         if let Some(reason) = self.over_budget() {
-            let reason = format!("version {} does not take over: {reason}", next.version);
-            return step_of_rest(service, Some(reason));
+            return step_of_rest(service, Some(does_not_take_over(next, &reason.into())));
         }
         match self.missing(name, next, &with_next) {
             None => Step::Swap(Box::new(next.clone())),
-            Some(Missing::Never(reason) | Missing::NotYet(reason)) => {
-                let reason = format!("version {} does not take over: {reason}", next.version);
-                step_of_rest(service, Some(reason))
+            Some(Missing::Never(reason)) => {
+                step_of_rest(service, Some(does_not_take_over(next, &reason.into())))
+            }
+            Some(Missing::NotYet(reason)) => {
+                step_of_rest(service, Some(does_not_take_over(next, &reason.into())))
             }
         }
     }
@@ -252,7 +257,7 @@ impl Kernel {
     fn missing(&self, name: &str, candidate: &Candidate, graph: &Graph) -> Option<Missing> {
         if let Some(circle) = circle(graph, name) {
             let reason = format!("it requires itself: {circle}; break the circle in one of them");
-            return Some(Missing::Never(reason));
+            return Some(Missing::Never(Trouble::new(Code::RequiresItself, reason)));
         }
         candidate.manifest.requires.iter().find_map(|required| match self.services.get(required) {
             Some(other) if other.serving.is_some() => None,
@@ -262,19 +267,27 @@ impl Kernel {
             None if self.files.is_settling() => {
                 Some(Missing::NotYet(format!("waits for service `{required}`")))
             }
-            None => Some(Missing::Never(format!(
-                "it requires service `{required}`, which no file provides; drop that plugin in"
-            ))),
+            None => {
+                let text =
+                    format!("it requires service `{required}`, which no file provides; drop that plugin in");
+                Some(Missing::Never(Trouble::new(Code::RequiredMissing, text)))
+            }
         })
     }
 }
 
-fn waits_for_loader(holder: &ffi::Holder) -> String {
+fn does_not_take_over(next: &Candidate, why: &Why) -> Why {
+    let text = format!("version {} does not take over: {}", next.version, why.text);
+    Why { code: why.code, text }
+}
+
+fn waits_for_loader(holder: &ffi::Holder) -> Trouble {
     // Without the time, which would be another reason with each look.
     let service = holder.object.service();
-    format!(
+    let text = format!(
         "plugin `{service}` keeps the system's loader for itself; take its file away and restart the host"
-    )
+    );
+    Trouble::new(Code::LoaderKept, text)
 }
 
 /// Why a candidate cannot start.
@@ -282,10 +295,10 @@ enum Missing {
     /// Something is on its way.
     NotYet(String),
     /// Nothing will come by itself.
-    Never(String),
+    Never(Trouble),
 }
 
-fn step_of_rest(service: &Service, reason: Option<String>) -> Step {
+fn step_of_rest(service: &Service, reason: Option<Why>) -> Step {
     let is_time = service.snapshot_wanted || service.snapshot_due <= Instant::now();
     if service.is_due_for_snapshots() && is_time {
         return Step::Snapshot;
@@ -324,9 +337,9 @@ fn step_after_failure(service: &Service, candidates: &[&Candidate]) -> Step {
             };
             let version = highest.map(|candidate| candidate.version.to_string()).unwrap_or_default();
             let reason = format!("version {version} was rolled back ({}), and {instead}", failure.reason);
-            return Step::Stay(Phase::Quarantined, Some(reason));
+            return Step::Stay(Phase::Quarantined, Some(failure.reason.told(|_| reason).into()));
         }
         FailureKind::Quarantined => Phase::Quarantined,
     };
-    Step::Stay(phase, Some(failure.reason.clone()))
+    Step::Stay(phase, Some((&failure.reason).into()))
 }

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::Kernel;
+use crate::error::{Code, Trouble};
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::probation::{LOOK, Mark, Probation, Verdict};
@@ -29,9 +30,10 @@ impl Kernel {
             let is_on = self.shared.config.probation.is_on();
             let is_on_record = !is_on || {
                 let reason = format!("the host died {} times while it was on probation", mark.deaths);
+                let reason = Trouble::new(Code::BringsHostDown, reason);
                 let side = Side { version: mark.version, generation: 0, digest: mark.digest };
-                let text = format!("version {}: {reason}", side.version);
-                self.shared.journal.note("rolled_back", Some(&name), None, text);
+                let told = reason.within(format_args!("version {}", side.version));
+                self.shared.journal.note("rolled_back", Some(&name), None, told);
                 self.remember(&name, &side, reason)
             };
             // Else the next run finds it, and tries to remember again.
@@ -42,12 +44,13 @@ impl Kernel {
     }
 
     /// Remembers that a version was rolled back; whether the next run of the host will know.
-    pub(super) fn remember(&mut self, name: &str, side: &Side, reason: String) -> bool {
+    pub(super) fn remember(&mut self, name: &str, side: &Side, reason: Trouble) -> bool {
         let rolled_back = RolledBack {
             digest: side.digest.clone(),
             version: side.version.clone(),
             unix_ms: clock::unix_ms(),
-            reason,
+            code: Some(reason.code.to_string()),
+            reason: reason.text,
         };
         if let (Some(service), Some(digest)) = (self.services.get_mut(name), Digest::parse(&side.digest)) {
             service.failed.insert(digest, failure(&rolled_back));
@@ -166,7 +169,7 @@ impl Kernel {
                     if let Some(service) = self.services.get_mut(&name) {
                         service.probation = None;
                     }
-                    self.remember(&name, &side, why);
+                    self.remember(&name, &side, Trouble::new(Code::FailsOnProbation, why));
                 }
             }
         }
@@ -180,5 +183,8 @@ impl Kernel {
 }
 
 fn failure(rolled_back: &RolledBack) -> Failure {
-    Failure { kind: FailureKind::RolledBack, reason: rolled_back.reason.clone() }
+    // A record of a host that knew no codes: what came by itself, mostly.
+    let code = rolled_back.code.as_ref().and_then(|code| code.parse().ok());
+    let reason = Trouble::new(code.unwrap_or(Code::FailsOnProbation), rolled_back.reason.clone());
+    Failure { kind: FailureKind::RolledBack, reason }
 }

@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::thread::JoinHandle;
 
 use super::{Kernel, Message};
+use crate::error::{Code, Trouble};
 use crate::kernel::callers;
 use crate::kernel::view::{MIB, mebibytes};
 use crate::stage::Object;
@@ -85,8 +86,9 @@ impl Kernel {
     }
 
     /// Why nothing is swapped now: what is pinned is over the budget.
-    pub(super) fn over_budget(&self) -> Option<String> {
+    pub(super) fn over_budget(&self) -> Option<Trouble> {
         over(self.shared.config.swap.max_pinned_mib, self.remains())
+            .map(|text| Trouble::new(Code::OverBudget, text))
     }
 
     /// All that is pinned, by service.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Kernel, RETRY};
+use crate::error::{Code, Trouble};
 use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
 use crate::kernel::service::{Ended, Failure, FailureKind};
@@ -57,7 +58,9 @@ impl Kernel {
                     service.probation = probation;
                 } else if receipt.rollback {
                     self.end_watch(&name);
-                    self.remember(&name, &receipt.from, receipt.reason.unwrap_or_default());
+                    let code = receipt.code.and_then(|code| code.parse().ok()).unwrap_or(Code::LeftByHand);
+                    let why = Trouble::new(code, receipt.reason.unwrap_or_default());
+                    self.remember(&name, &receipt.from, why);
                 } else {
                     self.watch_over(&name, before);
                 }
@@ -106,7 +109,7 @@ impl Kernel {
                 service.enter(Phase::Stopped, None);
             }
             Outcome::NotStopped { generation, failure } => {
-                tracing::error!(plugin = %name, reason = failure.reason, "not stopped");
+                tracing::error!(plugin = %name, reason = %failure.reason, "not stopped");
                 service.generation = Some(generation);
                 service.enter(Phase::Running, None);
                 service.rest_for(RETRY, failure.reason.clone(), false);
@@ -126,19 +129,19 @@ impl Kernel {
                 service.snapshots += 1;
                 service.last_snapshot.clone_from(&written);
                 if let Err(reason) = written {
-                    tracing::error!(plugin = %name, reason, "the snapshot was not written; the last one holds");
+                    tracing::error!(plugin = %name, %reason, "the snapshot was not written; the last one holds");
                 }
             }
             Outcome::Kept(Ok(())) => service.good = self.shared.good.of(&name),
             Outcome::Kept(Err(error)) => {
                 service.keep_due = Instant::now() + RETRY;
-                tracing::error!(plugin = %name, error, "failed to keep the version that serves; trying again");
+                tracing::error!(plugin = %name, %error, "failed to keep the version that serves; trying again");
             }
             Outcome::Broken(reason) => {
-                tracing::error!(plugin = %name, reason, "broken");
+                tracing::error!(plugin = %name, %reason, "broken");
                 service.retire_counts();
                 service.generation = None;
-                let _ = service.slot.take_down(Phase::Faulted, Some(reason.clone()));
+                let _ = service.slot.take_down(Phase::Faulted, Some(reason.to_string()));
                 service.rest_for(SELDOM, reason.clone(), false);
                 service.last = Some(Ended::Failed(Failure { kind: FailureKind::Passing, reason }));
             }

@@ -2,6 +2,7 @@
 
 use super::Kernel;
 use crate::ControlError;
+use crate::error::{Code, Trouble, shown};
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::service::{FailureKind, Service};
@@ -39,11 +40,13 @@ impl Kernel {
                     (Phase::Quarantined, failure.reason.clone())
                 }
                 Some(failure) if failure.kind == FailureKind::RolledBack => {
-                    (Phase::RolledBack, self.rolled_back_because(name, service, candidate))
+                    let because = |_: &str| self.rolled_back_because(name, service, candidate);
+                    (Phase::RolledBack, failure.reason.told(because))
                 }
                 Some(failure) => (Phase::Rejected, failure.reason.clone()),
-                None => (Phase::Shadowed, shadowed_by(service)),
+                None => (Phase::Shadowed, Trouble::new(Code::Shadowed, shadowed_by(service))),
             };
+            let (code, blame) = shown(Some(reason.code));
             Row {
                 name: name.to_owned(),
                 version: Some(candidate.manifest.version.clone()),
@@ -51,7 +54,9 @@ impl Kernel {
                 phase,
                 digest: Some(candidate.digest.as_str().to_owned()),
                 source: Some(candidate.path.clone()),
-                reason: Some(reason),
+                reason: Some(reason.text),
+                code,
+                blame,
                 pinned_generations: 0,
                 pinned_bytes: 0,
             }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hotbay_state::{Draft, Drafting, HELD, Header, KeyRing, OpenError, Stamp};
 
-use crate::error::chain;
+use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::kernel::generation::Generation;
 use crate::kernel::snapshots::Snapshots;
@@ -84,10 +84,14 @@ pub(crate) fn begin_draft(
     keys: &KeyRing,
     from: &Generation,
     schema: u32,
-) -> Result<Drafting, String> {
-    fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
+) -> Result<Drafting, Trouble> {
+    fault::point("seal", &from.name).map_err(not_sealed)?;
     let stamp = stamp(from, schema, snapshots.next_sequence(&from.name));
-    snapshots.store().draft(keys.primary(), &stamp).map_err(|error| format!("failed to {}", chain(&error)))
+    Ok(snapshots.store().draft(keys.primary(), &stamp)?)
+}
+
+fn not_sealed(error: std::io::Error) -> Trouble {
+    Trouble::new(Code::StateNotWritten, format!("failed to seal the state: {error}"))
 }
 
 impl Capsule {
@@ -111,7 +115,7 @@ impl Capsule {
         schema: u32,
         state: Exported,
         mut sealed: Vec<u8>,
-    ) -> Result<(Self, Option<Plain>), String> {
+    ) -> Result<(Self, Option<Plain>), Trouble> {
         let plain_len = state.len();
         let (sealed, sequence, plain, digest) = match state {
             Exported::Drafted(Drafted { draft, digest }) => {
@@ -119,10 +123,9 @@ impl Capsule {
                 (Sealed::Draft(draft), sequence, None, Some(digest))
             }
             Exported::Held(plain) => {
-                fault::point("seal", &from.name).map_err(|e| format!("failed to seal the state: {e}"))?;
+                fault::point("seal", &from.name).map_err(not_sealed)?;
                 let stamp = stamp(from, schema, snapshots.next_sequence(&from.name));
-                let header = hotbay_state::seal_into(keys.primary(), &stamp, &plain, &mut sealed)
-                    .map_err(|e| chain(&e))?;
+                let header = hotbay_state::seal_into(keys.primary(), &stamp, &plain, &mut sealed)?;
                 (Sealed::Held(sealed), header.sequence, Some(plain), None)
             }
         };
@@ -178,8 +181,8 @@ impl Capsule {
         into: &Arc<Generation>,
         plain: Plain,
         deadline: Duration,
-    ) -> Result<Option<Plain>, String> {
-        let state = self.open(&into.name, plain).map_err(|e| chain(&e))?;
+    ) -> Result<Option<Plain>, Trouble> {
+        let state = self.open(&into.name, plain)?;
         let is_held = matches!(state, Incoming::Held(_));
         let plain = give(into, self.schema, state, deadline)?;
         Ok(is_held.then_some(plain))
@@ -192,26 +195,27 @@ pub(crate) fn give(
     schema: u32,
     state: Incoming,
     deadline: Duration,
-) -> Result<Plain, String> {
+) -> Result<Plain, Trouble> {
     readable(into, schema)?;
-    import(into, schema, state, deadline).map_err(|e| e.to_string())
+    Ok(import(into, schema, state, deadline)?)
 }
 
 /// The schema in which `from` hands its state to `into`.
-pub(super) fn handed(from: &Generation, into: &Generation) -> Result<u32, String> {
+pub(super) fn handed(from: &Generation, into: &Generation) -> Result<u32, Trouble> {
     let next = into.manifest().state.as_ref();
     let handed = next.and_then(|next| from.hands_to(next)).unwrap_or(from.schema());
     readable(into, handed).map(|()| handed)
 }
 
 /// Whether the plugin's manifest says that it reads this schema.
-pub(crate) fn readable(into: &Generation, schema: u32) -> Result<(), String> {
+pub(crate) fn readable(into: &Generation, schema: u32) -> Result<(), Trouble> {
     let reads = into.manifest().state.as_ref();
     let Some(reads) = reads.filter(|reads| !reads.accepts(schema)) else { return Ok(()) };
     let others: Vec<String> = reads.reads.iter().chain([&reads.writes]).map(u32::to_string).collect();
-    Err(format!(
+    let text = format!(
         "failed to carry the state over: it has schema {schema}, version {} reads {}; declare a step from {schema} there, or one back in the version that wrote it",
         into.manifest().version,
         others.join(", ")
-    ))
+    );
+    Err(Trouble::new(Code::SchemaNotRead, text))
 }

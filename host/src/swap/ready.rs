@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::carry::{Capsule, Room, handed, readable};
 use super::rehearse::{Rehearsed, rehearse};
 use super::{Stages, Swap};
-use crate::error::chain;
+use crate::error::{Code, Trouble};
 use crate::kernel::clock;
 use crate::kernel::generation::Generation;
 use crate::start::{CallbackError, Plain, size};
@@ -28,7 +28,7 @@ pub(super) struct Ready {
 pub(super) struct Fallback {
     pub(super) capsule: Capsule,
     /// Why there is no use in asking for the state again: the last time that hung.
-    pub(super) hangs: Option<String>,
+    pub(super) hangs: Option<Trouble>,
     sequence: u64,
     created_unix_ms: u64,
 }
@@ -45,7 +45,7 @@ impl Fallback {
 }
 
 /// Makes ready. Why the swap would fail, where that can be told.
-pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Ready, String> {
+pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Ready, Trouble> {
     let mut bytes = swap.snapshots.shown(&swap.old.name).map(|snapshot| snapshot.bytes);
     let mut schema = swap.old.schema();
     if swap.old.manifest().state.is_some() && new.plugin.is_stateful() {
@@ -53,7 +53,7 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
         let rehearsed = stages.guarded("rehearse", || rehearse(swap, new, schema));
         stages.rehearsal = Some(match &rehearsed {
             Ok(rehearsed) => rehearsed.to_string(),
-            Err(reason) => reason.clone(),
+            Err(reason) => reason.to_string(),
         });
         if let Rehearsed::Passed(size) = rehearsed? {
             bytes = Some(size);
@@ -73,17 +73,17 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
 
 /// How long a state is of which there is no snapshot yet: written once to nobody, so that there is memory for it before callers wait.
 /// An export that fails does so behind the gate as well, and is undone there.
-fn first_size(swap: &Swap<'_>, schema: u32) -> Result<Option<u64>, String> {
+fn first_size(swap: &Swap<'_>, schema: u32) -> Result<Option<u64>, Trouble> {
     match size(swap.old, schema, swap.max_state, swap.callback) {
         Ok(bytes) => Ok(Some(bytes)),
-        Err(hangs @ CallbackError::Hangs { .. }) => Err(hangs.to_string()),
+        Err(hangs @ CallbackError::Hangs { .. }) => Err(hangs.into()),
         Err(_) => Ok(None),
     }
 }
 
 /// The newest capsule that there can be: of this moment, where the old generation exports beside its calls; else the
 /// durable snapshot.
-fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, String> {
+fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, Trouble> {
     let (snapshots, old) = (swap.snapshots, swap.old);
     let keys = snapshots.keys();
     let exported = swap.export(&keys, schema, Plain::default());
@@ -91,18 +91,19 @@ fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, 
         Ok(state) => (Capsule::seal(snapshots, keys, old, schema, state, Vec::new())?.0, None),
         Err(error) => {
             let none = || {
-                format!(
+                let text = format!(
                     "failed to force the swap: service `{}` has no snapshot to go on from, and {error}",
                     old.name
-                )
+                );
+                Trouble::new(Code::NothingToForceFrom, text)
             };
             let capsule = snapshots.newest(&old.name)?.ok_or_else(none)?;
             readable(new, capsule.schema)?;
-            let hangs = matches!(error, CallbackError::Hangs { .. }).then(|| error.to_string());
+            let hangs = matches!(error, CallbackError::Hangs { .. }).then(|| error.into());
             (capsule, hangs)
         }
     };
-    let header = capsule.header(&old.name).map_err(|e| chain(&e))?;
+    let header = capsule.header(&old.name)?;
     let (sequence, created_unix_ms) = (header.sequence, header.created_unix_ms);
     Ok(Fallback { capsule, hangs, sequence, created_unix_ms })
 }

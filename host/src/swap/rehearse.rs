@@ -2,9 +2,11 @@
 
 use std::sync::Arc;
 
+use hotbay_state::OpenError;
+
 use super::{Swap, begin_draft};
 use crate::config::Rehearse;
-use crate::error::chain;
+use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::ffi::{Lending, Twin};
 use crate::kernel::generation::Generation;
@@ -32,7 +34,7 @@ impl std::fmt::Display for Rehearsed {
 
 /// Rehearses the carrying of the state from the old generation to `new`, which has never been started,
 /// in this schema.
-pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>, schema: u32) -> Result<Rehearsed, String> {
+pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>, schema: u32) -> Result<Rehearsed, Trouble> {
     let old = swap.old;
     let (Some(from), Some(to)) = (&old.manifest().state, &new.manifest().state) else {
         return Ok(Rehearsed::Skipped);
@@ -45,7 +47,8 @@ pub(super) fn rehearse(swap: &Swap<'_>, new: &Arc<Generation>, schema: u32) -> R
     if !due {
         return Ok(Rehearsed::Skipped);
     }
-    fault::point("rehearse", &old.name).map_err(|e| format!("failed to rehearse the swap: {e}"))?;
+    let not_held = |e| Trouble::new(Code::RehearsalFailed, format!("failed to rehearse the swap: {e}"));
+    fault::point("rehearse", &old.name).map_err(not_held)?;
     // Beside calls: it shows one moment.
     let state = match swap.export(&swap.snapshots.keys(), schema, Plain::default()) {
         Ok(state) => state,
@@ -88,7 +91,7 @@ fn twin_of(
     swap: &Swap<'_>,
     of: &Arc<Generation>,
     what: &str,
-) -> Result<Result<OfGeneration, Rehearsed>, String> {
+) -> Result<Result<OfGeneration, Rehearsed>, Trouble> {
     match on_lane(of, "create of its twin", swap.callback, |of| Twin::create(Arc::clone(of)), drop) {
         Ok(Some(twin)) => Ok(Ok(twin)),
         Ok(None) => Ok(Err(Rehearsed::Skipped)),
@@ -99,8 +102,9 @@ fn twin_of(
     }
 }
 
-fn failed(what: &str, error: &str) -> String {
-    format!("failed to rehearse the swap ({what}), no caller waited: {error}")
+fn failed(what: &str, error: &str) -> Trouble {
+    let text = format!("failed to rehearse the swap ({what}), no caller waited: {error}");
+    Trouble::new(Code::RehearsalFailed, text)
 }
 
 type OfGeneration = Twin<Arc<Generation>>;
@@ -120,7 +124,7 @@ fn take_in(
         Exported::Held(plain) => Incoming::Held(plain),
         Exported::Drafted(drafted) => {
             let opener = swap.snapshots.keys().open_file(&swap.old.name, drafted.draft.path());
-            let not_taken = |error| CallbackError::NotTaken { callback, text: chain(&error) };
+            let not_taken = |error: OpenError| CallbackError::Prevented { callback, why: error.into() };
             Incoming::Opened(Box::new(opener.map_err(not_taken)?), Some(drafted.draft))
         }
     };

@@ -6,6 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
 use super::carry::Capsule;
+use crate::error::{Code, Trouble};
 
 /// The record of a swap that is under way.
 #[derive(Debug, Default)]
@@ -34,16 +35,17 @@ impl Stages {
     pub(crate) fn guarded<T>(
         &mut self,
         stage: &str,
-        body: impl FnOnce() -> Result<T, String>,
-    ) -> Result<T, String> {
+        body: impl FnOnce() -> Result<T, Trouble>,
+    ) -> Result<T, Trouble> {
         self.time(stage, || guarded(stage, body))
     }
 }
 
 /// Runs a step of the host's own; a panic is its error.
-pub(crate) fn guarded<T>(step: &str, body: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+pub(crate) fn guarded<T>(step: &str, body: impl FnOnce() -> Result<T, Trouble>) -> Result<T, Trouble> {
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| {
-        Err(format!("the host panicked at step `{step}`, a defect of the host: {}", words(&*panic)))
+        let text = format!("the host panicked at step `{step}`, a defect of the host: {}", words(&*panic));
+        Err(Trouble::new(Code::Defect, text))
     })
 }
 

@@ -25,6 +25,27 @@ fn key(services: &[&str]) -> TrustedKey {
     TrustedKey { name: "test".to_owned(), key: PublicKey::parse(KEY).unwrap(), services, file: None }
 }
 
+/// A refusal of each kind, for who tells of them.
+pub(crate) fn samples() -> Vec<Distrust> {
+    let (id, service) = (PublicKey::parse(KEY).unwrap().id, || "greeter".to_owned());
+    let exposed = Exposed { path: "plugins".into(), why: "can be written by all users".to_owned() };
+    let digest = Digest::of(BYTES).as_str().to_owned();
+    vec![
+        Distrust::Unsigned,
+        Distrust::Exposed(exposed),
+        Distrust::Signature {
+            path: "libgreeter.so.minisig".into(),
+            why: signature::NoSignature::Malformed.to_string(),
+        },
+        Distrust::UnknownKey(id),
+        Distrust::OtherService { key: "vendor".to_owned(), id, service: service() },
+        Distrust::Bad { key: "release".to_owned(), why: "it was made for version 1.0.0".to_owned() },
+        Distrust::NotPinned { service: service(), digest },
+        Distrust::Below { service: service(), security: 2, floor: 3 },
+        Distrust::Floor { service: service(), source: io::Error::other("it is no number") },
+    ]
+}
+
 /// What is asked of the file, and what is known of it; the rest is as it should be.
 struct Case<'a> {
     unsigned: Option<Unsigned>,

@@ -2,6 +2,7 @@
 
 use std::fs::{Permissions, set_permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -102,6 +103,52 @@ fn a_file_of_another_user_is_refused_and_one_of_root_is_taken() {
     assert_serves(&bay, "1.0.0");
     chown(bay.file("other"), Some(0), Some(0)).unwrap();
     assert_serves(&bay, "2.0.0");
+}
+
+#[test]
+fn a_hard_link_to_a_file_of_another_user_is_refused() {
+    if !is_root() {
+        eprintln!("skipped: only root gives files to other users");
+        return;
+    }
+    let bay = bay("").up();
+    bay.drop_in("echo", &example("echo"));
+    assert_serves(&bay, "1.0.0");
+    let file = bay.path("theirs");
+    std::fs::copy(example("echo_v2"), &file).unwrap();
+    chown(&file, Some(12345), None).unwrap();
+    std::fs::hard_link(&file, bay.file("theirs")).unwrap();
+    wait_refused(&bay, "belongs to user 12345");
+    assert_eq!(bay.call("echo.echo", "here"), "here");
+}
+
+#[test]
+fn another_user_commands_no_host_and_reads_no_state() {
+    if !is_root() {
+        eprintln!("skipped: only root runs programs as two other users");
+        return;
+    }
+    let bay = bay("").up();
+    bay.drop_in("echo", &example("echo"));
+    assert_serves(&bay, "1.0.0");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let program = elsewhere.path().join("hotbay");
+    std::fs::copy(hotbay_tests::hotbay_binary(), &program).unwrap();
+    set_mode(elsewhere.path(), 0o755);
+    // As open as they can be: what keeps another user out is the host's.
+    let mut above = bay.home();
+    while above.pop() && above != std::env::temp_dir() {
+        set_mode(&above, 0o755);
+    }
+    for arguments in
+        [&["list"][..], &["stop", "echo"], &["call", "echo.echo"], &["state", "verify"], &["keys", "list"]]
+    {
+        let mut command = Command::new(&program);
+        command.args(arguments).env("HOTBAY_HOME", bay.home()).current_dir(elsewhere.path());
+        let ran = hotbay_tests::run(command.uid(12345).gid(12345));
+        assert!(ran.code != 0 && ran.stdout.is_empty(), "{arguments:?}: {ran:?}");
+    }
+    assert_eq!(bay.call("echo.echo", "here"), "here");
 }
 
 #[test]

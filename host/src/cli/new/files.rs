@@ -8,6 +8,7 @@ use super::lock::lock;
 use super::name::Name;
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 
 const VENDORED: &str = "vendor/hotbay-plugin-api";
 
@@ -27,8 +28,9 @@ impl Api {
     pub(super) fn of(text: Option<&str>) -> Result<Self, Failure> {
         let Some(text) = text else { return Ok(Api::Vendored) };
         if Path::new(text).join("Cargo.toml").is_file() {
-            let absolute = std::path::absolute(text)
-                .map_err(|error| Failure::new(Exit::Failed, format!("failed to find `{text}`: {error}")))?;
+            let failed = |error| format!("failed to find `{text}`: {error}");
+            let absolute = std::path::absolute(text).map_err(failed);
+            let absolute = absolute.map_err(|message| Failure::new(Exit::Failed, Code::NotRead, message))?;
             return Ok(Api::Path(absolute.to_string_lossy().into_owned()));
         }
         if semver::VersionReq::parse(text).is_ok() {
@@ -36,7 +38,7 @@ impl Api {
         }
         let message =
             format!("failed to find the contract at `{text}`: it is neither a version nor a crate's folder");
-        Err(Failure::new(Exit::NotFound, message))
+        Err(Failure::new(Exit::NotFound, Code::NoContractThere, message))
     }
 
     fn dependency(&self) -> String {

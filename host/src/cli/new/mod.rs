@@ -12,9 +12,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::failed::Otherwise as _;
 use super::output::{narrate, quoted};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 use name::Name;
 
 /// Written by `build.rs`.
@@ -24,7 +26,7 @@ mod embedded {
 
 pub(super) fn new(name: &str, api: Option<&str>) -> anyhow::Result<()> {
     let name = Name::new(name).map_err(|problem| {
-        Failure::new(Exit::Usage, format!("failed to name a plugin `{name}`: {problem}"))
+        Failure::new(Exit::Usage, Code::NoPluginName, format!("failed to name a plugin `{name}`: {problem}"))
     })?;
     let api = files::Api::of(api)?;
     write(Path::new("."), &name, &api)?;
@@ -56,9 +58,12 @@ fn write(parent: &Path, name: &Name, api: &files::Api) -> anyhow::Result<()> {
     fs::create_dir(&root).map_err(|error| match error.kind() {
         io::ErrorKind::AlreadyExists => {
             let message = format!("failed to create `{}`: it exists; nothing was written", root.display());
-            Failure::new(Exit::Refused, message)
+            Failure::new(Exit::Refused, Code::FileThere, message)
         }
-        _ => Failure::new(Exit::Failed, format!("failed to create `{}`: {error}", root.display())),
+        _ => {
+            let message = format!("failed to create `{}`: {error}", root.display());
+            Failure::new(Exit::Failed, Code::NotWritten, message)
+        }
     })?;
     for (path, bytes) in files::all(name, api) {
         let path = root.join(path);
@@ -66,7 +71,8 @@ fn write(parent: &Path, name: &Name, api: &files::Api) -> anyhow::Result<()> {
         if let Err(error) = written {
             // It is ours from the first file on.
             let _ = fs::remove_dir_all(&root);
-            return Err(anyhow::Error::new(error).context(format!("failed to write `{}`", path.display())));
+            return Err(error)
+                .otherwise(Code::NotWritten, || format!("failed to write `{}`", path.display()));
         }
     }
     Ok(())

@@ -3,17 +3,18 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::Context as _;
 use serde::Serialize;
 
 use super::{Offline, failed};
 use crate::PlainState;
 use crate::cli::args::millis;
 use crate::cli::change::existing;
+use crate::cli::failed::Otherwise as _;
 use crate::cli::output::{Output, narrate, one_line};
 use crate::control::client::{Client, ClientError};
 use crate::control::exit::Exit;
 use crate::control::protocol::{Failure, Request};
+use crate::error::{Code, Trouble};
 use crate::kernel::snapshots::ImportError;
 use crate::kernel::view::Snapshot;
 
@@ -65,7 +66,7 @@ pub(super) fn import(
 ) -> anyhow::Result<()> {
     existing(file)?;
     let open = std::fs::File::open(file);
-    let mut source = open.with_context(|| format!("failed to read `{}`", file.display()))?;
+    let mut source = open.otherwise(Code::NotRead, || format!("failed to read `{}`", file.display()))?;
     let request = Request::Import { name: name.clone(), plain: plain.clone() };
     let (snapshot, by_host) = match client.stream::<Snapshot>(&request, &mut source) {
         // Nothing was read then.
@@ -78,7 +79,7 @@ pub(super) fn import(
             let imported = snapshots.import(&name, &mut source, plain.as_ref(), max);
             let header = imported.map_err(|error| match error {
                 ImportError::Store(error) => failed(error),
-                error => Failure::new(Exit::Refused, format!("failed to {error}")).into(),
+                error @ ImportError::TooLarge { .. } => Failure::of(Exit::Refused, error).into(),
             })?;
             (header.into(), false)
         }
@@ -132,16 +133,14 @@ pub(super) fn prune(
         match store.load(&at.keys()?, &service) {
             Ok(Some(_)) => {}
             Ok(None) => {
-                refused.push(format!(
-                    "failed to prune `{service}`: its newest snapshot is gone, or was set aside"
-                ));
+                let text =
+                    format!("failed to prune `{service}`: its newest snapshot is gone, or was set aside");
+                refused.push(Trouble::new(Code::StateGone, text));
                 continue;
             }
             Err(error) => {
-                let error = anyhow::Error::new(error);
-                refused.push(format!(
-                    "failed to prune `{service}`, whose newest snapshot does not open: failed to {error:#}"
-                ));
+                let what = format!("failed to prune `{service}`, whose newest snapshot does not open");
+                refused.push(Trouble::from(error).within(what));
                 continue;
             }
         }
@@ -157,10 +156,9 @@ pub(super) fn prune(
         let row = |pruned: &Pruned| vec![pruned.service.clone(), pruned.removed.to_string()];
         out.table(&["SERVICE", "REMOVED"], &all.iter().map(row).collect::<Vec<_>>())?;
     }
-    match refused.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::new(Exit::Refused, refused.join("; ")).into()),
-    }
+    let Some(first) = refused.first() else { return Ok(()) };
+    let all: Vec<&str> = refused.iter().map(|refused| &**refused).collect();
+    Err(Failure::of(Exit::Refused, first.told(|_| all.join("; "))).into())
 }
 
 /// Removes what was set aside of a service, and what lies in quarantine.
@@ -177,9 +175,8 @@ fn out_of_the_way(store: &hotbay_state::Store, service: &str) -> anyhow::Result<
         paths.push(path);
     }
     for path in &paths {
-        std::fs::remove_file(path).map_err(|error| {
-            Failure::new(Exit::Failed, format!("failed to remove `{}`: {error}", path.display()))
-        })?;
+        let removed = std::fs::remove_file(path);
+        removed.otherwise(Code::NotWritten, || format!("failed to remove `{}`", path.display()))?;
     }
     Ok(paths.len())
 }

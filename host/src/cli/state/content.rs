@@ -4,15 +4,16 @@
 use std::io::{self, Write};
 use std::path::Path;
 
-use anyhow::Context as _;
 use hotbay_state::{Opened, Sealer, Store, StoreError};
 use serde::Serialize;
 use serde_json::Value;
 
 use super::{Offline, failed};
+use crate::cli::failed::Otherwise as _;
 use crate::cli::output::{Output, narrate, one_line};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 
 /// The difference of two snapshots.
 #[derive(Debug, Serialize)]
@@ -107,11 +108,11 @@ pub(super) fn export(
     }
     if file.exists() {
         let message = format!("failed to write `{}`: it is there already; name another", file.display());
-        return Err(Failure::new(Exit::Refused, message).into());
+        return Err(Failure::new(Exit::Refused, Code::FileThere, message).into());
     }
     // Also what is sealed is opened: a file that cannot be is no copy to keep.
     hotbay_state::write_durably_by(file, std::time::Duration::ZERO, &mut write)
-        .with_context(|| format!("failed to write `{}`", file.display()))?;
+        .otherwise(Code::NotWritten, || format!("failed to write `{}`", file.display()))?;
     let how = if plain { "in the clear" } else { "sealed" };
     let told = format!(
         "{name}: snapshot {} is in `{}`, {how}, {} bytes",
@@ -126,7 +127,7 @@ pub(super) fn export(
 fn gone(name: &str) -> anyhow::Error {
     let message =
         format!("failed to find the newest snapshot of `{name}`: the file is gone, or was set aside");
-    Failure::new(Exit::NotFound, message).into()
+    Failure::new(Exit::NotFound, Code::StateGone, message).into()
 }
 
 fn newest(store: &Store, keys: &hotbay_state::KeyRing, name: &str) -> anyhow::Result<Opened> {
@@ -140,7 +141,7 @@ fn before(store: &Store, name: &str, sequence: u64) -> anyhow::Result<u64> {
         older.iter().filter_map(|listed| listed.header.as_ref().ok()).map(|header| header.sequence);
     before.find(|other| *other < sequence).ok_or_else(|| {
         let message = format!("failed to compare: no snapshot of `{name}` before {sequence} is kept");
-        Failure::new(Exit::NotFound, message).into()
+        Failure::new(Exit::NotFound, Code::NoSuchSnapshot, message).into()
     })
 }
 

@@ -7,6 +7,7 @@ use hotbay_state::{KeyRing, OpenError, Store, StoreError};
 
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::Code;
 use crate::host::{folders, keys};
 use crate::kernel::snapshots::Snapshots;
 use crate::{Config, HostError};
@@ -42,7 +43,9 @@ impl Offline {
     /// A store of the home folder.
     pub(in crate::cli) fn store_in(&self, folder: &str) -> anyhow::Result<Option<Store>> {
         let folder = self.config.home.join(folder);
-        if !folder.exists() {
+        // One that cannot be looked into is not one without files.
+        let is_there = folder.try_exists();
+        if !is_there.map_err(|source| failed(StoreError::Folder { path: folder.clone(), source }))? {
             return Ok(None);
         }
         // What interrupted writes left is for the host to remove, when it starts.
@@ -96,7 +99,7 @@ impl Offline {
                 "failed to change files in `{}`: it belongs to another user; run this as that user",
                 home.display()
             );
-            return Err(Failure::new(Exit::Refused, message).into());
+            return Err(Failure::new(Exit::Refused, Code::HomeOfAnother, message).into());
         }
         Ok(folders::lock(home)?)
     }
@@ -109,5 +112,5 @@ pub(in crate::cli) fn failed(error: StoreError) -> anyhow::Error {
         StoreError::Service { .. } => Exit::Usage,
         _ => Exit::Failed,
     };
-    Failure::new(exit, format!("failed to {:#}", anyhow::Error::new(error))).into()
+    Failure::of(exit, error).into()
 }

@@ -8,12 +8,16 @@ use super::{Offline, failed};
 use crate::cli::output::{Output, one_line};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
+use crate::error::{Trouble, shown};
 
 /// A file, and what is wrong with it.
 #[derive(Debug, Serialize)]
 struct Checked {
     file: PathBuf,
-    error: Option<String>,
+    #[serde(serialize_with = "super::as_text")]
+    error: Option<Trouble>,
+    /// The code of that.
+    code: Option<String>,
 }
 
 pub(super) fn verify(at: &Offline, name: Option<&str>, out: &Output) -> anyhow::Result<()> {
@@ -22,8 +26,9 @@ pub(super) fn verify(at: &Offline, name: Option<&str>, out: &Output) -> anyhow::
     for folder in ["state", "good"] {
         let Some(store) = at.store_in(folder)? else { continue };
         for (file, checked) in store.verify(&at.keys()?, name).map_err(failed)? {
-            let error = checked.err().map(|error| format!("failed to {:#}", anyhow::Error::new(error)));
-            all.push(Checked { file, error });
+            let error = checked.err().map(Trouble::from);
+            let (code, _) = shown(error.as_ref().map(|error| error.code));
+            all.push(Checked { file, error, code });
         }
     }
     if let Some(name) = name.filter(|_| all.is_empty()) {
@@ -38,10 +43,13 @@ pub(super) fn verify(at: &Offline, name: Option<&str>, out: &Output) -> anyhow::
         };
         out.table(&["FILE", "RESULT"], &all.iter().map(row).collect::<Vec<_>>())?;
     }
-    let mut wrong = all.iter().filter_map(|checked| checked.error.as_deref());
+    let mut wrong = all.iter().filter_map(|checked| checked.error.as_ref());
     match (wrong.next(), wrong.count()) {
         (None, _) => Ok(()),
-        (Some(first), 0) => Err(Failure::new(Exit::Failed, first).into()),
-        (Some(first), more) => Err(Failure::new(Exit::Failed, format!("{first}; {more} more")).into()),
+        (Some(first), 0) => Err(Failure::of(Exit::Failed, first.clone()).into()),
+        (Some(first), more) => {
+            let told = first.told(|text| format!("{text}; {more} more"));
+            Err(Failure::of(Exit::Failed, told).into())
+        }
     }
 }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::{Candidate, Content, Known, Look, NoPlugin, PATIENCE};
 use crate::discover::discover;
+use crate::error::Trouble;
 use crate::trust::Trust;
 use crate::verify::verify;
 
@@ -25,11 +26,11 @@ impl Known {
         let again;
         let refused = match discover(path) {
             Err(error) if error.is_held() => {
-                return self.wait_for_writer(path, error.to_string(), settle, now, look);
+                return self.wait_for_writer(path, error.into(), settle, now, look);
             }
             Err(error) => {
                 again = error.may_pass();
-                NoPlugin { digest: None, manifest: None, reason: error.to_string() }
+                NoPlugin { digest: None, manifest: None, reason: error.into() }
             }
             Ok(discovered) => match verify(discovered).map(|verified| (trust.judge(&verified), verified)) {
                 Ok((Err(distrust), _)) if distrust.may_be_unfinished() && still < PATIENCE => {
@@ -42,7 +43,7 @@ impl Known {
                     NoPlugin {
                         digest: Some(verified.digest),
                         manifest: Some(Box::new(verified.manifest)),
-                        reason: distrust.to_string(),
+                        reason: distrust.into(),
                     }
                 }
                 Ok((Ok(standing), verified)) => {
@@ -63,7 +64,7 @@ impl Known {
                     return;
                 }
                 Err(refused) if refused.is_held() => {
-                    return self.wait_for_writer(path, refused.error.to_string(), settle, now, look);
+                    return self.wait_for_writer(path, refused.error.into(), settle, now, look);
                 }
                 Err(refused) if refused.may_be_unfinished() && still < PATIENCE => {
                     look.look_again(now + settle.min(self.changed + PATIENCE - now));
@@ -74,7 +75,7 @@ impl Known {
                     NoPlugin {
                         digest: refused.digest,
                         manifest: refused.manifest,
-                        reason: refused.error.to_string(),
+                        reason: refused.error.into(),
                     }
                 }
             },
@@ -93,7 +94,7 @@ impl Known {
     pub(super) fn wait_for_writer(
         &mut self,
         path: &Path,
-        reason: String,
+        reason: Trouble,
         settle: Duration,
         now: Instant,
         look: &mut Look,

@@ -6,6 +6,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use memmap2::MmapMut;
 
 use super::*;
+use crate::error::Code;
 use crate::verify::Bytes;
 
 fn verified(path: &str, bytes: usize) -> Verified {
@@ -66,16 +67,17 @@ fn a_file_that_its_writer_keeps_to_itself_is_waited_for_without_an_end_and_told_
         standing: None,
     };
     let mut look = Look::default();
-    known.wait_for_writer(&path, "held".to_owned(), settle, begun, &mut look);
+    known.wait_for_writer(&path, Trouble::new(Code::BeingWritten, "held"), settle, begun, &mut look);
     assert_eq!((&known.held, look.again), (&None, Some(begun + settle)));
 
     let later = begun + 100 * PATIENCE;
     let mut look = Look::default();
-    known.wait_for_writer(&path, "held".to_owned(), settle, later, &mut look);
+    known.wait_for_writer(&path, Trouble::new(Code::BeingWritten, "held"), settle, later, &mut look);
     assert!(known.pending && look.again > Some(later));
     let mut files = Files::new(PathBuf::new(), &crate::Config::default().watch);
     files.known.insert(path, known);
     assert!(!files.is_settling(), "nobody waits for it");
     let rows: Vec<Row> = files.rows().collect();
     assert_eq!((rows[0].phase, rows[0].reason.as_deref()), (Phase::Starting, Some("held")));
+    assert_eq!(rows[0].code.as_deref(), Some("HB0206"));
 }

@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::{Outcome, Report};
+use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
@@ -17,11 +18,11 @@ pub(super) fn make_ready(shared: &Shared, generation: &Generation) {
     let name = &generation.name;
     let copied = guarded("copy", || {
         let copied = fault::point("copy", name).and_then(|()| shared.good.make_ready(generation));
-        copied.map_err(|error| error.to_string())
+        copied.map_err(|error| Trouble::new(Code::NotWritten, error.to_string()))
     });
     if let Err(error) = copied {
         let version = &generation.manifest().version;
-        tracing::warn!(plugin = %name, error, "failed to write version {version} down, to be kept when it is replaced; it is tried again then");
+        tracing::warn!(plugin = %name, %error, "failed to write version {version} down, to be kept when it is replaced; it is tried again then");
     }
 }
 
@@ -67,7 +68,7 @@ pub(crate) fn keep(shared: &Shared, generation: Arc<Generation>) -> Report {
     let name = Arc::clone(&generation.name);
     let kept = guarded("keep", || {
         let kept = fault::point("keep", &name).and_then(|()| shared.good.keep(&generation, None));
-        kept.map_err(|error| error.to_string())
+        kept.map_err(|error| Trouble::new(Code::NotWritten, error.to_string()))
     });
     drop(generation);
     Report { name, task: Task::Keep, outcome: Outcome::Kept(kept), remains: Vec::new() }

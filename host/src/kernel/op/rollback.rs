@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::swap::{Back, attempt};
 use super::{Outcome, Report};
+use crate::error::{Code, Trouble};
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
 use crate::kernel::probation::Mark;
@@ -18,7 +19,7 @@ pub(crate) enum Cause {
     /// Somebody asked: where the state cannot be carried, the version that serves stays.
     Asked,
     /// The version that serves is no good: any way back is better.
-    NoGood(String),
+    NoGood(Trouble),
 }
 
 /// Replaces the generation that serves by the last good version. The ways are tried in turn; each attempt has its receipt.
@@ -30,7 +31,10 @@ pub(crate) fn roll_back(
     cause: &Cause,
 ) -> Report {
     let why = match cause {
-        Cause::Asked => format!("asked for with `hotbay rollback {}`", slot.name()),
+        Cause::Asked => {
+            let text = format!("asked for with `hotbay rollback {}`", slot.name());
+            Trouble::new(Code::LeftByHand, text)
+        }
         Cause::NoGood(why) => why.clone(),
     };
     // The version that is left is on record, or serves on and has its mark back.

@@ -4,14 +4,15 @@ use std::sync::Arc;
 
 use super::keep::make_ready;
 use super::{Outcome, Report, prepare, put_back_state, remains, retire};
+use crate::error::{Code, Trouble};
 use crate::kernel::files::Wanted;
 use crate::kernel::generation::Generation;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::is_unreadable;
+use crate::load::Loaded;
 use crate::swap::{Stages, give};
-use crate::{error::chain, load::Loaded};
 
 /// Starts a service that is down. `fresh` keeps its snapshot aside and begins with empty state.
 pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u64, fresh: bool) -> Report {
@@ -51,7 +52,7 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u6
 
 /// A version that was gone back to may find state that the version after it wrote, in a schema that it does not read. That
 /// file is kept aside, and the state goes on that it had when it was replaced.
-fn bring_back_state(shared: &Shared, good: &Generation) -> Result<(), String> {
+fn bring_back_state(shared: &Shared, good: &Generation) -> Result<(), Trouble> {
     let Some(reads) = good.manifest().state.as_ref() else { return Ok(()) };
     let readable = match shared.snapshots.load(&good.name) {
         Ok(opened) => opened.is_some_and(|opened| reads.accepts(opened.header.schema)),
@@ -68,41 +69,47 @@ fn bring_back_state(shared: &Shared, good: &Generation) -> Result<(), String> {
 }
 
 fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Generation>, Failure> {
-    let faulted = |reason: String| Failure { kind: FailureKind::Faulted, reason };
+    let faulted = |reason: Trouble| Failure { kind: FailureKind::Faulted, reason };
     let name = Arc::clone(&loaded.generation.name);
     let within = shared.config.swap.callback;
     shared.journal.note("loaded", Some(&name), Some(&loaded.generation.side()), loaded.told());
     if loaded.generation.plugin.is_stateful() {
-        if fresh && let Some(path) = shared.snapshots.set_aside(&name).map_err(|e| faulted(chain(&e)))? {
+        if fresh && let Some(path) = shared.snapshots.set_aside(&name).map_err(|e| faulted(e.into()))? {
             let text = format!("begins with empty state; the old file is kept as {}", path.display());
             shared.journal.note("snapshot", Some(&name), None, text);
         }
         let opened = shared.snapshots.load(&name).map_err(|e| {
             let advice =
                 format!("; `hotbay start {name} --fresh` begins with empty state and keeps the file aside");
-            if is_unreadable(&e) {
-                Failure { kind: FailureKind::Quarantined, reason: chain(&e) + &advice }
+            let is_unreadable = is_unreadable(&e);
+            let reason = Trouble::from(e);
+            if is_unreadable {
+                let reason = reason.told(|text| format!("{text}{advice}"));
+                Failure { kind: FailureKind::Quarantined, reason }
             } else {
-                Failure { kind: FailureKind::Passing, reason: chain(&e) }
+                Failure { kind: FailureKind::Passing, reason }
             }
         })?;
         tell_recovered(shared, &loaded.generation);
         if let Some(opened) = opened {
             give(&loaded.generation, opened.header.schema, opened.state, within).map_err(|reason| {
-                faulted(format!(
-                    "{reason}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"
-                ))
+                faulted(reason.told(|text| {
+                    format!(
+                        "{text}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"
+                    )
+                }))
             })?;
         }
     }
     crate::start::start(loaded, within)
         .map(|started| started.generation)
-        .map_err(|(_, error)| faulted(error.to_string()))
+        .map_err(|(_, error)| faulted(error.into()))
 }
 
 /// Says, once, that state was gone back to because the newer one was damaged.
 pub(super) fn tell_recovered(shared: &Shared, generation: &Generation) {
     if let Some(text) = shared.snapshots.news(&generation.name) {
+        let text = Trouble::new(Code::WentBack, text);
         shared.journal.note("recovered", Some(&generation.name), Some(&generation.side()), text);
     }
 }

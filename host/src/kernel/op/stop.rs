@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::swap::retire_later;
 use super::{Outcome, Report, remains, retire};
 use crate::drain::drain;
+use crate::error::Trouble;
 use crate::kernel::generation::Generation;
 use crate::kernel::service::{Failure, FailureKind, Task};
 use crate::kernel::shared::Shared;
@@ -44,18 +45,18 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         }
         // Somebody is inside for good. An export may run beside calls: what it shows is better than nothing.
         Err(_) if how != Stop::Asked => save(shared, &generation),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(error.into()),
     };
     if let Err(reason) = &kept {
         if how == Stop::Asked {
             // What was published meanwhile is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
-            let reason = format!("failed to stop service `{name}`, it serves on: {reason}");
+            let reason = reason.within(format_args!("failed to stop service `{name}`, it serves on"));
             let failure = Failure { kind: FailureKind::Faulted, reason };
             let outcome = Outcome::NotStopped { generation, failure };
             return Report { name, task: Task::Stop, outcome, remains: Vec::new() };
         }
-        tracing::error!(plugin = %name, reason, "the newest state was not kept; the last snapshot holds");
+        tracing::error!(plugin = %name, %reason, "the newest state was not kept; the last snapshot holds");
     }
     let side = generation.side();
     let text = match (generation.plugin.is_stateful(), kept) {
@@ -78,16 +79,16 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
 }
 
 /// Pauses the plugin and writes its state; resumes it when that fails.
-fn keep_state(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
+fn keep_state(shared: &Shared, generation: &Arc<Generation>) -> Result<(), Trouble> {
     if !generation.plugin.is_stateful() {
         return Ok(());
     }
     let within = shared.config.swap.callback;
-    pause(generation, within).map_err(|e| e.to_string())?;
+    pause(generation, within)?;
     save(shared, generation).inspect_err(|_| resume(generation, within))
 }
 
-fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
+fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), Trouble> {
     if !generation.plugin.is_stateful() {
         return Ok(());
     }
@@ -97,11 +98,11 @@ fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), String> {
 }
 
 /// Whether it was written, and how long the state is.
-fn export_and_save(shared: &Shared, generation: &Arc<Generation>) -> Result<(bool, u64), String> {
+fn export_and_save(shared: &Shared, generation: &Arc<Generation>) -> Result<(bool, u64), Trouble> {
     let (snapshots, keys) = (&shared.snapshots, shared.snapshots.keys());
     let draft = || begin_draft(snapshots, &keys, generation, generation.schema());
     let taking = Taking { room: Plain::default(), max: shared.config.state.max_bytes, draft: &draft };
-    let state = export(generation, taking, shared.config.swap.callback).map_err(|e| e.to_string())?;
+    let state = export(generation, taking, shared.config.swap.callback)?;
     let bytes = state.len();
     snapshots.save(generation, Arc::clone(&keys), state).map(|written| (written, bytes))
 }
@@ -113,7 +114,7 @@ pub(crate) fn snapshot(shared: &Shared, generation: Arc<Generation>) -> Report {
     let written = guarded("snapshot", || {
         let within = shared.config.swap.callback;
         // Before the export: what changes in between is written once more, and not missed.
-        let changes = changes(&generation, within).map_err(|e| e.to_string())?;
+        let changes = changes(&generation, within)?;
         if generation.has_kept(changes) && shared.snapshots.is_there(&name) {
             return Ok((false, 0));
         }

@@ -6,7 +6,7 @@ use super::keep::{keep_good, keep_pending, make_ready};
 use super::start::tell_recovered;
 use super::{Outcome, Report, prepare, put_back_state, remains, retire};
 use crate::drain::drain;
-use crate::error::chain;
+use crate::error::{Trouble, shown};
 use crate::kernel::clock;
 use crate::kernel::files::{Candidate, Wanted};
 use crate::kernel::generation::Generation;
@@ -26,7 +26,7 @@ use crate::unload::{Reason, Remains, Unloaded};
 /// A swap back to the last good version.
 #[derive(Debug)]
 pub(super) struct Back {
-    pub(super) why: String,
+    pub(super) why: Trouble,
     pub(super) handover: Handover,
     /// The state to go on with, where it is not carried.
     pub(super) given: Option<Arc<Capsule>>,
@@ -173,7 +173,7 @@ pub(super) fn attempt(
                 Some(why) => {
                     // It was drained, and nobody was let in since.
                     draft.window.end = End::Drained;
-                    failure.reason = format!("{}; {why}", failure.reason);
+                    failure.reason = failure.reason.told(|text| format!("{text}; {why}"));
                     if let Some(capsule) = newest {
                         // The one place where the newest state still is.
                         write_down(shared, &name, &draft.from, capsule);
@@ -219,7 +219,8 @@ fn feed_from_disk(shared: &Shared, old: &Generation, loaded: Loaded) -> Result<L
     if old.plugin.is_stateful() || !new.plugin.is_stateful() {
         return Ok(loaded);
     }
-    let fed = shared.snapshots.load(&new.name).map_err(|e| chain(&e)).and_then(|opened| match opened {
+    let loaded_state = shared.snapshots.load(&new.name).map_err(Trouble::from);
+    let fed = loaded_state.and_then(|opened| match opened {
         Some(stored) => give(new, stored.header.schema, stored.state, shared.config.swap.callback).map(drop),
         None => Ok(()),
     });
@@ -243,7 +244,7 @@ fn write_down(shared: &Shared, name: &str, side: &Side, capsule: &Capsule) {
         Err(error) => {
             tracing::error!(
                 plugin = name,
-                error,
+                %error,
                 "the snapshot of a swap was not written; the next one will be tried"
             );
         }
@@ -290,8 +291,8 @@ fn committed_report(
             shared.journal.note("swapped", Some(&name), Some(to), text);
         }
         Some(back) => {
-            let text = format!("{} → {}: {}", from.version, to.version, back.why);
-            shared.journal.note("rolled_back", Some(&name), Some(from), text);
+            let told = back.why.within(format_args!("{} → {}", from.version, to.version));
+            shared.journal.note("rolled_back", Some(&name), Some(from), told);
             reason = Some(back.why.clone());
         }
     }
@@ -318,7 +319,8 @@ fn rolled_back(
     }
     let mut failure = failure;
     if draft.back.is_some() {
-        failure.reason = format!("failed to go back to version {}: {}", draft.to.version, failure.reason);
+        let what = format!("failed to go back to version {}", draft.to.version);
+        failure.reason = failure.reason.within(what);
     }
     let (to, reason) = (draft.to.clone(), failure.reason.clone());
     let receipt = receipt(draft, view::Outcome::RolledBack, Some(reason.clone()), &unloaded);
@@ -340,10 +342,11 @@ fn keep(shared: &Shared, name: &str, receipt: &Receipt) {
 fn receipt(
     draft: Draft,
     outcome: view::Outcome,
-    reason: Option<String>,
+    reason: Option<Trouble>,
     unloaded: &Unloaded,
 ) -> Box<Receipt> {
-    let retired_reason = unloaded.reason();
+    let retired_reason = unloaded.trouble().map(|why| why.text);
+    let (code, blame) = shown(reason.as_ref().map(|why| why.code));
     let given = draft.back.as_ref().and_then(|back| back.given.as_ref());
     let state_from = given.map(|state| {
         let lost = draft.stages.lost.as_ref().map(|why| format!("; {why}")).unwrap_or_default();
@@ -351,7 +354,9 @@ fn receipt(
     });
     let receipt = Receipt {
         outcome,
-        reason,
+        reason: reason.map(|why| why.text),
+        code,
+        blame,
         unix_ms: clock::unix_ms(),
         from: draft.from,
         to: draft.to,

@@ -10,6 +10,7 @@ use super::plugin::{Counter, Settings};
 use super::{Became, Fault, Seen, Step, Version, Way};
 use crate::config::Rehearse;
 use crate::drain::drain;
+use crate::error::{Code, Trouble};
 use crate::kernel::generation::Generation;
 use crate::kernel::receipt::{End, Window};
 use crate::kernel::slot::Slot;
@@ -101,7 +102,7 @@ impl Real {
     }
 
     /// Gives kept state to a version that nobody hands any.
-    fn feed(&self, new: &Arc<Generation>) -> Result<(), String> {
+    fn feed(&self, new: &Arc<Generation>) -> Result<(), Trouble> {
         if !new.plugin.is_stateful() {
             return Ok(());
         }
@@ -115,7 +116,7 @@ impl Real {
         let loaded = self.load(version, 1);
         let generation = Arc::clone(&loaded.generation);
         let fed = self.feed(&generation);
-        let started = fed.and_then(|()| start(loaded, LONG).map_err(|(_, error)| error.to_string()));
+        let started = fed.and_then(|()| start(loaded, LONG).map_err(|(_, error)| error.into()));
         if started.map(drop).is_err() {
             gone(generation);
             return Became::GivenUp;
@@ -130,12 +131,12 @@ impl Real {
         old.left(self.slot.take_down(Phase::Stopped, None));
         drain(&old, LONG).unwrap();
         if old.plugin.is_stateful() {
-            let paused = pause(&old, LONG).map_err(|e| e.to_string());
+            let paused = pause(&old, LONG).map_err(Trouble::from);
             let is_paused = paused.is_ok();
             let keys = self.bay.snapshots.keys();
-            let draft = || Err("it is not long".to_owned());
+            let draft = || Err(Trouble::new(Code::Defect, "it is not long"));
             let taking = Taking { room: Plain::default(), max: 1 << 20, draft: &draft };
-            let state = paused.and_then(|()| export(&old, taking, LONG).map_err(|e| e.to_string()));
+            let state = paused.and_then(|()| export(&old, taking, LONG).map_err(Trouble::from));
             if let Err(_) | Ok(Err(_)) = state.map(|state| self.bay.snapshots.save(&old, keys, state)) {
                 if is_paused {
                     resume(&old, LONG);
