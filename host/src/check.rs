@@ -9,9 +9,11 @@ use crate::config::{Config, ProbeMode};
 use crate::discover::discover;
 use crate::error::{Blame, Code, Trouble, shown};
 use crate::os;
-use crate::probe::{Verdicts, probe};
+pub use crate::probe::{Step, StepOutcome};
+use crate::probe::{Verdicts, behave, probe};
 use crate::stage::Stage;
 use crate::trust::{Distrust, Standing, Trust, signature};
+pub use crate::verify::{Anatomy, Needed, Place, ThreadLocals};
 use crate::verify::{Verified, format_of, verify};
 
 /// Everything that can be said of a file without a host.
@@ -37,15 +39,43 @@ pub struct Report {
     pub bytes: Option<u64>,
     /// What it says of itself; also where it is refused later.
     pub manifest: Option<Manifest>,
+    /// What its bytes say beside that; absent where they cannot be read so far.
+    #[serde(default)]
+    pub anatomy: Option<Anatomy>,
     /// Who vouches for it, where it may run.
     #[serde(default)]
     pub trust: Option<String>,
+    /// Whether it was mapped, created and dropped in a process of its own, and passed.
+    #[serde(default)]
+    pub probed: bool,
+    /// The steps of its life that were tried, of [`check_deep`].
+    #[serde(default)]
+    pub steps: Vec<Step>,
 }
 
 /// Looks at `file` as a host would: reads it, parses it, and maps it in a probe process, with the plugin's table of
 /// `config`. This program must call [`crate::probe::entry`].
 #[must_use]
 pub fn check(file: &Path, config: &Config) -> Report {
+    looked(file, config, false)
+}
+
+/// The same, and then has the plugin live once, in a process of its own: started, each method called with nothing and with `{}`, paused, its
+/// state taken to a second instance and compared, stopped, started again, dropped, and unloaded. What a method does outside of the
+/// plugin it does.
+#[must_use]
+pub fn check_deep(file: &Path, config: &Config) -> Report {
+    looked(file, config, true)
+}
+
+/// The contract that this host speaks, `major.minor`.
+#[must_use]
+pub fn contract() -> String {
+    use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
+    format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}")
+}
+
+fn looked(file: &Path, config: &Config, deep: bool) -> Report {
     let mut report = Report {
         file: file.to_owned(),
         accepted: false,
@@ -56,16 +86,19 @@ pub fn check(file: &Path, config: &Config) -> Report {
         digest: None,
         bytes: None,
         manifest: None,
+        anatomy: None,
         trust: None,
+        probed: false,
+        steps: Vec::new(),
     };
-    let refused = look(file, config, &mut report).err();
+    let refused = look(file, config, deep, &mut report).err();
     report.accepted = refused.is_none();
     (report.code, report.blame) = shown(refused.as_ref().map(|why| why.code));
     report.reason = refused.map(|why| why.text);
     report
 }
 
-fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), Trouble> {
+fn look(file: &Path, config: &Config, deep: bool, report: &mut Report) -> Result<(), Trouble> {
     let (real, lies_there) = place_of(file, config)?;
     let discovered = discover(&real)?;
     report.format = discovered.file.try_clone().ok().and_then(|mut copy| {
@@ -80,11 +113,13 @@ fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), Trouble
         report.digest = refused.digest.map(|digest| digest.as_str().to_owned());
         report.bytes = refused.bytes;
         report.manifest = refused.manifest.map(|manifest| *manifest);
+        report.anatomy = refused.anatomy.map(|anatomy| *anatomy);
         refused.error
     })?;
     report.digest = Some(verified.digest.as_str().to_owned());
     report.bytes = Some(verified.bytes.len() as u64);
     report.manifest = Some(verified.manifest.clone());
+    report.anatomy = Some(verified.anatomy.clone());
 
     report.trust = Some(trusted(&verified, lies_there, config)?.to_string());
     let not_staged = |what: &str, e: std::io::Error| Trouble::new(Code::NotStaged, format!("{what}: {e}"));
@@ -93,7 +128,14 @@ fn look(file: &Path, config: &Config, report: &mut Report) -> Result<(), Trouble
     let stage = Stage::open(&folder.0).map_err(|e| not_staged("failed to stage it", e))?;
     let staged = stage.stage(verified).map_err(|e| not_staged("failed to stage it", e))?;
     let settings = crate::config::Probe { mode: ProbeMode::Always, ..config.probe.clone() };
-    Ok(probe(staged, plugin_config, &settings, &Verdicts::default()).map(drop)?)
+    let probed = probe(staged, plugin_config, &settings, &Verdicts::default())?;
+    report.probed = true;
+    if !deep {
+        return Ok(());
+    }
+    let (steps, lived) = behave(&probed.staged, plugin_config, config);
+    report.steps = steps;
+    lived
 }
 
 /// The file itself, and whether it lies in the plugins folder. There a link is none that a host would take; elsewhere it stands

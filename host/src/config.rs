@@ -33,6 +33,8 @@
 //! mode = "cached"             # or "always", "off"
 //! deadline_ms = 5000
 //! program = "my-probe"        # for programs that embed the host
+//! memory_mib = 2048           # what it may have of memory; 0 for no bound
+//! env = []                    # variables that it is told beside those that the system needs
 //!
 //! [trust]
 //! unsigned = "warn"           # or "refuse", "allow"; without it: allow where only the user can write, else refuse
@@ -212,6 +214,10 @@ pub struct Probe {
     pub deadline: Duration,
     /// The binary that runs the probe, for programs that embed the host; by default the running one.
     pub program: Option<PathBuf>,
+    /// `memory_mib`, in bytes: what a probe may have of memory, `None` for no bound. (Linux and Windows: macOS bounds no memory.)
+    pub memory: Option<u64>,
+    /// `env`: environment variables that a probe is told beside those that the system needs to run a program.
+    pub env: Vec<String>,
 }
 
 /// Which files are probed.
@@ -282,7 +288,13 @@ impl Default for Config {
                 keep: hotbay_state::KEPT,
                 keys: vec![KeySource::Home],
             },
-            probe: Probe { mode: ProbeMode::Cached, deadline: Duration::from_secs(5), program: None },
+            probe: Probe {
+                mode: ProbeMode::Cached,
+                deadline: Duration::from_secs(5),
+                program: None,
+                memory: Some(2048 << 20),
+                env: Vec::new(),
+            },
             trust: Trust::default(),
             log: Log { level: hotbay_plugin_api::Level::Info },
             service: BTreeMap::new(),

@@ -14,6 +14,9 @@ use std::time::Duration;
 use windows_sys::Win32::System::Threading::{CREATE_NEW_PROCESS_GROUP, CREATE_NO_WINDOW};
 
 mod asker;
+mod bounds;
+mod census;
+mod means;
 mod sealed;
 mod stack;
 mod threads;
@@ -21,13 +24,13 @@ mod threads;
 mod windows;
 
 pub(crate) use asker::asked_line;
+pub(crate) use bounds::{Bounds, bound};
+pub(crate) use census::Census;
+pub(crate) use means::{Kind, Mean, means};
 pub(crate) use sealed::SealedFile;
 pub(crate) use stack::is_inside;
-// Threads of the control plane's runtime are not begun by `spawn`.
-#[cfg(feature = "cli")]
-pub(crate) use threads::claim;
 pub(crate) use threads::{
-    Moment, Thread, current_id, is_inhabited, moment, spawn, strangers_since, threads_have_begun,
+    Moment, Thread, claim, current_id, is_inhabited, moment, spawn, strangers_since, threads_have_begun,
 };
 #[cfg(windows)]
 pub(crate) use windows::{Group, has_thread_slots, is_held, no_dialogs, rename_over};
@@ -108,8 +111,8 @@ pub(crate) struct Group;
 
 #[cfg(unix)]
 impl Group {
-    /// The group is as old as the child.
-    pub(crate) fn of(_: &Child) -> io::Result<Self> {
+    /// The group is as old as the child, which bounds itself: see [`bound`].
+    pub(crate) fn of(_: &Child, _: &Bounds) -> io::Result<Self> {
         Ok(Self)
     }
 
@@ -202,6 +205,20 @@ pub(crate) fn describe(status: std::process::ExitStatus) -> String {
     }
 }
 
+/// Whether a process ended itself because something was wrong.
+pub(crate) fn is_abort(status: std::process::ExitStatus) -> bool {
+    #[cfg(unix)]
+    {
+        let abort = rustix::process::Signal::ABORT.as_raw();
+        std::os::unix::process::ExitStatusExt::signal(&status) == Some(abort)
+    }
+    #[cfg(windows)]
+    {
+        // STATUS_STACK_BUFFER_OVERRUN, by which all of Rust's aborts end.
+        status.code().map(i32::cast_unsigned) == Some(0xc000_0409)
+    }
+}
+
 /// The names of signals that end a process which runs wrong; some have other numbers elsewhere.
 #[cfg(unix)]
 fn signal_name(signal: i32) -> Option<&'static str> {
@@ -223,6 +240,8 @@ fn signal_name(signal: i32) -> Option<&'static str> {
         ),
         (Signal::SEGV, "SIGSEGV"),
         (Signal::SYS, "SIGSYS"),
+        (Signal::XCPU, "SIGXCPU: it used up the time that it was given of the processors"),
+        (Signal::XFSZ, "SIGXFSZ: it wrote a larger file than it may"),
     ];
     named.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
@@ -350,7 +369,7 @@ mod tests {
         command.args(["-c", "sh -c 'echo up; read x'; true"]);
         own_group(&mut command);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
-        let group = Group::of(&child).unwrap();
+        let group = Group::of(&child, &Bounds::default()).unwrap();
         let mut stdout = child.stdout.take().unwrap();
         let mut said = [0; 2];
         stdout.read_exact(&mut said).unwrap();

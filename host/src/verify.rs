@@ -1,8 +1,10 @@
 //! Verify: read the bytes once, parse them whole, and read the manifest, without running an instruction of them.
 
+mod anatomy;
 mod bytes;
 mod library_file;
 mod mark;
+mod needs;
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -10,8 +12,10 @@ use std::path::PathBuf;
 use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
 
+pub use anatomy::{Anatomy, ThreadLocals};
 pub(crate) use bytes::Bytes;
 pub(crate) use mark::Mark;
+pub use needs::{Needed, Place};
 
 use crate::discover::{Discovered, Fingerprint};
 
@@ -27,6 +31,7 @@ pub(crate) struct Verified {
     pub(crate) manifest: Manifest,
     pub(crate) version: semver::Version,
     pub(crate) mark: Option<Mark>,
+    pub(crate) anatomy: Anatomy,
     pub(crate) bytes: Bytes,
     /// See [`held`].
     pub(crate) source: Option<File>,
@@ -63,13 +68,15 @@ pub(crate) struct Refused {
     pub(crate) digest: Option<Digest>,
     pub(crate) bytes: Option<u64>,
     pub(crate) manifest: Option<Box<Manifest>>,
+    pub(crate) anatomy: Option<Box<Anatomy>>,
     pub(crate) error: VerifyError,
 }
 
 impl Refused {
     /// Whether the same file may be readable later.
     pub(crate) fn may_pass(&self) -> bool {
-        matches!(self.error, VerifyError::Read(_))
+        // A library that is missing may be installed without a trace in this file.
+        matches!(self.error, VerifyError::Read(_) | VerifyError::Missing { .. })
     }
 
     /// Whether a writer that is still at it could explain the refusal.
@@ -142,29 +149,53 @@ pub(crate) enum VerifyError {
         "failed to accept it: it is built with panic = \"abort\", its panics would end the host; build it with panic = \"unwind\""
     )]
     Aborts,
+    /// What it links to is not there.
+    #[error("failed to find `{library}`, which it links to: {}", where_it_is_missing(*beside))]
+    Missing { library: String, beside: bool },
+    /// Its thread-locals do not fit twice.
+    #[error(
+        "failed to accept it: its thread-locals, {bytes} bytes, are of the initial-exec model, and the system's loader has room of \
+         {rest} bytes for all such libraries that come late, where a swap needs it twice; build what it links in without that model \
+         (jemalloc: its feature `disable_initial_exec_tls`)"
+    )]
+    ThreadLocals { bytes: u64, rest: u64 },
+}
+
+fn where_it_is_missing(beside: bool) -> &'static str {
+    if beside {
+        "it is in none of the folders that the system's loader looks in, and `$ORIGIN` is none of them, since what is mapped is a \
+         private copy of the file; install it, name its folder in full, or link it in"
+    } else {
+        "it is in none of the folders that the system's loader looks in; install it, start the host with its folder in \
+         `LD_LIBRARY_PATH`, or link it in"
+    }
 }
 
 /// Reads and checks a discovered file.
 pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     let Discovered { path, fingerprint, mut file } = discovered;
-    let refuse = |error| Refused { digest: None, bytes: None, manifest: None, error };
+    let refuse = |error| Refused { digest: None, bytes: None, manifest: None, anatomy: None, error };
     let bytes = Bytes::read(&mut file, &path, fingerprint).map_err(refuse)?;
     let (digest, len) = (Digest::of(&bytes), bytes.len() as u64);
-    let refuse = |manifest: Option<Manifest>, error| Refused {
+    let refuse = |manifest: Option<Manifest>, anatomy: Option<Anatomy>, error| Refused {
         digest: Some(digest.clone()),
         bytes: Some(len),
         manifest: manifest.map(Box::new),
+        anatomy: anatomy.map(Box::new),
         error,
     };
-    let (json, mark) = library_file::manifest(&bytes).map_err(|error| refuse(None, error))?;
-    let manifest: Manifest =
-        serde_json::from_slice(json).map_err(|e| refuse(None, VerifyError::Manifest(e.to_string())))?;
-    match check(&manifest) {
+    let library_file::Read { json, mark, anatomy } =
+        library_file::read(&bytes).map_err(|error| refuse(None, None, error))?;
+    let manifest: Manifest = match serde_json::from_slice(json) {
+        Ok(manifest) => manifest,
+        Err(e) => return Err(refuse(None, Some(anatomy), VerifyError::Manifest(e.to_string()))),
+    };
+    match check(&manifest).and_then(|version| check_anatomy(&anatomy).map(|()| version)) {
         Ok(version) => {
             let source = held(file);
-            Ok(Verified { path, fingerprint, digest, manifest, version, mark, bytes, source })
+            Ok(Verified { path, fingerprint, digest, manifest, version, mark, anatomy, bytes, source })
         }
-        Err(error) => Err(refuse(Some(manifest), error)),
+        Err(error) => Err(refuse(Some(manifest), Some(anatomy), error)),
     }
 }
 
@@ -196,4 +227,20 @@ fn check(manifest: &Manifest) -> Result<semver::Version, VerifyError> {
         return Err(VerifyError::Aborts);
     }
     semver::Version::parse(&manifest.version).map_err(|e| VerifyError::Version(manifest.version.clone(), e))
+}
+
+/// What the system's loader would find out, and tell in its own words or in none.
+fn check_anatomy(anatomy: &Anatomy) -> Result<(), VerifyError> {
+    for needed in &anatomy.needs {
+        if let Place::Missing | Place::MissingBeside = needed.place {
+            let (library, beside) = (needed.library.clone(), needed.place == Place::MissingBeside);
+            return Err(VerifyError::Missing { library, beside });
+        }
+    }
+    match (anatomy.thread_locals, anatomy::REST) {
+        (Some(locals), Some(rest)) if !locals.fit() => {
+            Err(VerifyError::ThreadLocals { bytes: locals.bytes, rest })
+        }
+        _ => Ok(()),
+    }
 }

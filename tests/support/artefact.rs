@@ -131,17 +131,48 @@ pub fn with_version(plugin: &Path, from: &str, to: &str) -> Vec<u8> {
 /// The plugin is no ELF file of 64 bits with flags in its dynamic section, which is what linkers write.
 #[must_use]
 pub fn marked_nodelete(mut plugin: Vec<u8>) -> Vec<u8> {
-    use object::elf::{DF_1_NODELETE, DT_FLAGS_1, FileHeader64};
+    use object::elf::{DF_1_NODELETE, DT_FLAGS_1};
+    mark(&mut plugin, DT_FLAGS_1, u8::try_from(DF_1_NODELETE.0).unwrap());
+    plugin
+}
+
+/// Sets a flag of the lowest byte in an entry of the dynamic section.
+fn mark(plugin: &mut [u8], tag: object::elf::DynamicTag, flag: u8) {
+    use object::elf::FileHeader64;
     use object::read::elf::{Dyn as _, ElfFile};
     use object::{LittleEndian, Object as _, ObjectSection as _};
 
     let file = ElfFile::<FileHeader64<LittleEndian>>::parse(&*plugin).unwrap();
     let entries = file.elf_dynamic_table().unwrap().dynamics();
-    let flags = entries.iter().position(|entry| entry.d_tag(LittleEndian) == DT_FLAGS_1).unwrap();
+    let flags = entries.iter().position(|entry| entry.d_tag(LittleEndian) == tag).unwrap();
     let (start, _) = file.section_by_name(".dynamic").unwrap().file_range().unwrap();
     // Behind the tag of 8 bytes stands the value, its lowest byte first.
     let at = usize::try_from(start).unwrap() + flags * size_of_val(&entries[0]) + 8;
-    plugin[at] |= u8::try_from(DF_1_NODELETE.0).unwrap();
+    plugin[at] |= flag;
+}
+
+/// A plugin that says of its thread-locals that they are reached at a fixed distance, as linkers do where they are (`DF_STATIC_TLS`).
+/// ELF only.
+///
+/// # Panics
+/// The plugin is no ELF file of 64 bits with flags in its dynamic section, which is what linkers write.
+#[must_use]
+pub fn marked_initial_exec(mut plugin: Vec<u8>) -> Vec<u8> {
+    use object::elf::{DF_STATIC_TLS, DT_FLAGS};
+    mark(&mut plugin, DT_FLAGS, u8::try_from(DF_STATIC_TLS.0).unwrap());
+    plugin
+}
+
+/// A plugin that links to another library than `library`, whose name is as long. ELF only.
+///
+/// # Panics
+/// The plugin does not link to it.
+#[must_use]
+pub fn linked_to(mut plugin: Vec<u8>, library: &str, other: &str) -> Vec<u8> {
+    assert_eq!(library.len(), other.len(), "the texts stand one behind the other");
+    let named = format!("\0{library}\0");
+    let at = find(&plugin, named.as_bytes()).unwrap_or_else(|| panic!("it does not link to {library}"));
+    plugin[at + 1..][..other.len()].copy_from_slice(other.as_bytes());
     plugin
 }
 

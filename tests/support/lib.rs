@@ -13,11 +13,13 @@ mod os;
 mod patience;
 
 pub use artefact::{
-    cargo, debug_folder, edited, example, fixture, hotbay_binary, library_name, marked_nodelete, race_binary,
-    soak_binary, with_version,
+    cargo, debug_folder, edited, example, fixture, hotbay_binary, library_name, linked_to,
+    marked_initial_exec, marked_nodelete, race_binary, soak_binary, with_version,
 };
 pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;
+#[cfg(target_os = "linux")] // Windows: no program bounds another's files.
+pub use os::open_files_bounded;
 pub use os::{Census, census, children, is_mapped, peak_bytes, rename, resident_bytes};
 #[cfg(unix)]
 pub use os::{give, is_root, make_fifo};

@@ -148,6 +148,17 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
+/// Bounds how many files a process may have open, from now on; answers how many it might have before. Linux alone bounds others.
+#[cfg(target_os = "linux")]
+pub fn open_files_bounded(pid: u32, most: u64) -> u64 {
+    use rustix::process::{Pid, Resource, getrlimit, prlimit};
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    let bound = rustix::process::Rlimit { current: Some(most), maximum };
+    let before = prlimit(Some(pid), Resource::Nofile, bound).expect("failed to bound another process");
+    before.current.expect("open files have a limit")
+}
+
 /// Gives a folder and all that is in it, or a file, to another user and the group of that number. Unix only: as
 /// [`crate::Bay::of_user`].
 #[cfg(unix)]

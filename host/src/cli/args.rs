@@ -116,10 +116,13 @@ pub(super) enum Command {
         /// The service
         name: String,
     },
-    /// Say whether a host would take a file; needs no host
+    /// Say whether a host would take a file, and why not; needs no host
     Check {
         /// The library
         file: PathBuf,
+        /// Also have it live once in a process of its own: start, call each method, export, import, stop, unload
+        #[arg(long)]
+        deep: bool,
     },
     /// Sign a plugin, as FILE.minisig beside it: hosts that trust the key take it, and nobody can change it
     Sign(super::sign::Sign),

@@ -89,7 +89,7 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Stop { name } => {
             change::change(&client(), &Request::Stop { name, deadline_ms: args::millis(deadline) }, &out)
         }
-        Command::Check { file } => check::check(&file, home, &out),
+        Command::Check { file, deep } => check::check(&file, deep, home, &out),
         Command::Sign(asked) => sign::sign(&asked, &out),
         Command::Trust { config, command } => {
             trust::trust(&state::Offline::new(home, config.as_deref(), false)?, &command, &out)

@@ -18,6 +18,15 @@ const NARROWEST: u16 = 40;
 #[error("stdout was closed")]
 pub(super) struct Closed;
 
+/// What a word on a terminal looks like.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Tint {
+    Good,
+    Doubtful,
+    Bad,
+    Title,
+}
+
 /// How data is shown on stdout.
 #[derive(Debug)]
 pub(super) struct Output {
@@ -50,6 +59,20 @@ impl Output {
     /// Lines for people, with a line feed at the end.
     pub(super) fn text(&self, text: &str) -> anyhow::Result<()> {
         self.bytes(format!("{}\n", text.trim_end()).as_bytes())
+    }
+
+    /// A word in a colour, on a terminal that is to have some.
+    pub(super) fn tinted(&self, word: &str, tint: Tint) -> String {
+        if !self.terminal || !colors_are_welcome() {
+            return word.to_owned();
+        }
+        let code = match tint {
+            Tint::Good => 32,
+            Tint::Doubtful => 33,
+            Tint::Bad => 31,
+            Tint::Title => 1,
+        };
+        format!("\u{1b}[{code}m{word}\u{1b}[0m")
     }
 
     /// Bytes as they are.

@@ -25,6 +25,8 @@ const LANES: RangeInclusive<u64> = 1..=256;
 const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
 /// A tebibyte. More is no limit.
 const MEBIBYTES: u64 = 1 << 20;
+/// What a probe may have of memory.
+const PROBES_MIB: RangeInclusive<u64> = 64..=MEBIBYTES;
 /// The newest is always kept.
 const KEEP: RangeInclusive<u64> = 1..=1000;
 
@@ -99,6 +101,9 @@ struct Probe {
     mode: Option<ProbeMode>,
     deadline_ms: Millis,
     program: Option<PathBuf>,
+    memory_mib: Option<Spanned<u64>>,
+    #[serde(default)]
+    env: Vec<Spanned<String>>,
 }
 
 #[derive(Deserialize)]
@@ -231,6 +236,29 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     config.probe.mode = file.probe.mode.unwrap_or(config.probe.mode);
     take(&mut config.probe.deadline, file.probe.deadline_ms, PERIOD)?;
     config.probe.program = file.probe.program.map(beside);
+    if let Some(memory) = file.probe.memory_mib {
+        // With less than that this program itself does not start.
+        if !PROBES_MIB.contains(memory.get_ref()) && *memory.get_ref() != 0 {
+            let problem = format!(
+                "{} MiB is out of range: from {} to {MEBIBYTES}, or 0 for no bound",
+                memory.get_ref(),
+                PROBES_MIB.start()
+            );
+            return Err(at(memory.span().start, problem));
+        }
+        config.probe.memory = Some(memory.into_inner() << 20).filter(|bytes| *bytes > 0);
+    }
+    for name in file.probe.env {
+        if config
+            .state
+            .keys
+            .iter()
+            .any(|key| matches!(key, KeySource::Environment(of) if of == name.get_ref()))
+        {
+            return Err(at(name.span().start, "a probe is not told the key that seals state".to_owned()));
+        }
+        config.probe.env.push(name.into_inner());
+    }
 
     config.trust = file.trust.read().map_err(|(offset, problem)| at(offset, problem))?;
 

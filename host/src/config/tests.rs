@@ -45,6 +45,8 @@ fn everything_can_be_set() {
         mode = "always"
         deadline_ms = 70
         program = "/bin/probe"
+        memory_mib = 64
+        env = ["A", "B"]
         [log]
         level = "trace"
         [service.echo]
@@ -78,6 +80,10 @@ fn everything_can_be_set() {
     );
     assert_eq!((config.probe.mode, config.probe.deadline), (ProbeMode::Always, ms(70)));
     assert_eq!(config.probe.program.unwrap(), Path::new("/bin/probe"));
+    assert_eq!(
+        (config.probe.memory, &*config.probe.env),
+        (Some(64 << 20), &["A".to_owned(), "B".to_owned()][..])
+    );
     assert_eq!(config.log.level, Level::Trace);
     let echo = serde_json::json!({
         "loud": true, "ratio": 0.5, "many": [1, "two", "1979-05-27"], "deep": { "er": "x" }
@@ -159,6 +165,12 @@ fn a_time_that_cannot_be_meant_is_refused() {
         }
     }
     assert!(refused("[probe]\ndeadline_ms = 0").contains(":2:15: 0 ms is out of range"));
+    assert!(refused("[probe]\nmemory_mib = 63").contains(":2:14: 63 MiB is out of range"));
+    assert_eq!(parse("[probe]\nmemory_mib = 0").unwrap().probe.memory, None);
+    assert!(
+        refused("[state]\nkey_env = \"K\"\n[probe]\nenv = [\"K\"]")
+            .contains(":4:8: a probe is not told the key")
+    );
 }
 
 #[test]

@@ -84,6 +84,8 @@ codes! {
     219 ChangedMeanwhile
     220 FileNameTaken
     221 FileNameNotLibrary
+    222 LibraryMissing
+    223 ThreadLocalsTooLarge
 
     // Whom a host trusts.
     301 Unsigned
@@ -109,6 +111,8 @@ codes! {
     403 ProbeIsNone
     404 ProbeDied
     405 ProbeHangs
+    406 ChangesProcess
+    407 BreaksContract
 
     // Mapped and created.
     501 NotMapped
@@ -121,6 +125,7 @@ codes! {
     508 CreatePanicked
     509 CreateHangs
     510 LoaderKept
+    511 NoRoom
 
     // The callbacks of its life, and what it requires.
     601 CallbackFailed

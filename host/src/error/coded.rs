@@ -79,6 +79,8 @@ impl Coded for VerifyError {
             Self::Name(_) => Code::NameNotAllowed,
             Self::Version(..) => Code::VersionNotSemver,
             Self::Aborts => Code::PanicAborts,
+            Self::Missing { .. } => Code::LibraryMissing,
+            Self::ThreadLocals { .. } => Code::ThreadLocalsTooLarge,
         }
     }
 }

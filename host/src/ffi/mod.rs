@@ -36,6 +36,6 @@ mod twin;
 pub(crate) use host_side::{HostSide, Services};
 pub(crate) use library::{Closed, Library, LoadError, is_mapped, release, release_within};
 pub(crate) use loader::{Holder, held_up};
-pub(crate) use plugin::{Answer, CreateError, MethodCall, Plugin};
+pub(crate) use plugin::{Answer, CreateError, MethodCall, Opened, Plugin};
 pub(crate) use state::{Lending, Source, Written};
 pub(crate) use twin::{Holds, Twin};

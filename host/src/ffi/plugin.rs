@@ -69,13 +69,32 @@ pub(crate) enum CreateError {
     Panicked(String),
 }
 
+/// A library whose functions are those of the contract, and no plugin of it yet.
+pub(crate) struct Opened {
+    module: PluginModuleRef,
+    // Last (F4).
+    library: Library,
+}
+
+impl Opened {
+    /// Opens the library, and checks its layout.
+    pub(crate) fn open(object: &Object, name: &str) -> Result<Self, CreateError> {
+        fault::point("load", name).map_err(|_| LoadError::Open(libloading::Error::DlOpenUnknown))?;
+        let (library, module) = Library::open(object)?;
+        fault::point("layout", name).map_err(|e| LoadError::Layout(e.to_string()))?;
+        Ok(Self { module, library })
+    }
+
+    /// Creates the plugin.
+    pub(crate) fn create(self, host: Box<HostSide>) -> Result<Plugin, CreateError> {
+        Plugin::create_in(self.library, self.module, host)
+    }
+}
+
 impl Plugin {
     /// Opens the library and creates the plugin. On a lane of its generation, never on a caller's thread.
     pub(crate) fn create(object: &Object, host: Box<HostSide>) -> Result<Self, CreateError> {
-        fault::point("load", host.name()).map_err(|_| LoadError::Open(libloading::Error::DlOpenUnknown))?;
-        let (library, module) = Library::open(object)?;
-        fault::point("layout", host.name()).map_err(|e| LoadError::Layout(e.to_string()))?;
-        Self::create_in(library, module, host)
+        Opened::open(object, host.name())?.create(host)
     }
 
     /// Creates a plugin that is linked in.

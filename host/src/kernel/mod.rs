@@ -15,6 +15,7 @@ pub(crate) mod history;
 pub(crate) mod journal;
 pub(crate) mod lane;
 pub(crate) mod lease;
+pub(crate) mod margin;
 pub(crate) mod op;
 pub(crate) mod patience;
 pub(crate) mod plan;

@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::files::{Candidate, Wanted};
 use super::generation::Generation;
+use super::margin;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
 use super::view::{Receipt, Side};
@@ -110,6 +111,14 @@ fn steps(
         let discovered = discover(&candidate.path).map_err(|_| moved())?;
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;
+    // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun.
+    let lanes = shared.config.room_of(name).lanes as u64;
+    stages
+        .time("means", || {
+            fault::point("means", name).map_err(|e| e.to_string())?;
+            margin::require(&os::means(lanes), verified.bytes.len() as u64, lanes)
+        })
+        .map_err(|reason| failed(FailureKind::Passing, Code::NoRoom, reason))?;
     let kept = shared.good.holds(&candidate.path);
     let standing = stages.time("trust", || {
         if kept { shared.trust.judge_kept(&verified) } else { shared.trust.judge(&verified) }

@@ -15,14 +15,17 @@ use windows_sys::Win32::Foundation::{
 };
 use windows_sys::Win32::System::Diagnostics::Debug::{
     ReadProcessMemory, SEM_FAILCRITICALERRORS, SEM_NOGPFAULTERRORBOX, SEM_NOOPENFILEERRORBOX, SetErrorMode,
+    SetUnhandledExceptionFilter,
 };
 use windows_sys::Win32::System::JobObjects::{
-    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION,
+    AssignProcessToJobObject, CreateJobObjectW, JOB_OBJECT_LIMIT_ACTIVE_PROCESS,
+    JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION, JOB_OBJECT_LIMIT_JOB_MEMORY,
     JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE, JOBOBJECT_EXTENDED_LIMIT_INFORMATION,
     JobObjectExtendedLimitInformation, SetInformationJobObject, TerminateJobObject,
 };
 use windows_sys::Win32::System::Threading::GetCurrentProcess;
 
+use super::Bounds;
 use crate::kernel::patience::look_until;
 
 mod frames;
@@ -40,8 +43,8 @@ const VERBATIM: [u8; 4] = *br"\\?\";
 pub(crate) struct Group(OwnedHandle);
 
 impl Group {
-    /// Puts the child, which has started nothing yet, into a job of its own.
-    pub(crate) fn of(child: &Child) -> io::Result<Self> {
+    /// Puts the child, which has started nothing yet, into a job of its own, with these bounds.
+    pub(crate) fn of(child: &Child, bounds: &Bounds) -> io::Result<Self> {
         // SAFETY: O7: null stands for no attributes and no name; what is answered is ours to close.
         let job = unsafe { CreateJobObjectW(std::ptr::null(), std::ptr::null()) };
         if job.is_null() {
@@ -53,6 +56,14 @@ impl Group {
         // A crash is to end it, not to open a window that somebody has to close.
         limits.BasicLimitInformation.LimitFlags =
             JOB_OBJECT_LIMIT_KILL_ON_JOB_CLOSE | JOB_OBJECT_LIMIT_DIE_ON_UNHANDLED_EXCEPTION;
+        if let Some(memory) = bounds.memory.and_then(|memory| usize::try_from(memory).ok()) {
+            limits.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_JOB_MEMORY;
+            limits.JobMemoryLimit = memory;
+        }
+        if let Some(processes) = bounds.processes {
+            limits.BasicLimitInformation.LimitFlags |= JOB_OBJECT_LIMIT_ACTIVE_PROCESS;
+            limits.BasicLimitInformation.ActiveProcessLimit = processes;
+        }
         let size = u32::try_from(size_of_val(&limits)).unwrap_or_default();
         // SAFETY: O7: the handle is open, `limits` is of the class that is named and lives over the call.
         let set = unsafe {
@@ -82,6 +93,26 @@ pub(crate) fn no_dialogs() {
     let quiet = SEM_FAILCRITICALERRORS | SEM_NOGPFAULTERRORBOX | SEM_NOOPENFILEERRORBOX;
     // SAFETY: O8: the call takes flags and always succeeds.
     let _ = unsafe { SetErrorMode(quiet) };
+}
+
+/// What would be called when nobody catches an exception: an address, or zero.
+pub(super) fn exception_filter() -> usize {
+    // SAFETY: O20: the call exchanges one function for another, and what was there is put back at once; nobody calls it meanwhile but
+    // who crashes.
+    let before = unsafe { SetUnhandledExceptionFilter(None) };
+    // SAFETY: O20, as above.
+    let _ = unsafe { SetUnhandledExceptionFilter(before) };
+    before.map_or(0, |function| function as usize)
+}
+
+/// What all processes have of memory and files for it, and what there is. In a job with a limit of its own there is less.
+pub(super) fn memory() -> Option<(u64, u64)> {
+    use windows_sys::Win32::System::SystemInformation::{GlobalMemoryStatusEx, MEMORYSTATUSEX};
+    let size = u32::try_from(size_of::<MEMORYSTATUSEX>()).unwrap_or_default();
+    let mut told = MEMORYSTATUSEX { dwLength: size, ..Default::default() };
+    // SAFETY: O22: `told` is of the size that it names and lives over the call.
+    let done = unsafe { GlobalMemoryStatusEx(&raw mut told) };
+    (done != 0).then(|| (told.ullTotalPageFile.saturating_sub(told.ullAvailPageFile), told.ullTotalPageFile))
 }
 
 /// Whether this is no Windows but wine, some of whose calls say that they did what they did not.

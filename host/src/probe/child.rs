@@ -1,4 +1,4 @@
-//! The probe's side: map, create, drop, and say how far it came.
+//! The probe's side: map, create, drop, look what that changed, and say how far it came.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -9,14 +9,20 @@ use hotbay_plugin_api::abi::HostHandle;
 use serde::{Deserialize, Serialize};
 
 use super::MARKER;
+use super::behaviour::Step;
+use super::live::{Deep, is_calling, live, unload};
 use crate::CallError;
-use crate::error::{Code, Coded as _, Trouble};
-use crate::ffi::{HostSide, Plugin, Services};
+use crate::error::{Code, Trouble};
+use crate::ffi::{HostSide, Opened, Plugin, Services};
+use crate::kernel::patience::look_until;
 use crate::kernel::slot::Slot;
-use crate::os;
+use crate::os::{self, Bounds, Census};
 use crate::stage::{Object, Way};
 
 static ENTERED: AtomicBool = AtomicBool::new(false);
+
+/// A thread that was told to end may need a moment for it.
+const MOMENT: Duration = Duration::from_millis(500);
 
 /// What the probe is asked, in one line on its standard input, which stays open for as long as the answer is waited for.
 #[derive(Serialize, Deserialize)]
@@ -24,6 +30,9 @@ pub(super) struct Request {
     pub(super) service: String,
     pub(super) way: Way,
     pub(super) config: String,
+    pub(super) bounds: Bounds,
+    /// The whole life is tried, not its begin and end alone.
+    pub(super) deep: Option<Deep>,
 }
 
 /// Runs the probe and ends the process, when this process was started as one; otherwise it returns at once.
@@ -46,40 +55,115 @@ pub(crate) fn is_entered() -> bool {
     ENTERED.load(Ordering::Acquire)
 }
 
-fn run(nonce: &str) -> i32 {
-    os::no_dialogs();
-    let say = |line: &str| {
-        // In one piece: each write wakes whoever reads.
-        let line = format!("\n{nonce} {line}\n");
+/// By what the probe speaks.
+#[derive(Clone)]
+pub(super) struct Say(Arc<str>);
+
+impl Say {
+    /// It comes to this.
+    pub(super) fn stage(&self, stage: &str) {
+        self.line(&format!("stage {stage}"));
+    }
+
+    /// What came of it.
+    pub(super) fn step(&self, step: &Step) {
+        self.line(&format!("step {}", serde_json::to_string(step).unwrap_or_default()));
+    }
+
+    fn line(&self, line: &str) {
+        // In one piece: each write wakes whoever reads. A plugin's words may have several lines.
+        let line = format!("\n{} {}\n", self.0, line.replace(['\n', '\r'], " "));
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(line.as_bytes()).and_then(|()| out.flush());
-    };
-    say("stage reading the request");
+    }
+}
+
+fn run(nonce: &str) -> i32 {
+    os::no_dialogs();
+    os::claim();
+    let say = Say(nonce.into());
+    say.stage("reading the request");
     // From then on this process ends with the host, also while the plugin hangs.
     let request = os::asked_line().ok();
     let Some(request) = request.and_then(|line| serde_json::from_str::<Request>(&line).ok()) else {
         return 1;
     };
-    let config = serde_json::from_str(&request.config).ok();
-
-    say("stage mapping the library and running its constructor");
-    let host = HostSide::new("probe", 0, config.as_ref(), Arc::new(NoServices));
     let Ok(object) = Object::come_by(&request.service, &request.way) else { return 1 };
-    let mut plugin = match Plugin::create(&object, host) {
-        Ok(plugin) => plugin,
-        Err(e) => {
-            say(&format!("refused {} {e}", e.code()));
-            return 0;
-        }
+    os::bound(&request.bounds);
+    let before = Census::take();
+    match tried(object, request, &say, &before) {
+        Ok(()) => say.line("passed"),
+        Err(Ended::Refused(why)) => say.line(&format!("refused {} {why}", why.code)),
+        Err(Ended::Unable(reason)) => say.line(&format!("unable {reason}")),
+    }
+    0
+}
+
+/// Why a probe did not pass.
+enum Ended {
+    /// The plugin's fault.
+    Refused(Trouble),
+    /// The machine's.
+    Unable(String),
+}
+
+fn tried(object: Object, request: Request, say: &Say, before: &Census) -> Result<(), Ended> {
+    let config = serde_json::from_str(&request.config).ok();
+    let host = HostSide::new("probe", 0, config.as_ref(), Arc::new(NoServices));
+    let deep = Arc::new(request.deep);
+    // On a thread as a lane has it: with a stack of that size, and its thread-locals end before the library is closed.
+    let (on_lane, to_say, of_life) = (object.clone(), say.clone(), Arc::clone(&deep));
+    let lane = os::spawn("probed", move || match &*of_life {
+        Some(deep) => live(&on_lane, host, deep, &to_say).map_err(broken),
+        None => once(&on_lane, host, &to_say),
+    });
+    let lane = lane.map_err(|error| Ended::Unable(format!("failed to start a thread: {error}")))?;
+    let ended = lane.join().map_err(|_| Ended::Unable("it panicked: a defect of the host".to_owned()))?;
+    let plugin = ended.map_err(Ended::Refused)?;
+    let changes = || {
+        let mut last = Vec::new();
+        let _ = look_until(MOMENT, Duration::from_millis(1), Duration::from_millis(20), || {
+            last = before.changes(&Census::take());
+            last.is_empty().then_some(())
+        });
+        last
     };
-    say("stage dropping the plugin");
-    // A panic in it is caught by the host, too.
-    let _ = plugin.destroy();
-    say("stage unloading the library");
+    if deep.is_some() {
+        return unload(plugin, say, changes).map_err(|why| Ended::Refused(broken(why)));
+    }
+    say.stage("unloading the library");
     // Whoever started this process waits no longer than its own deadline.
     let _ = plugin.close(Duration::MAX);
-    say("passed");
-    0
+    say.stage("looking what it changed");
+    let changes = changes();
+    // What its file is mapped from is needed until now: the plugin may not close it.
+    drop(object);
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let text = format!(
+        "failed to accept it: created and dropped once, it {}; leave that alone, or take it in `start` and give it back in \
+         `stop`",
+        changes.join("; it ")
+    );
+    Err(Ended::Refused(Trouble::new(Code::ChangesProcess, text)))
+}
+
+/// A step of a plugin's life that did not go as the contract has it.
+fn broken(why: String) -> Trouble {
+    Trouble::new(Code::BreaksContract, why)
+}
+
+/// Maps, creates and drops.
+fn once(object: &Object, host: Box<HostSide>, say: &Say) -> Result<Plugin, Trouble> {
+    say.stage("mapping the library");
+    let opened = Opened::open(object, "probe")?;
+    say.stage("creating the plugin");
+    let mut plugin = opened.create(host)?;
+    say.stage("dropping the plugin");
+    // A panic in it is caught by the host, too.
+    let _ = plugin.destroy();
+    Ok(plugin)
 }
 
 /// A probe has no other services.
@@ -91,9 +175,8 @@ impl Services for NoServices {
         Err(Box::new(CallError::Refused { service: service.to_owned(), text }))
     }
 
-    // A probe calls nothing.
     fn is_inside(&self, _: HostHandle) -> bool {
-        false
+        is_calling()
     }
 }
 
@@ -102,20 +185,31 @@ impl Services for NoServices {
 pub(super) struct Said {
     pub(super) began: bool,
     pub(super) stage: String,
-    pub(super) verdict: Option<Result<(), Trouble>>,
+    pub(super) steps: Vec<Step>,
+    pub(super) verdict: Option<Verdict>,
+}
+
+/// How a probe ended that came to its end.
+#[derive(Debug, PartialEq)]
+pub(super) enum Verdict {
+    Passed,
+    Refused(Trouble),
+    Unable(String),
 }
 
 impl Said {
     /// Only lines with the nonce are the probe's; others are the plugin's.
     pub(super) fn parse(output: &[u8], nonce: &str) -> Self {
         let text = String::from_utf8_lossy(output);
-        let mut said = Self { began: false, stage: "starting".to_owned(), verdict: None };
+        let mut said = Self { began: false, stage: "starting".to_owned(), steps: Vec::new(), verdict: None };
         for line in text.lines().filter_map(|line| line.strip_prefix(nonce)?.strip_prefix(' ')) {
             said.began = true;
             match line.split_once(' ') {
                 Some(("stage", stage)) => stage.clone_into(&mut said.stage),
-                Some(("refused", reason)) => said.verdict = Some(Err(refused(reason))),
-                None if line == "passed" => said.verdict = Some(Ok(())),
+                Some(("step", step)) => said.steps.extend(serde_json::from_str::<Step>(step)),
+                Some(("refused", reason)) => said.verdict = Some(Verdict::Refused(refused(reason))),
+                Some(("unable", reason)) => said.verdict = Some(Verdict::Unable(reason.to_owned())),
+                None if line == "passed" => said.verdict = Some(Verdict::Passed),
                 _ => {}
             }
         }
@@ -137,16 +231,25 @@ mod tests {
     #[test]
     fn what_a_plugin_prints_is_no_verdict() {
         let said = Said::parse(b"hello\npassed\n\nn1 stage mapping\nx passed\nn2 passed\n", "n1");
-        assert_eq!(said, Said { began: true, stage: "mapping".to_owned(), verdict: None });
-        assert_eq!(Said::parse(b"\nn1 stage a\n\nn1 passed\n", "n1").verdict, Some(Ok(())));
+        let (stage, steps) = ("mapping".to_owned(), Vec::new());
+        assert_eq!(said, Said { began: true, stage, steps, verdict: None });
+        assert_eq!(Said::parse(b"\nn1 stage a\n\nn1 passed\n", "n1").verdict, Some(Verdict::Passed));
         let refused = |line: &[u8]| Said::parse(line, "n1").verdict;
         assert_eq!(
             refused(b"\nn1 refused HB0505 no: really\n"),
-            Some(Err(Trouble::new(Code::OtherLayout, "no: really")))
+            Some(Verdict::Refused(Trouble::new(Code::OtherLayout, "no: really")))
         );
         assert_eq!(
             refused(b"\nn1 refused no: really\n"),
-            Some(Err(Trouble::new(Code::CreateFailed, "no: really")))
+            Some(Verdict::Refused(Trouble::new(Code::CreateFailed, "no: really")))
         );
+    }
+
+    #[test]
+    fn steps_are_told_with_what_came_of_them() {
+        let step = r#"{"step":"create","outcome":"ok","micros":7,"text":null}"#;
+        let said =
+            Said::parse(format!("\nn1 stage create\n\nn1 step {step}\n\nn1 step {{\n").as_bytes(), "n1");
+        assert_eq!(said.steps, [serde_json::from_str(step).unwrap()]);
     }
 }

@@ -9,7 +9,11 @@ use memmap2::{Mmap, MmapMut, MmapOptions};
 
 use super::{MAX_BYTES, VerifyError};
 use crate::discover::Fingerprint;
-use crate::os::SealedFile;
+use crate::kernel::margin;
+use crate::os::{self, SealedFile};
+
+/// For what is larger it is looked whether there is memory before it is read.
+const LARGE: u64 = 64 << 20;
 
 /// Memory that goes back to the system when it is dropped: a heap would keep a copy of each thread's largest plugin.
 #[derive(Debug)]
@@ -40,6 +44,10 @@ impl Bytes {
         }
         let size =
             usize::try_from(len).ok().filter(|_| len <= MAX_BYTES).ok_or(VerifyError::TooLarge(len))?;
+        if len > LARGE {
+            // Before it is all in memory: who has none is ended by the system.
+            margin::require(&os::means(0), len, 0).map_err(io::Error::other)?;
+        }
         let read = match sealed(file, path, len) {
             Ok(bytes) => Ok(bytes),
             Err(error) => {

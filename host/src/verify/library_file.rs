@@ -6,6 +6,7 @@ use object::read::{ExportTarget, NameOrOrdinal};
 use object::{Architecture, BinaryFormat, FileKind, Object, ObjectKind, ObjectSection, ObjectSegment};
 
 use super::VerifyError;
+use super::anatomy::{Anatomy, anatomy};
 use super::mark::{Mark, mark};
 
 /// The format's name, where it is one that some system loads.
@@ -18,8 +19,16 @@ pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The JSON of the manifest, after everything that can be checked without it, and what marks the library.
-pub(super) fn manifest(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyError> {
+/// What a whole library holds.
+pub(super) struct Read<'a> {
+    /// The manifest.
+    pub(super) json: &'a [u8],
+    pub(super) mark: Option<Mark>,
+    pub(super) anatomy: Anatomy,
+}
+
+/// Reads a library, after everything that can be checked without its manifest.
+pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, VerifyError> {
     if format(bytes).is_none() {
         // A file cut inside its first bytes is no library yet, and may become one.
         return Err(if is_start_of_library(bytes) {
@@ -38,7 +47,8 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyErro
     let address = exported(&file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
     exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
     let json = embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
-    Ok((json, mark(&file)))
+    let mark = mark(&file);
+    Ok(Read { json, mark, anatomy: anatomy(&file, bytes, HEADER_SYMBOL, mark) })
 }
 
 fn is_start_of_library(bytes: &[u8]) -> bool {

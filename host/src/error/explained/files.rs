@@ -258,4 +258,29 @@ pub(super) const TABLE: &[Explanation] = &[
         ],
         example: "greeter.bin: failed to add it: its name does not end in .so",
     },
+    Explanation {
+        code: Code::LibraryMissing,
+        title: "A library that it links to is missing",
+        blame: Blame::Operator,
+        meaning: "It was looked for where the system's loader looks for it, before anything of the file ran. The file is looked at again \
+                  at each rescan, since the library may be installed meanwhile.",
+        causes: &[
+            "a library that is not installed on this machine",
+            "a run path with `$ORIGIN`: what is mapped is a private copy, which has no neighbours",
+        ],
+        unchanged: UNTOUCHED,
+        next: &["install it, or link it in; `hotbay check FILE` lists what it needs and where that is"],
+        example: "failed to find `libssl.so.3`, which it links to: it is in none of the folders that the system's loader looks in; install it, start the host with its folder in `LD_LIBRARY_PATH`, or link it in",
+    },
+    Explanation {
+        code: Code::ThreadLocalsTooLarge,
+        title: "Its thread-locals do not fit",
+        blame: Blame::Plugin,
+        meaning: "Thread-locals of the initial-exec model come out of a small rest that all libraries share which are loaded late, and a \
+                  swap has two versions at once.",
+        causes: &["an allocator that is linked in, such as jemalloc, built for programs"],
+        unchanged: UNTOUCHED,
+        next: &["build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`); then `hotbay check FILE`"],
+        example: "failed to accept it: its thread-locals, 2048 bytes, are of the initial-exec model, and the system's loader has room of 1664 bytes for all such libraries that come late, where a swap needs it twice; build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`)",
+    },
 ];

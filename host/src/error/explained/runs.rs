@@ -85,6 +85,31 @@ pub(super) const PROBED: &[Explanation] = &[
         ],
         example: "failed to probe it within 5000 ms: it hangs while mapping the library and running its constructor; the host is untouched, the file is not tried again until it changes",
     },
+    Explanation {
+        code: Code::ChangesProcess,
+        title: "It changes the process that it is created in",
+        blame: Blame::Plugin,
+        meaning: "Mapped, created and dropped once in the probe, it left something of the process as it was not before: a handler of \
+                  signals, the working directory, the environment, a thread, an open file. In a host that would be everybody's.",
+        causes: &[
+            "`create` starts a thread or opens a file: that belongs into `start`, and its end into `stop`",
+            "a dependency that installs a handler of signals in its initialiser",
+        ],
+        unchanged: ELSEWHERE,
+        next: &["leave that alone, or take it in `start` and give it back in `stop`; then `hotbay check FILE`"],
+        example: "failed to accept it: created and dropped once, it changed the handler of SIGTERM; leave that alone, or take it in `start` and give it back in `stop`",
+    },
+    Explanation {
+        code: Code::BreaksContract,
+        title: "A step of its life went against the contract",
+        blame: Blame::Plugin,
+        meaning: "`hotbay check --deep` had it live once in a process of its own, and the step that is named did not go as the contract \
+                  has it. No host does this by itself.",
+        causes: &["a callback that panics", "state that is another one after it was exported and imported"],
+        unchanged: ELSEWHERE,
+        next: &["mend that step; `hotbay check --deep FILE` tries all of them again"],
+        example: "failed at step `export again`: the state is another after it was imported (9 bytes, and 11 before)",
+    },
 ];
 
 pub(super) const LOADED: &[Explanation] = &[
@@ -209,6 +234,20 @@ pub(super) const LOADED: &[Explanation] = &[
         unchanged: "What runs goes on: calls are answered, state is kept, and the host ends in time when it is told to.",
         next: &["take its file away (`hotbay remove NAME`) and restart the host"],
         example: "plugin `greeter` keeps the system's loader for itself; take its file away and restart the host",
+    },
+    Explanation {
+        code: Code::NoRoom,
+        title: "A limit of the process or the machine is near",
+        blame: Blame::Operator,
+        meaning: "A load takes mappings, open files, threads and memory. Where one of them would run out in the middle, the system's loader \
+                  fails in its own words, or crashes: so the load is not begun. It is no fault of the file, and is tried again by itself.",
+        causes: &[
+            "a limit that is set low: `ulimit`, `LimitNOFILE=`, `MemoryMax=`, `TasksMax=`",
+            "a plugin that runs and takes more and more",
+        ],
+        unchanged: "What runs goes on.",
+        next: &["raise the limit that is named, or take plugins away; `hotbay why NAME` tells the numbers"],
+        example: "failed to load it now: of 64 open files (RLIMIT_NOFILE) 49 are taken, and a load is begun with 16 left; raise it, by `ulimit -n` or `LimitNOFILE=`, or take plugins away; it is tried again by itself",
     },
 ];
 

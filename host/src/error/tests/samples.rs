@@ -77,6 +77,8 @@ fn files() -> Vec<Trouble> {
         VerifyError::NoLibrary.into(),
         VerifyError::OtherTarget { found: "aarch64 ELF".to_owned(), ours: "x86_64 ELF".to_owned() }.into(),
         VerifyError::Universal.into(),
+        VerifyError::Missing { library: "libssl.so.3".to_owned(), beside: false }.into(),
+        VerifyError::ThreadLocals { bytes: 2048, rest: 1664 }.into(),
         VerifyError::NotShared("an executable").into(),
         VerifyError::NoPlugin("HOTBAY_MANIFEST").into(),
         VerifyError::Manifest("expected value at line 1 column 1".to_owned()).into(),

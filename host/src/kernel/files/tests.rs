@@ -22,6 +22,10 @@ fn verified(path: &str, bytes: usize) -> Verified {
         version: semver::Version::new(1, 0, 0),
         manifest,
         mark: None,
+        anatomy: serde_json::from_value(serde_json::json!({
+            "architecture": "", "kind": "", "sections": 0, "root": "", "needs": [],
+        }))
+        .unwrap(),
         bytes: Bytes::Private(MmapMut::map_anon(bytes).unwrap()),
         source: None,
         path,

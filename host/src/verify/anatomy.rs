@@ -1,0 +1,152 @@
+//! What a library's file says of itself beside its manifest: what it is, what it links to, and how its thread-locals are reached.
+
+use object::elf::{
+    DF_1_NODEFLIB, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_RPATH, DT_RUNPATH, PT_TLS, R_AARCH64_TLS_TPREL,
+    R_X86_64_TPOFF64,
+};
+use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _};
+use object::{
+    Architecture, Object as _, ObjectSymbol as _, ObjectSymbolTable as _, RelocationFlags, RelocationTarget,
+};
+use serde::{Deserialize, Serialize};
+
+use super::mark::Mark;
+use super::needs::{Asked, Needed};
+
+/// What a library's file says, found without running an instruction of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Anatomy {
+    /// The processor that it is built for.
+    pub architecture: String,
+    /// `shared library`: nothing else is looked at further.
+    pub kind: String,
+    /// Its sections, all of which lie within the file.
+    pub sections: usize,
+    /// The symbol of the contract's header, by which a host finds its functions.
+    pub root: String,
+    /// What it links to.
+    pub needs: Vec<Needed>,
+    /// Its thread-locals, if it has some and its format tells.
+    pub thread_locals: Option<ThreadLocals>,
+    /// Why the system will never unmap it, if its file says so.
+    pub stays_mapped: Option<String>,
+}
+
+/// What each thread of the process has of a library.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct ThreadLocals {
+    /// Bytes of each thread.
+    pub bytes: u64,
+    /// Whether code reaches them at a fixed distance from the thread's own pointer (the initial-exec model). A library that is
+    /// loaded late gets such room only from a small rest, which is shared by all.
+    pub initial_exec: bool,
+}
+
+impl ThreadLocals {
+    /// Whether there is room for two versions of it at once, as a swap needs it.
+    pub(super) fn fit(self) -> bool {
+        !self.initial_exec || REST.is_none_or(|rest| self.bytes.saturating_mul(2) <= rest)
+    }
+}
+
+/// What the system's loader keeps of each thread's memory for libraries with initial-exec thread-locals that come late. That of glibc
+/// is 1,664 bytes (x86-64, 2.33 and later, where `glibc.rtld.optional_static_tls` is not set); before it was about as much. musl has
+/// none and refuses such libraries. Elsewhere it is not known, and not judged.
+pub(super) const REST: Option<u64> = if !cfg!(target_os = "linux") {
+    None
+} else if cfg!(target_env = "musl") {
+    Some(0)
+} else if cfg!(target_env = "gnu") {
+    Some(1664)
+} else {
+    None
+};
+
+/// Looks at a file that parsed whole.
+pub(super) fn anatomy(file: &object::File<'_>, bytes: &[u8], root: &str, mark: Option<Mark>) -> Anatomy {
+    let mut names = Vec::new();
+    for library in file.import_libraries().into_iter().flatten().flatten() {
+        let name = String::from_utf8_lossy(library.name()).into_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    let asked = match file {
+        object::File::Elf32(elf) => asked(elf, bytes),
+        object::File::Elf64(elf) => asked(elf, bytes),
+        _ => Asked::default(),
+    };
+    let thread_locals = match file {
+        object::File::Elf32(elf) => thread_locals(elf),
+        object::File::Elf64(elf) => thread_locals(elf),
+        _ => None,
+    };
+    Anatomy {
+        architecture: architecture(file.architecture()),
+        kind: "shared library".to_owned(),
+        sections: file.sections().count(),
+        root: root.to_owned(),
+        needs: asked.look_for(names),
+        thread_locals,
+        stays_mapped: mark.map(|mark| mark.to_string()),
+    }
+}
+
+/// As Rust calls it in a target's name.
+fn architecture(found: Architecture) -> String {
+    match found {
+        Architecture::X86_64 => "x86_64".to_owned(),
+        Architecture::I386 => "i686".to_owned(),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+fn asked<Elf: FileHeader>(elf: &ElfFile<'_, Elf>, bytes: &[u8]) -> Asked {
+    let mut asked = Asked { head: bytes.get(..20).unwrap_or_default().to_vec(), ..Asked::default() };
+    let Ok(table) = elf.elf_dynamic_table() else { return asked };
+    for entry in table.iter() {
+        let text = || table.string(entry).ok().map(|text| String::from_utf8_lossy(text).into_owned());
+        if entry.tag == DT_RUNPATH {
+            asked.run_path = text();
+        } else if entry.tag == DT_RPATH {
+            asked.old_run_path = text();
+        } else if entry.tag == DT_FLAGS_1 {
+            asked.nowhere_else = entry.val & DF_1_NODEFLIB.0 != 0;
+        }
+    }
+    asked
+}
+
+fn thread_locals<Elf: FileHeader>(elf: &ElfFile<'_, Elf>) -> Option<ThreadLocals> {
+    let segment = elf.elf_program_headers().iter().find(|segment| segment.p_type(elf.endian()) == PT_TLS)?;
+    let bytes: u64 = segment.p_memsz(elf.endian()).into();
+    let flagged = elf.elf_dynamic_table().is_ok_and(|table| {
+        table.iter().any(|entry| entry.tag == DT_FLAGS && entry.val & DF_STATIC_TLS.0 != 0)
+    });
+    Some(ThreadLocals { bytes, initial_exec: flagged || has_fixed_distances(elf) })
+}
+
+/// Whether the loader is to write down how far from the thread's pointer one of its own thread-locals is. Linkers are to say so in a
+/// flag as well, and some forget it.
+fn has_fixed_distances<Elf: FileHeader>(elf: &ElfFile<'_, Elf>) -> bool {
+    let wanted = match elf.architecture() {
+        Architecture::X86_64 => R_X86_64_TPOFF64,
+        Architecture::Aarch64 => R_AARCH64_TLS_TPREL,
+        // There the flag is all that is known.
+        _ => return false,
+    };
+    let symbols = elf.dynamic_symbol_table();
+    let is_own = |target| match target {
+        RelocationTarget::Symbol(index) => symbols
+            .as_ref()
+            .and_then(|symbols| symbols.symbol_by_index(index).ok())
+            .is_none_or(|symbol| !symbol.is_undefined()),
+        _ => true,
+    };
+    elf.dynamic_relocations().into_iter().flatten().any(|(_, relocation)| {
+        matches!(relocation.flags(), RelocationFlags::Elf { r_type } if r_type == wanted)
+            && is_own(relocation.target())
+    })
+}
