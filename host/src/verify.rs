@@ -1,6 +1,7 @@
 //! Verify: read the bytes once, parse them whole, and read the manifest, without running an instruction of them.
 
 mod bytes;
+mod elf;
 mod library_file;
 mod mark;
 
@@ -11,6 +12,8 @@ use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
 
 pub(crate) use bytes::Bytes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use library_file::manifest_for_any_machine;
 pub(crate) use mark::Mark;
 
 use crate::discover::{Discovered, Fingerprint};
@@ -157,14 +160,20 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
         error,
     };
     let (json, mark) = library_file::manifest(&bytes).map_err(|error| refuse(None, error))?;
+    let (manifest, version) = read_manifest(json).map_err(|(manifest, error)| refuse(manifest, error))?;
+    let source = held(file);
+    Ok(Verified { path, fingerprint, digest, manifest, version, mark, bytes, source })
+}
+
+/// The manifest and its version; with the error as much of it as could be read.
+pub(crate) fn read_manifest(
+    json: &[u8],
+) -> Result<(Manifest, semver::Version), (Option<Manifest>, VerifyError)> {
     let manifest: Manifest =
-        serde_json::from_slice(json).map_err(|e| refuse(None, VerifyError::Manifest(e.to_string())))?;
+        serde_json::from_slice(json).map_err(|e| (None, VerifyError::Manifest(e.to_string())))?;
     match check(&manifest) {
-        Ok(version) => {
-            let source = held(file);
-            Ok(Verified { path, fingerprint, digest, manifest, version, mark, bytes, source })
-        }
-        Err(error) => Err(refuse(Some(manifest), error)),
+        Ok(version) => Ok((manifest, version)),
+        Err(error) => Err((Some(manifest), error)),
     }
 }
 

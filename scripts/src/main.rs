@@ -15,7 +15,10 @@ mod miri;
 mod rustc;
 mod soak;
 mod race;
+mod mutate;
+mod program;
 mod crash;
+mod cross_toolchain;
 mod bench;
 
 use std::process::ExitCode;
@@ -37,7 +40,9 @@ enum Command {
     Up(up::Options),
     Soak(soak::Options),
     Race(race::Options),
+    Mutate(mutate::Options),
     Crash(crash::Options),
+    CrossToolchain(cross_toolchain::Options),
     Bench(bench::Options),
     /// Run a test program, and what fails in it once more: cargo calls this
     #[command(hide = true)]
@@ -53,7 +58,9 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Race(options) => race::run(&options),
+        Command::Mutate(options) => mutate::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::CrossToolchain(options) => cross_toolchain::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::RunTests(options) => match steady::runner::run(&options) {
             Ok(code) => std::process::exit(code),

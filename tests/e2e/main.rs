@@ -16,6 +16,7 @@ mod killed;
 mod lifecycle;
 mod load;
 mod loader;
+mod mutate;
 mod new;
 mod pinned;
 mod probation;

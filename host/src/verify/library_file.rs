@@ -6,6 +6,7 @@ use object::read::{ExportTarget, NameOrOrdinal};
 use object::{Architecture, BinaryFormat, FileKind, Object, ObjectKind, ObjectSection, ObjectSegment};
 
 use super::VerifyError;
+use super::elf;
 use super::mark::{Mark, mark};
 
 /// The format's name, where it is one that some system loads.
@@ -20,6 +21,18 @@ pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
 
 /// The JSON of the manifest, after everything that can be checked without it, and what marks the library.
 pub(super) fn manifest(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyError> {
+    let file = parse(bytes)?;
+    require_this_machine(&file)?;
+    inspect(&file, bytes.len() as u64)
+}
+
+/// The same of a library for any machine: what reads the files of one system can then be tried on another.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn manifest_for_any_machine(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyError> {
+    inspect(&parse(bytes)?, bytes.len() as u64)
+}
+
+fn parse(bytes: &[u8]) -> Result<object::File<'_>, VerifyError> {
     if format(bytes).is_none() {
         // A file cut inside its first bytes is no library yet, and may become one.
         return Err(if is_start_of_library(bytes) {
@@ -31,14 +44,16 @@ pub(super) fn manifest(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyErro
     if matches!(FileKind::parse(bytes), Ok(FileKind::MachOFat32 | FileKind::MachOFat64)) {
         return Err(VerifyError::Universal);
     }
-    let file = object::File::parse(bytes).map_err(broken)?;
-    require_this_machine(&file)?;
-    require_shared(&file)?;
-    require_whole(&file, bytes.len() as u64)?;
-    let address = exported(&file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
-    exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
-    let json = embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
-    Ok((json, mark(&file)))
+    object::File::parse(bytes).map_err(broken)
+}
+
+fn inspect<'a>(file: &object::File<'a>, len: u64) -> Result<(&'a [u8], Option<Mark>), VerifyError> {
+    require_shared(file)?;
+    require_whole(file, len)?;
+    let address = exported(file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
+    exported(file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
+    let json = embedded_json(file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
+    Ok((json, mark(file)))
 }
 
 fn is_start_of_library(bytes: &[u8]) -> bool {
@@ -100,7 +115,15 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
         section.name().map_err(broken)?;
     }
     // Linkers write the table of sections last: a file that was allocated before it was written ends in zeros.
-    if sections == 0 { Err(broken("its sections are missing")) } else { Ok(()) }
+    if sections == 0 {
+        return Err(broken("its sections are missing"));
+    }
+    let contradiction = match file {
+        object::File::Elf32(elf) => elf::contradiction(elf),
+        object::File::Elf64(elf) => elf::contradiction(elf),
+        _ => None,
+    };
+    contradiction.map_or(Ok(()), |what| Err(broken(what)))
 }
 
 /// The address of an exported symbol.
