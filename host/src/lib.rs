@@ -71,6 +71,9 @@ pub mod fault;
 mod ffi;
 mod os;
 
+#[cfg(any(test, feature = "fuzzing"))]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(test)]
 mod linked;
 

@@ -2,6 +2,7 @@
 
 mod anatomy;
 mod bytes;
+mod elf;
 mod library_file;
 mod mark;
 mod needs;
@@ -14,6 +15,8 @@ use hotbay_plugin_api::manifest::{Manifest, is_valid_name};
 
 pub use anatomy::{Anatomy, ThreadLocals};
 pub(crate) use bytes::Bytes;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use library_file::manifest_for_any_machine;
 pub(crate) use mark::Mark;
 pub use needs::{Needed, Place};
 
@@ -186,16 +189,26 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     };
     let library_file::Read { json, mark, anatomy } =
         library_file::read(&bytes).map_err(|error| refuse(None, None, error))?;
-    let manifest: Manifest = match serde_json::from_slice(json) {
-        Ok(manifest) => manifest,
-        Err(e) => return Err(refuse(None, Some(anatomy), VerifyError::Manifest(e.to_string()))),
+    let (manifest, version) = match read_manifest(json) {
+        Ok(read) => read,
+        Err((manifest, error)) => return Err(refuse(manifest, Some(anatomy), error)),
     };
-    match check(&manifest).and_then(|version| check_anatomy(&anatomy).map(|()| version)) {
-        Ok(version) => {
-            let source = held(file);
-            Ok(Verified { path, fingerprint, digest, manifest, version, mark, anatomy, bytes, source })
-        }
-        Err(error) => Err(refuse(Some(manifest), Some(anatomy), error)),
+    if let Err(error) = check_anatomy(&anatomy) {
+        return Err(refuse(Some(manifest), Some(anatomy), error));
+    }
+    let source = held(file);
+    Ok(Verified { path, fingerprint, digest, manifest, version, mark, anatomy, bytes, source })
+}
+
+/// The manifest and its version; with the error as much of it as could be read.
+pub(crate) fn read_manifest(
+    json: &[u8],
+) -> Result<(Manifest, semver::Version), (Option<Manifest>, VerifyError)> {
+    let manifest: Manifest =
+        serde_json::from_slice(json).map_err(|e| (None, VerifyError::Manifest(e.to_string())))?;
+    match check(&manifest) {
+        Ok(version) => Ok((manifest, version)),
+        Err(error) => Err((Some(manifest), error)),
     }
 }
 

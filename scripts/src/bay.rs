@@ -1,7 +1,7 @@
 //! The real host on folders of its own, driven as a person would: files dropped into `plugins/`, and the command line.
 
 use std::fs::{self, File};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
@@ -20,16 +20,22 @@ const LOOK: Duration = Duration::from_millis(10);
 #[derive(Debug)]
 pub(crate) struct Bay<'a> {
     hotbay: &'a Path,
+    service: &'a str,
     host: Option<Child>,
     folder: TempDir,
 }
 
 impl<'a> Bay<'a> {
-    /// An empty working directory; no host yet.
+    /// An empty working directory; no host yet. It is to have the service `echo`.
     pub(crate) fn new(hotbay: &'a Path) -> Result<Self> {
+        Self::of(hotbay, "echo")
+    }
+
+    /// The same for another service.
+    pub(crate) fn of(hotbay: &'a Path, service: &'a str) -> Result<Self> {
         let folder = tempfile::Builder::new().prefix("hotbay-").tempdir()?;
         fs::create_dir(folder.path().join("plugins"))?;
-        Ok(Self { hotbay, host: None, folder })
+        Ok(Self { hotbay, service, host: None, folder })
     }
 
     /// `hotbay run`, until it answers.
@@ -63,9 +69,14 @@ impl<'a> Bay<'a> {
         }
     }
 
-    /// Puts a library into `plugins/` as the file of `echo`: written beside, then renamed over, as an installer does.
+    /// Something in the working directory.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Puts a library into `plugins/` as the file of the service: written beside, then renamed over, as an installer does.
     pub(crate) fn drop_in(&self, library: &Path) -> Result<()> {
-        drop_in(library, &self.folder.path().join("plugins"), &library_name("echo"))
+        drop_in(library, &self.path("plugins"), &library_name(self.service))
     }
 
     /// A command; what it wrote to stdout, or why not.
@@ -85,11 +96,11 @@ impl<'a> Bay<'a> {
             .with_context(|| format!("failed to read the JSON of `hotbay {}`", arguments.join(" ")))
     }
 
-    /// Waits until `echo` runs in this version, and says as which generation.
+    /// Waits until the service runs in this version, and says as which generation.
     pub(crate) fn wait_for_version(&mut self, version: &str) -> Result<u64> {
-        self.wait_until(&format!("echo {version} to run"), |bay| {
+        self.wait_until(&format!("{} {version} to run", self.service), |bay| {
             let rows = bay.json(&["list"])?;
-            let row = rows.as_array().into_iter().flatten().find(|row| row["name"] == "echo");
+            let row = rows.as_array().into_iter().flatten().find(|row| row["name"] == bay.service);
             let runs = row.filter(|row| row["version"] == version && row["phase"] == "running");
             Ok(runs.and_then(|row| row["generation"].as_u64()))
         })
@@ -98,15 +109,15 @@ impl<'a> Bay<'a> {
     /// Waits for the receipt of the swap that leads to this generation.
     pub(crate) fn wait_for_receipt(&mut self, generation: u64) -> Result<Value> {
         self.wait_until(&format!("the receipt of generation {generation}"), |bay| {
-            let receipts = bay.json(&["history", "echo"])?;
+            let receipts = bay.json(&["history", bay.service])?;
             let newest = receipts.as_array().and_then(|receipts| receipts.last());
             Ok(newest.filter(|receipt| receipt["to"]["generation"] == generation).cloned())
         })
     }
 
-    /// How much `echo` has counted.
+    /// How much the service has counted.
     pub(crate) fn count(&self) -> Result<u64> {
-        self.run(&["call", "echo.count"])?.parse().context("failed to read the count")
+        self.run(&["call", &format!("{}.count", self.service)])?.parse().context("failed to read the count")
     }
 
     /// What the host has said so far.

@@ -88,6 +88,11 @@ impl Artefacts {
     pub(crate) fn take(&mut self, name: &str) -> Result<PathBuf> {
         self.0.remove(name).with_context(|| format!("failed to find what cargo built of `{name}`"))
     }
+
+    /// All that were not taken.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.0.values()
+    }
 }
 
 /// Builds what the arguments of `cargo build` say. Where it lies is what cargo says, not what we guess: the target folder

@@ -15,7 +15,10 @@ mod miri;
 mod rustc;
 mod soak;
 mod race;
+mod mutate;
+mod program;
 mod crash;
+mod cross_toolchain;
 mod bench;
 mod errors;
 
@@ -38,7 +41,9 @@ enum Command {
     Up(up::Options),
     Soak(soak::Options),
     Race(race::Options),
+    Mutate(mutate::Options),
     Crash(crash::Options),
+    CrossToolchain(cross_toolchain::Options),
     Bench(bench::Options),
     /// Write the page of errors anew, from the code
     Errors,
@@ -56,7 +61,9 @@ fn main() -> ExitCode {
         Command::Up(options) => up::run(&options),
         Command::Soak(options) => soak::run(&options),
         Command::Race(options) => race::run(&options),
+        Command::Mutate(options) => mutate::run(&options),
         Command::Crash(options) => crash::run(&options),
+        Command::CrossToolchain(options) => cross_toolchain::run(&options),
         Command::Bench(options) => bench::run(&options),
         Command::Errors => errors::run(),
         Command::RunTests(options) => match steady::runner::run(&options) {

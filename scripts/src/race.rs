@@ -1,9 +1,9 @@
 //! `cargo xtask race`: a plugin's file is exchanged without a pause while a host loads it, and what runs is compared with what
 //! was verified. What runs is `scripts/race`; here it is built.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::cargo;
+use crate::{cargo, program};
 
 /// Exchange a plugin's file a million times while a host loads it, and look whether what runs is what was verified
 ///
@@ -43,12 +43,5 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         race.arg(argument).arg(libraries.take(fixture)?);
     }
     race.args(["--exchanges", &options.exchanges.to_string(), "--loads", &options.loads.to_string()]);
-    if let Some(format) = &options.output {
-        race.args(["--output", format]);
-    }
-    let status = race.status().context("failed to run the race")?;
-    if !status.success() {
-        bail!("not all of it held; what did not is said above");
-    }
-    Ok(())
+    program::run(&mut race, options.output.as_deref())
 }

@@ -1,9 +1,9 @@
 //! `cargo xtask soak`: two versions of a plugin replace each other many times under load, and a checker in a process of
 //! its own judges what the clients saw. What runs is `scripts/soak`; here it is built.
 
-use anyhow::{Context, Result, bail};
+use anyhow::Result;
 
-use crate::cargo;
+use crate::{cargo, program};
 
 /// Replace two versions of a plugin by each other many times under load, and look for what was lost or kept
 ///
@@ -48,12 +48,5 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .arg("--new")
         .arg(plugins.take("ledger_next")?);
     soak.args(["--swaps", &options.swaps.to_string(), "--rate", &options.rate.to_string()]);
-    if let Some(format) = &options.output {
-        soak.args(["--output", format]);
-    }
-    let status = soak.status().context("failed to run the soak")?;
-    if !status.success() {
-        bail!("not all of it held; what did not is said above");
-    }
-    Ok(())
+    program::run(&mut soak, options.output.as_deref())
 }

@@ -81,6 +81,21 @@ pub fn race_binary() -> PathBuf {
     existing(folder().join(format!("hotbay-race{EXE_SUFFIX}")))
 }
 
+/// The program behind `cargo xtask mutate`.
+#[must_use]
+pub fn mutate_binary() -> PathBuf {
+    existing(folder().join(format!("hotbay-mutate{EXE_SUFFIX}")))
+}
+
+/// The names of all fixtures.
+#[must_use]
+pub fn fixtures() -> Vec<String> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/Cargo.toml");
+    let manifest: toml::Table = std::fs::read_to_string(manifest).unwrap().parse().unwrap();
+    let examples = manifest["example"].as_array().unwrap();
+    examples.iter().map(|example| example["name"].as_str().unwrap().to_owned()).collect()
+}
+
 /// The file name of a library: `libecho.so`, `echo.dll`.
 #[must_use]
 pub fn library_name(name: &str) -> String {

@@ -13,8 +13,8 @@ mod os;
 mod patience;
 
 pub use artefact::{
-    cargo, debug_folder, edited, example, fixture, hotbay_binary, library_name, linked_to,
-    marked_initial_exec, marked_nodelete, race_binary, soak_binary, with_version,
+    cargo, debug_folder, edited, example, fixture, fixtures, hotbay_binary, library_name, linked_to,
+    marked_initial_exec, marked_nodelete, mutate_binary, race_binary, soak_binary, with_version,
 };
 pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;

@@ -70,7 +70,7 @@ pub(crate) fn has_word(line: &str, word: &str) -> bool {
 }
 
 /// Workspaces of their own that are ours: what is measured against, or built with instruments, weighs on nobody who builds Hotbay.
-pub(crate) const APART: &[&str] = &["state/fuzz", "tests/bench", "tests/peers"];
+pub(crate) const APART: &[&str] = &["host/fuzz", "state/fuzz", "tests/bench", "tests/peers"];
 
 /// Whether a folder is a workspace of its own, as `hotbay new` writes it: whoever tries that here has not broken a rule.
 pub(crate) fn is_foreign(folder: &Path) -> bool {

@@ -130,7 +130,7 @@ pub enum Request {
 
 impl Request {
     /// How long the host is given, where that is for the client to say.
-    pub(super) fn deadline(&self) -> Option<Duration> {
+    pub(crate) fn deadline(&self) -> Option<Duration> {
         match self {
             Request::Call { deadline_ms, .. }
             | Request::Add { deadline_ms, .. }

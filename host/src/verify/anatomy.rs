@@ -64,11 +64,18 @@ pub(super) const REST: Option<u64> = if !cfg!(target_os = "linux") {
     None
 };
 
+/// A file may name as many libraries as it likes, and looking for each takes its time: those beyond are the probe's to find.
+const LIBRARIES: usize = 256;
+
+/// No file has a longer name.
+const LONGEST: usize = 4096;
+
 /// Looks at a file that parsed whole.
 pub(super) fn anatomy(file: &object::File<'_>, bytes: &[u8], root: &str, mark: Option<Mark>) -> Anatomy {
     let mut names = Vec::new();
-    for library in file.import_libraries().into_iter().flatten().flatten() {
-        let name = String::from_utf8_lossy(library.name()).into_owned();
+    for library in file.import_libraries().into_iter().flatten().flatten().take(LIBRARIES) {
+        let name = library.name();
+        let name = String::from_utf8_lossy(name.get(..LONGEST).unwrap_or(name)).into_owned();
         if !names.contains(&name) {
             names.push(name);
         }

@@ -7,6 +7,7 @@ use object::{Architecture, BinaryFormat, FileKind, Object, ObjectKind, ObjectSec
 
 use super::VerifyError;
 use super::anatomy::{Anatomy, anatomy};
+use super::elf;
 use super::mark::{Mark, mark};
 
 /// The format's name, where it is one that some system loads.
@@ -29,6 +30,19 @@ pub(super) struct Read<'a> {
 
 /// Reads a library, after everything that can be checked without its manifest.
 pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, VerifyError> {
+    let file = parse(bytes)?;
+    require_this_machine(&file)?;
+    let (json, mark) = inspect(&file, bytes.len() as u64)?;
+    Ok(Read { json, mark, anatomy: anatomy(&file, bytes, HEADER_SYMBOL, mark) })
+}
+
+/// The manifest and the mark of a library for any machine: what reads the files of one system can then be tried on another.
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) fn manifest_for_any_machine(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyError> {
+    inspect(&parse(bytes)?, bytes.len() as u64)
+}
+
+fn parse(bytes: &[u8]) -> Result<object::File<'_>, VerifyError> {
     if format(bytes).is_none() {
         // A file cut inside its first bytes is no library yet, and may become one.
         return Err(if is_start_of_library(bytes) {
@@ -40,15 +54,16 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, VerifyError> {
     if matches!(FileKind::parse(bytes), Ok(FileKind::MachOFat32 | FileKind::MachOFat64)) {
         return Err(VerifyError::Universal);
     }
-    let file = object::File::parse(bytes).map_err(broken)?;
-    require_this_machine(&file)?;
-    require_shared(&file)?;
-    require_whole(&file, bytes.len() as u64)?;
-    let address = exported(&file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
-    exported(&file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
-    let json = embedded_json(&file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
-    let mark = mark(&file);
-    Ok(Read { json, mark, anatomy: anatomy(&file, bytes, HEADER_SYMBOL, mark) })
+    object::File::parse(bytes).map_err(broken)
+}
+
+fn inspect<'a>(file: &object::File<'a>, len: u64) -> Result<(&'a [u8], Option<Mark>), VerifyError> {
+    require_shared(file)?;
+    require_whole(file, len)?;
+    let address = exported(file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
+    exported(file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
+    let json = embedded_json(file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
+    Ok((json, mark(file)))
 }
 
 fn is_start_of_library(bytes: &[u8]) -> bool {
@@ -110,7 +125,15 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
         section.name().map_err(broken)?;
     }
     // Linkers write the table of sections last: a file that was allocated before it was written ends in zeros.
-    if sections == 0 { Err(broken("its sections are missing")) } else { Ok(()) }
+    if sections == 0 {
+        return Err(broken("its sections are missing"));
+    }
+    let contradiction = match file {
+        object::File::Elf32(elf) => elf::contradiction(elf),
+        object::File::Elf64(elf) => elf::contradiction(elf),
+        _ => None,
+    };
+    contradiction.map_or(Ok(()), |what| Err(broken(what)))
 }
 
 /// The address of an exported symbol.

@@ -22,6 +22,9 @@ const KNOWN: bool = cfg!(all(target_os = "linux", any(target_env = "gnu", target
 /// The rest of what musl's own library answers for.
 const OF_MUSL: [&str; 7] = ["c", "pthread", "rt", "m", "dl", "util", "xnet"];
 
+/// So many folders of one list are looked in: a file may name as many as it likes.
+const ENTRIES: usize = 64;
+
 /// A library that another one links to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
@@ -134,6 +137,10 @@ impl Asked {
 
     /// Whether a file is there, for the same processor.
     fn fits(&self, path: &Path) -> bool {
+        // The file names where to look: a pipe there would be waited for.
+        if !std::fs::metadata(path).is_ok_and(|there| there.is_file()) {
+            return false;
+        }
         let mut head = [0; 20];
         let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
         // Class and byte order, then the processor.
@@ -144,7 +151,7 @@ impl Asked {
 
 impl Folders {
     fn add<'a>(&mut self, list: impl IntoIterator<Item = &'a str>, origin: Option<&Path>) {
-        for entry in list {
+        for entry in list.into_iter().take(ENTRIES) {
             let mut of_entry = expanded(entry, origin);
             self.beside |= of_entry.beside;
             self.all.append(&mut of_entry.all);

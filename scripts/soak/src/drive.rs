@@ -10,8 +10,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 use hotbay::kernel::view::{Outcome, Receipt, Retired};
+use hotbay_census::{Census, resident, slope};
 
-use crate::census::{Census, resident, slope};
 use crate::host::micros;
 use crate::record::{Said, Verdict};
 use crate::report::{Gate, Report, Span};

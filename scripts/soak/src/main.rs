@@ -10,7 +10,6 @@
 
 mod record;
 mod drive;
-mod census;
 mod host;
 mod client;
 mod check;

@@ -1,8 +1,8 @@
 //! What a soak found: the JSON of `-o json`, which is a contract, and the table.
 
+use hotbay_census::Census;
 use serde::Serialize;
 
-use crate::census::Census;
 use crate::record::Quantiles;
 
 /// All figures. The first ten fields are what others read; more may come after them.

@@ -67,3 +67,13 @@ fn words_of_the_loader_are_expanded_where_they_are_known() {
     let libs = expanded("/x/${LIB}", None).all;
     assert!(libs.contains(&"/x/lib64".into()) && libs.contains(&"/x/lib".into()), "{libs:?}");
 }
+
+#[test]
+fn what_is_no_file_is_not_opened_and_so_not_waited_for() {
+    let (top, head) = folder();
+    let pipe = top.path().join("libp-of-a-test.so");
+    rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+    let asked = Asked { head, run_path: Some(top.path().display().to_string()), ..Asked::default() };
+    assert_eq!(asked.place("libp-of-a-test.so"), Place::Missing);
+    assert_eq!(asked.place(pipe.to_str().unwrap()), Place::Missing);
+}

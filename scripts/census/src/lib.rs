@@ -1,4 +1,4 @@
-//! What a process holds, seen from outside.
+//! What a process holds, seen from outside: for those of our programs that look whether a host grows.
 // Windows: no file says it, nor on macOS; it is counted on Linux alone, and `null` elsewhere.
 
 use std::fs;
@@ -12,16 +12,20 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// Counts of one process.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub(crate) struct Census {
-    pub(crate) maps: usize,
-    pub(crate) threads: usize,
-    pub(crate) fds: usize,
+pub struct Census {
+    /// Mappings.
+    pub maps: usize,
+    /// Threads.
+    pub threads: usize,
+    /// Open files and sockets.
+    pub fds: usize,
 }
 
 impl Census {
     /// What it holds at rest: the least of some looks, since a swap's thread ends a moment after its receipt, and state is
     /// written now and then.
-    pub(crate) fn at_rest(pid: u32) -> Option<Self> {
+    #[must_use]
+    pub fn at_rest(pid: u32) -> Option<Self> {
         let mut least = Self::now(pid)?;
         for _ in 1..LOOKS {
             std::thread::sleep(PAUSE);
@@ -41,14 +45,16 @@ impl Census {
 }
 
 /// Resident memory of a process, bytes.
-pub(crate) fn resident(pid: u32) -> Option<u64> {
+#[must_use]
+pub fn resident(pid: u32) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().trim_end_matches("kB").trim().parse::<u64>().ok()? * 1024)
 }
 
 /// How much `values` grow from one to the next, by least squares; nothing can be said of fewer than two.
-pub(crate) fn slope(values: &[u64]) -> Option<f64> {
+#[must_use]
+pub fn slope(values: &[u64]) -> Option<f64> {
     if values.len() < 2 {
         return None;
     }

@@ -1,0 +1,5 @@
+//! What is checked is in `host/src/fuzzing/control.rs`, which the tests of the crate run over the corpus as well.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| hotbay::fuzzing::control(bytes));
