@@ -34,7 +34,7 @@ pub(super) const PROBED: &[Explanation] = &[
         ],
         unchanged: AS_BEFORE,
         next: &["raise the limit, or mend `probe.program`; then `hotbay reload SERVICE`"],
-        example: "failed to start the probe `/usr/local/bin/hotbay`: too many open files",
+        example: "failed to run the probe `/usr/local/bin/hotbay`: too many open files",
     },
     Explanation {
         code: Code::ProbeIsNone,
