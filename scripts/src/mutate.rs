@@ -10,7 +10,7 @@ use crate::{cargo, program};
 /// Offer libraries that were changed in all ways to a host that serves meanwhile, and look whether it lives
 ///
 /// A host (`hotbay run`) in a process of its own has one healthy plugin, which is called without a pause; each call must be answered right
-/// and in time. Into its plugins folder come files, some hundred at a time: each fixture of the tests in each way of being wrong. The
+/// and in time. Into its plugins folder come files, some two hundred at a time: each fixture of the tests in each way of being wrong. The
 /// host is waited for until it has said what became of each; then they are taken away, and the next come.
 ///
 /// Three quarters are changed in their structure, unsigned, and the host may take them: cut off, ended in zeros, with others bytes in their
@@ -24,7 +24,7 @@ use crate::{cargo, program};
 ///
 /// Each file follows from the seed and its number: `--from N --files 8` offers some of them again.
 ///
-/// Ends with 1 when the host died, when a call failed or took longer than a second, when a library with flipped code was not refused, when the host said
+/// Ends with 1 when the host died, when a call failed or took longer than two seconds, when a library with flipped code was not refused, when the host said
 /// nothing of a file, or when it grew.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {

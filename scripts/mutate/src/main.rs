@@ -9,6 +9,7 @@
 
 mod random;
 mod layout;
+mod strip;
 mod mutation;
 mod served;
 mod caller;
@@ -47,10 +48,10 @@ struct Options {
     #[arg(long, default_value_t = 0)]
     from: u64,
     /// Files that lie in the folder at once
-    #[arg(long, default_value_t = 400)]
+    #[arg(long, default_value_t = 240)]
     batch: u64,
     /// A call that takes longer is wrong
-    #[arg(long, value_name = "MS", default_value_t = 1000)]
+    #[arg(long, value_name = "MS", default_value_t = 2000)]
     late_ms: u64,
     #[arg(short, long, value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,

@@ -22,11 +22,11 @@ pub(crate) struct Offer {
     pub(crate) what: String,
     beside: PathBuf,
     place: PathBuf,
-    signed: bool,
+    signature: Option<String>,
 }
 
 impl Offer {
-    /// Writes it, and its signature, where no host looks.
+    /// Writes it where no host looks.
     pub(crate) fn write(
         served: &Served,
         (kind, service, what): (Kind, String, String),
@@ -37,14 +37,14 @@ impl Offer {
         let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = place.with_file_name(format!(".{name}.offered"));
         fs::write(&beside, bytes).context("failed to write a file that is to be offered")?;
-        if let Some(signature) = signature {
-            fs::write(signature_of(&place), signature)?;
-        }
-        Ok(Self { kind, service, what, beside, place, signed: signature.is_some() })
+        Ok(Self { kind, service, what, beside, place, signature: signature.map(ToOwned::to_owned) })
     }
 
-    /// Puts it into its place, in one step.
+    /// Puts it into its place, in one step, and its signature before.
     fn drop_in(&self) -> Result<()> {
+        if let Some(signature) = &self.signature {
+            fs::write(signature_of(&self.place), signature)?;
+        }
         fs::rename(&self.beside, &self.place).context("failed to put a file into the plugins folder")
     }
 
@@ -57,7 +57,7 @@ impl Offer {
             }
             std::thread::sleep(LOOK);
         }
-        if self.signed {
+        if self.signature.is_some() {
             fs::remove_file(signature_of(&self.place))?;
         }
         Ok(())

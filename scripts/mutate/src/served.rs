@@ -27,8 +27,8 @@ pub(crate) const HEALTHY: &str = "echo";
 pub(crate) struct Told {
     /// The furthest stage that each has reached since [`Told::forget`].
     stages: BTreeMap<String, Stage>,
-    /// Libraries that could not be unmapped, over all.
-    pub(crate) pinned: u64,
+    /// How many libraries of each service were not unmapped at once, and have not gone since.
+    pinned: BTreeMap<String, u64>,
     last: u64,
 }
 
@@ -46,6 +46,30 @@ pub(crate) enum Stage {
 impl Told {
     pub(crate) fn of(&self, service: &str) -> Option<Stage> {
         self.stages.get(service).copied()
+    }
+
+    fn note(&mut self, kind: &str, service: Option<String>) {
+        let Some(service) = service else { return };
+        let stage = match kind {
+            "verified" => Stage::Verified,
+            "probed" => Stage::Probed,
+            "started" | "swapped" => Stage::Started,
+            // Most of these have gone a moment later, when a thread that had begun beside it has been looked at.
+            "pinned" => return *self.pinned.entry(service).or_default() += 1,
+            "unloaded" => {
+                let pinned = self.pinned.entry(service).or_default();
+                *pinned = pinned.saturating_sub(1);
+                return;
+            }
+            _ => return,
+        };
+        let furthest = self.stages.entry(service).or_insert(stage);
+        *furthest = stage.max(*furthest);
+    }
+
+    /// Libraries that could not be unmapped so far.
+    pub(crate) fn pinned(&self) -> u64 {
+        self.pinned.values().sum()
     }
 
     pub(crate) fn forget(&mut self) {
@@ -107,20 +131,7 @@ impl Served {
                         return ControlFlow::Continue(());
                     }
                     told.last = event.sequence;
-                    let stage = match event.kind.as_str() {
-                        "verified" => Stage::Verified,
-                        "probed" => Stage::Probed,
-                        "started" | "swapped" => Stage::Started,
-                        "pinned" => {
-                            told.pinned += 1;
-                            return ControlFlow::Continue(());
-                        }
-                        _ => return ControlFlow::Continue(()),
-                    };
-                    if let Some(service) = event.service {
-                        let furthest = told.stages.entry(service).or_insert(stage);
-                        *furthest = stage.max(*furthest);
-                    }
+                    told.note(&event.kind, event.service);
                     ControlFlow::Continue(())
                 })
                 .is_err()
