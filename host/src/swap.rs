@@ -266,11 +266,10 @@ fn pause_and_carry(
     let (old, within) = (swap.old, swap.callback);
     let paused = drained.and_then(|()| stages.time("pause", || pause(old, within)).map_err(Trouble::from));
     let is_paused = paused.is_ok();
-    carry_over(swap, candidate, ready, paused, stages).map_err(|(capsule, reason)| {
+    carry_over(swap, candidate, ready, paused, stages).inspect_err(|_| {
         if is_paused {
             resume(old, within);
         }
-        Undone { reason, capsule, old_is_down: None }
     })
 }
 
@@ -333,7 +332,7 @@ fn carry_over(
     ready: Ready,
     paused: Result<(), Trouble>,
     stages: &mut Stages,
-) -> Result<(Capsule, Option<Plain>), (Option<Box<Capsule>>, Trouble)> {
+) -> Result<(Capsule, Option<Plain>), Undone> {
     let Ready { room: Room { plain, sealed }, schema, fallback } = ready;
     let askable = match fallback.as_ref().and_then(|fallback| fallback.hangs.clone()) {
         Some(hangs) => paused.and(Err(hangs)),
@@ -354,7 +353,7 @@ fn carry_over(
             stages.forced = Some(fallback.cost(&why));
             (fallback.capsule, None)
         }
-        (Err(reason), None) => return Err((None, reason)),
+        (Err(reason), None) => return Err(Undone { reason, capsule: None, old_is_down: None }),
     };
     let new = &candidate.generation;
     let carried = if new.plugin.is_stateful() {
@@ -374,7 +373,7 @@ fn carry_over(
     };
     match carried {
         Ok(plain) => Ok((capsule, plain)),
-        Err(reason) => Err((Some(Box::new(capsule)), reason)),
+        Err(reason) => Err(Undone { reason, capsule: Some(Box::new(capsule)), old_is_down: None }),
     }
 }
 

@@ -177,9 +177,10 @@ fn a_failure_keeps_its_words_and_its_code() {
     let bench = Bench::new();
     let error = bench.client().ask::<Value>(&Request::Status { name: "echo".into() }).unwrap_err();
     assert_eq!((error.exit(), error.to_string().as_str()), (Exit::RolledBack, "failed to like echo"));
+    assert_eq!(error.code(), Some(Code::Damaged.to_string()));
     // A defect in the host is this client's failure and nobody else's.
     let error = bench.client().ask::<Value>(&Request::List).unwrap_err();
-    assert_eq!(error.exit(), Exit::Failed);
+    assert_eq!((error.exit(), error.code()), (Exit::Failed, Some(Code::Defect.to_string())));
     assert_eq!(bench.client().ask::<u32>(&Request::Ping).unwrap(), 7);
 }
 
