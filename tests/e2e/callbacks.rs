@@ -31,9 +31,9 @@ fn swap_given_up(name: &str, key: &str, place: &str) -> Receipt {
     receipt
 }
 
-/// A next version whose `create` misbehaves: before the host maps it, in the probe, or without one in the host.
-fn next_refused_in_create(name: &str, words: &str) {
-    for probe in ["cached", "off"] {
+/// A next version whose `create` misbehaves: before the host maps it, in the probe, or without one in the host. Each has its words.
+fn next_refused_in_create(name: &str, words: [&str; 2]) {
+    for (probe, words) in ["cached", "off"].into_iter().zip(words) {
         let settings = format!("{DEADLINES}[probe]\nmode = \"{probe}\"\ndeadline_ms = 1200\n");
         let mut bay = Bay::with(&format!("{settings}[plugin.{name}]\nnew = \"create\"")).up();
         bay.drop_in(name, &fixture(name));
@@ -76,18 +76,17 @@ fn not_started(name: &str, place: &str) -> String {
 
 #[test]
 fn panics_in_create_of_the_next_version() {
-    next_refused_in_create("panics", "no luck in create");
+    next_refused_in_create("panics", ["no luck in create"; 2]);
 }
 
 #[test]
 fn fails_in_create_of_the_next_version() {
-    next_refused_in_create("fails", "find any luck in create");
+    next_refused_in_create("fails", ["find any luck in create"; 2]);
 }
 
 #[test]
 fn hangs_in_create_of_the_next_version() {
-    // The probe tells mapping and creating apart by nothing yet; the host does.
-    next_refused_in_create("hangs", "constructor");
+    next_refused_in_create("hangs", ["it hangs while creating the plugin", "its constructor hangs"]);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use hotbay::kernel::view::{Phase, Row};
 use hotbay_tests::{Bay, example, fixture};
 #[cfg(target_os = "linux")] // Windows: what a library links to is shown, and judged by the probe.
-use hotbay_tests::{linked_to, marked_initial_exec, marked_nodelete};
+use hotbay_tests::{Bound, linked_to, marked_initial_exec, marked_nodelete};
 use serde_json::Value;
 
 /// `hotbay check -o json` of a file.
@@ -197,7 +197,23 @@ fn reads_environment_in_create() {
     bay.wait_version("reads_environment_in_create", "1.0.0");
 }
 
-#[cfg(target_os = "linux")] // Windows: there is no limit to open files that anybody meets.
+/// A counter that is dropped in is put off with these words, while echo serves on, and comes by itself when `room` has made some.
+#[cfg(target_os = "linux")] // Windows: there is no such limit that a test could set for another process.
+fn put_off_until(bay: &mut Bay, words: &[&str], room: impl FnOnce(&Bay)) {
+    bay.drop_in("counter", &fixture("counter"));
+    let row = bay.wait_for("counter", |row| row.reason.as_ref().is_some_and(|why| why.contains("are taken")));
+    let reason = row.reason.unwrap();
+    for part in [words, &["tried again by itself"]].concat() {
+        assert!(reason.contains(part), "{part}: {reason}");
+    }
+    assert_ne!(row.phase, Phase::Rejected, "it is no fault of the file");
+    bay.assert_alive();
+    assert_eq!(bay.call("echo.echo", "here"), "here");
+    room(bay);
+    bay.wait_version("counter", "1.0.0");
+}
+
+#[cfg(target_os = "linux")] // Windows: as above.
 #[test]
 fn a_load_near_the_limit_of_open_files_is_put_off_with_numbers_and_goes_on_when_there_is_room() {
     let mut bay = Bay::started();
@@ -205,18 +221,92 @@ fn a_load_near_the_limit_of_open_files_is_put_off_with_numbers_and_goes_on_when_
     bay.wait_version("echo", "1.0.0");
     let files = hotbay_tests::census(bay.pid()).unwrap().files as u64;
     let most = files + 10;
-    let before = hotbay_tests::open_files_bounded(bay.pid(), most);
-    bay.drop_in("counter", &fixture("counter"));
-    let row = bay.wait_for("counter", |row| row.reason.is_some());
-    let reason = row.reason.unwrap();
-    for part in
-        [&*format!("of {most} open files"), "RLIMIT_NOFILE", "are taken", "LimitNOFILE", "tried again"]
-    {
-        assert!(reason.contains(part), "{part}: {reason}");
+    let before = hotbay_tests::bounded(bay.pid(), Bound::Files, Some(most));
+    let words = format!("of {most} open files");
+    put_off_until(&mut bay, &[&words, "RLIMIT_NOFILE", "LimitNOFILE"], |bay| {
+        hotbay_tests::bounded(bay.pid(), Bound::Files, before);
+    });
+}
+
+#[cfg(target_os = "linux")] // Windows: as above.
+#[test]
+fn a_load_without_memory_for_it_is_put_off_with_numbers_and_goes_on_when_there_is_some() {
+    let mut bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let most = hotbay_tests::mapped_bytes(bay.pid()) + (36 << 20);
+    let before = hotbay_tests::bounded(bay.pid(), Bound::AddressSpace, Some(most));
+    let words = format!("of {most} bytes of memory");
+    put_off_until(&mut bay, &[&words, "RLIMIT_AS"], |bay| {
+        hotbay_tests::bounded(bay.pid(), Bound::AddressSpace, before);
+    });
+}
+
+/// Processes that do nothing, and end with the value.
+#[cfg(target_os = "linux")] // Windows: as above.
+struct Sleepers(Vec<std::process::Child>);
+
+#[cfg(target_os = "linux")] // Windows: as above.
+impl Drop for Sleepers {
+    fn drop(&mut self) {
+        for sleeper in &mut self.0 {
+            let _ = sleeper.kill();
+            let _ = sleeper.wait();
+        }
     }
-    assert_ne!(row.phase, Phase::Rejected, "it is no fault of the file");
-    bay.assert_alive();
-    assert_eq!(bay.call("echo.echo", "here"), "here");
-    hotbay_tests::open_files_bounded(bay.pid(), before);
-    bay.wait_version("counter", "1.0.0");
+}
+
+#[cfg(target_os = "linux")] // Windows: as above.
+#[test]
+fn a_load_near_the_limit_of_threads_is_put_off_with_numbers_and_goes_on_when_there_is_room() {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::Command;
+
+    const MOST: usize = 120;
+    // Root has as many as there are, and whoever runs the tests as another has threads beside the host's: so it takes root, and a user
+    // who has nothing else.
+    const NOBODY_ELSE: u32 = 54_322;
+    if !hotbay_tests::is_root() {
+        return;
+    }
+    let mut bay = Bay::new().of_user(NOBODY_ELSE);
+    bay.start_with(|command| {
+        let mut limited = Command::new("prlimit");
+        limited.arg(format!("--nproc={MOST}")).arg("--");
+        limited.arg(command.get_program()).args(command.get_args());
+        limited.current_dir(command.get_current_dir().unwrap()).uid(NOBODY_ELSE).gid(NOBODY_ELSE);
+        for (name, value) in command.get_envs() {
+            match value {
+                Some(value) => limited.env(name, value),
+                None => limited.env_remove(name),
+            };
+        }
+        *command = limited;
+    });
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_version("echo", "1.0.0");
+    let threads = hotbay_tests::census(bay.pid()).unwrap().threads;
+    let sleeper = || Command::new("sleep").arg("600").uid(NOBODY_ELSE).gid(NOBODY_ELSE).spawn().unwrap();
+    let sleepers = Sleepers((threads + 8..MOST).map(|_| sleeper()).collect());
+    let words = format!("of {MOST} threads");
+    put_off_until(&mut bay, &[&words, "RLIMIT_NPROC", "LimitNPROC"], |_| drop(sleepers));
+}
+
+#[cfg(target_os = "linux")] // Windows has no limit to mappings.
+#[test]
+fn takes_mappings_and_a_load_is_put_off_until_it_gives_them_back() {
+    let limit = std::fs::read_to_string("/proc/sys/vm/max_map_count").unwrap();
+    // The limit is the system's, and near a higher one the kernel itself needs much memory: there the numbers alone are tested.
+    if limit.trim().parse::<u64>().unwrap() > 200_000 {
+        return;
+    }
+    let mut bay = Bay::started();
+    bay.drop_in("echo", &example("echo"));
+    bay.drop_in("takes_mappings", &fixture("takes_mappings"));
+    bay.wait_version("echo", "1.0.0");
+    bay.wait_version("takes_mappings", "1.0.0");
+    let words = format!("of {} mappings", limit.trim());
+    put_off_until(&mut bay, &[&words, "vm.max_map_count"], |bay| {
+        bay.ok(&["stop", "takes_mappings"]);
+    });
 }

@@ -18,8 +18,8 @@ pub use artefact::{
 };
 pub use bay::{Bay, Ran, run, run_long};
 pub use hosted::Hosted;
-#[cfg(target_os = "linux")] // Windows: no program bounds another's files.
-pub use os::open_files_bounded;
+#[cfg(target_os = "linux")] // Windows: no program bounds another.
+pub use os::{Bound, bounded, mapped_bytes};
 pub use os::{Census, census, children, is_mapped, peak_bytes, rename, resident_bytes};
 #[cfg(unix)]
 pub use os::{give, is_root, make_fifo};

@@ -148,15 +148,36 @@ pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
-/// Bounds how many files a process may have open, from now on; answers how many it might have before. Linux alone bounds others.
+/// Something that a process may have so much of.
 #[cfg(target_os = "linux")]
-pub fn open_files_bounded(pid: u32, most: u64) -> u64 {
-    use rustix::process::{Pid, Resource, getrlimit, prlimit};
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Bound {
+    /// Open files.
+    Files,
+    /// Bytes of address space.
+    AddressSpace,
+}
+
+/// Bounds what a process may have, from now on; answers what it might have before. Linux alone bounds others.
+#[cfg(target_os = "linux")]
+pub fn bounded(pid: u32, bound: Bound, most: Option<u64>) -> Option<u64> {
+    use rustix::process::{Pid, Resource, Rlimit, getrlimit, prlimit};
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a process");
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let bound = rustix::process::Rlimit { current: Some(most), maximum };
-    let before = prlimit(Some(pid), Resource::Nofile, bound).expect("failed to bound another process");
-    before.current.expect("open files have a limit")
+    let resource = match bound {
+        Bound::Files => Resource::Nofile,
+        Bound::AddressSpace => Resource::As,
+    };
+    let limit = Rlimit { current: most, maximum: getrlimit(resource).maximum };
+    prlimit(Some(pid), resource, limit).expect("failed to bound another process").current
+}
+
+/// The address space that a process has taken, on Linux.
+#[cfg(target_os = "linux")]
+#[must_use]
+pub fn mapped_bytes(pid: u32) -> u64 {
+    let statm = std::fs::read_to_string(format!("/proc/{pid}/statm")).expect("a process");
+    // Pages, as in `resident_bytes`.
+    statm.split_whitespace().next().and_then(|pages| pages.parse::<u64>().ok()).expect("a number") * 4096
 }
 
 /// Gives a folder and all that is in it, or a file, to another user and the group of that number. Unix only: as

@@ -202,6 +202,14 @@ mod tests {
     }
 
     #[test]
+    fn words_have_colours_on_a_terminal_alone() {
+        let [on, off] = [true, false].map(|terminal| Output { format: Format::Table, terminal });
+        assert_eq!(off.tinted("refused", Tint::Bad), "refused");
+        let wanted = if colors_are_welcome() { "\u{1b}[31mrefused\u{1b}[0m" } else { "refused" };
+        assert_eq!(on.tinted("refused", Tint::Bad), wanted);
+    }
+
+    #[test]
     fn what_plugins_say_stays_on_its_line() {
         assert_eq!(one_line(" a\nb\x1b[31mc\r\n"), "a b [31mc");
         assert_eq!(one_line("a\u{202e}b\u{2028}c"), "a b c");

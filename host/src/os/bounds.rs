@@ -35,7 +35,14 @@ pub(crate) fn bound(bounds: &Bounds) {
         let Some(limit) = limit else { continue };
         let now = getrlimit(resource);
         let least = |other: Option<u64>| Some(other.map_or(limit, |other| other.min(limit)));
-        let _ = setrlimit(resource, Rlimit { current: least(now.current), maximum: least(now.maximum) });
+        let current = least(now.current);
+        // At the soft limit of time comes a signal that tells of it, at the hard one just an end.
+        let maximum = if resource == Resource::Cpu {
+            Some(now.maximum.map_or(limit + 5, |other| other.min(limit + 5)))
+        } else {
+            least(now.maximum)
+        };
+        let _ = setrlimit(resource, Rlimit { current, maximum });
     }
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {

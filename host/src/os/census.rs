@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::Thread;
+use super::stack::is_inside;
 use super::threads::{Moment, strangers_since};
 
 /// What a process has.
@@ -22,15 +23,16 @@ pub(crate) struct Census {
 }
 
 impl Census {
-    /// As it is now. For a process in which nobody else makes files just then: the mask for their modes is exchanged for a moment.
-    pub(crate) fn take() -> Self {
+    /// As it is now, with a library in mind that is opened by this path. For a process in which nobody else makes files just then: the
+    /// mask for their modes is exchanged for a moment.
+    pub(crate) fn take(library: &Path) -> Self {
         Self {
             handlers: handlers(),
             folder: std::env::current_dir().ok(),
             mask: mask(),
             environment: std::env::vars_os().collect(),
             files: files(),
-            threads: strangers_since(Moment(0)).unwrap_or_default().into_iter().collect(),
+            threads: threads(library),
         }
     }
 
@@ -71,6 +73,13 @@ impl Census {
         }
         changes
     }
+}
+
+/// Threads that are not the host's own. On Windows the loader has some of its own, which come and stay as it pleases: there those count
+/// that run the library's code.
+fn threads(library: &Path) -> BTreeSet<Thread> {
+    let all = strangers_since(Moment(0)).unwrap_or_default().into_iter();
+    all.filter(|thread| !cfg!(windows) || is_inside(thread.id, library) == Some(true)).collect()
 }
 
 #[cfg(unix)]
@@ -191,12 +200,12 @@ mod tests {
     #[cfg(target_os = "linux")] // Windows: files are not looked at.
     #[test]
     fn a_file_that_stays_open_is_seen_where_the_system_lists_them() {
-        let before = Census::take();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("left-open");
+        let before = Census::take(&path);
         let file = std::fs::File::create(&path).unwrap();
         // Other tests of this program open files as well.
-        let changes = before.changes(&Census::take());
+        let changes = before.changes(&Census::take(&path));
         assert!(changes.iter().any(|change| change.contains("left-open")), "{changes:?}");
         drop(file);
     }

@@ -90,7 +90,7 @@ fn run(nonce: &str) -> i32 {
     };
     let Ok(object) = Object::come_by(&request.service, &request.way) else { return 1 };
     os::bound(&request.bounds);
-    let before = Census::take();
+    let before = Census::take(object.path());
     match tried(object, request, &say, &before) {
         Ok(()) => say.line("passed"),
         Err(Ended::Refused(why)) => say.line(&format!("refused {} {why}", why.code)),
@@ -123,7 +123,7 @@ fn tried(object: Object, request: Request, say: &Say, before: &Census) -> Result
     let changes = || {
         let mut last = Vec::new();
         let _ = look_until(MOMENT, Duration::from_millis(1), Duration::from_millis(20), || {
-            last = before.changes(&Census::take());
+            last = before.changes(&Census::take(object.path()));
             last.is_empty().then_some(())
         });
         last

@@ -2,8 +2,9 @@
 
 use std::process::Command;
 
-/// Of all systems: where programs, libraries and files are, the language, the time, and what sanitizers and coverage are told.
-const OF_SYSTEMS: [&str; 34] = [
+/// Where programs, libraries and files are, the language, the time, the size of stacks, and what loaders, heaps, sanitizers and coverage
+/// are told.
+const OF_SYSTEMS: &[&str] = &[
     "PATH",
     "HOME",
     "LANG",
@@ -14,10 +15,13 @@ const OF_SYSTEMS: [&str; 34] = [
     "LOGNAME",
     "LD_LIBRARY_PATH",
     "LD_PRELOAD",
+    "NIX_LD",
+    "NIX_LD_LIBRARY_PATH",
     "DYLD_LIBRARY_PATH",
     "DYLD_FALLBACK_LIBRARY_PATH",
     "GLIBC_TUNABLES",
     "MALLOC_ARENA_MAX",
+    "RUST_MIN_STACK",
     "ASAN_OPTIONS",
     "LSAN_OPTIONS",
     "TSAN_OPTIONS",
