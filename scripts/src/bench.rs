@@ -37,8 +37,8 @@ use crate::cargo::{self, Artefacts};
 ///
 /// State: `seal` and `open` are the storage's, into memory that is there; `bare seal` and `bare open` are the crate of the cipher, one
 /// message and no file format; `copy` is a memcpy. One row of each on one processor, and of sealing and opening on two, against what
-/// two threads with the bare cipher gain. The rows of `aws-lc` are the same with the storage's feature of that name, from a second program
-/// that runs after the first; its bare crate seals in place, and the storage from one memory into another.
+/// two threads with half of it each gain with the bare cipher. The rows of `aws-lc` are the same with the storage's feature of that name, from
+/// a second program that runs after the first.
 ///
 /// `bare file` is a temporary file, an fsync, a rename and an fsync of the folder, of as many bytes as the capsule has; `sealed file` is
 /// what the storage does with a capsule, with the four before it kept, and `snapshot` seals it as well, on one processor. All three on

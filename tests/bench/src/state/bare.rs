@@ -58,38 +58,39 @@ mod aws_lc {
     use std::hint::black_box;
 
     use anyhow::{Context as _, Result};
-    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, Tag, UnboundKey};
+    use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 
     use super::{AD, Bare, bytes};
 
-    /// `aws-lc-rs`: sealed in its place, as that crate does it, and opened from one memory into another.
+    /// `aws-lc-rs`, likewise.
     pub(in super::super) struct AwsLc {
         cipher: LessSafeKey,
-        sealing: Vec<u8>,
-        body: Vec<u8>,
         plain: Vec<u8>,
-        tag: Tag,
+        body: Vec<u8>,
+        tag: [u8; 16],
     }
 
     impl Bare for AwsLc {
         fn new(len: usize) -> Result<Self> {
             let key = UnboundKey::new(&AES_256_GCM, &[7; 32]).ok().context("32 bytes are a key")?;
-            let (cipher, mut body) = (LessSafeKey::new(key), bytes(len));
-            let sealed = cipher.seal_in_place_separate_tag(nonce(), Aad::from(&AD), &mut body);
-            let tag = sealed.ok().context("it is not too long")?;
-            Ok(Self { cipher, sealing: bytes(len), body, plain: vec![1; len], tag })
+            let cipher = LessSafeKey::new(key);
+            let mut bare = Self { cipher, plain: bytes(len), body: vec![1; len], tag: [0; 16] };
+            bare.seal();
+            Ok(bare)
         }
 
         fn seal(&mut self) {
-            let sealed = self.cipher.seal_in_place_separate_tag(nonce(), Aad::from(&AD), &mut self.sealing);
-            black_box(sealed.expect("it is not too long"));
-            black_box(&self.sealing);
+            let (ad, tag) = (Aad::from(&AD), &mut self.tag);
+            let sealed =
+                self.cipher.seal_out_of_place_scatter(nonce(), ad, &self.plain, &mut self.body, &[], tag);
+            sealed.expect("it is not too long");
+            black_box(&self.body);
         }
 
         fn open(&mut self) {
-            let (ad, tag) = (Aad::from(&AD), self.tag.as_ref());
+            let (ad, tag) = (Aad::from(&AD), &self.tag);
             let opened = self.cipher.open_separate_gather(nonce(), ad, &self.body, tag, &mut self.plain);
-            opened.expect("it was sealed when this was made");
+            opened.expect("it was sealed a moment ago");
             black_box(&self.plain);
         }
     }

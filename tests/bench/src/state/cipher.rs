@@ -10,7 +10,6 @@ use zeroize::Zeroizing;
 
 use super::bare::{AesGcm, Bare};
 use super::{STAMP, bytes, key};
-use crate::pairs::{Work, alone, together};
 use crate::pin;
 use crate::rounds::{Goal, Row, timed};
 
@@ -108,16 +107,14 @@ fn bare<B: Bare>(
 
 /// What a second processor is good for. The bound is of `aes-gcm`: what is some times faster waits for memory.
 fn on_two(len: usize) -> Result<Vec<Row>> {
-    let bare = move || -> Work {
-        let mut bare = Built::new(len).expect("it was made before");
-        Box::new(move |calls| timed(calls, || bare.seal()))
-    };
+    let mut halves = [Built::new(len / 2)?, Built::new(len / 2)?];
     let key = Arc::new(key()?);
     let (mut sealing, mut opening) = (Sealed::new(len, &key), Sealed::new(len, &key));
-    let [one, two] = ["one thread", "two threads"].map(|on| name(format!("{OTHER}bare seal, {on}")));
+    let alone = name(format!("{OTHER}bare seal, 16 MiB"));
+    let pair = name(format!("{OTHER}bare seal, two processors"));
     let goal = |row: Row| match cfg!(feature = "aws-lc") {
         true => row,
-        false => row.goal(Goal::GainsAtLeast(1.7, two, one)),
+        false => row.goal(Goal::GainsAtLeast(1.7, pair, alone)),
     };
     let ours = |what: &str| {
         [format!("{what}, two processors"), format!("{what}, 16 MiB")]
@@ -125,11 +122,19 @@ fn on_two(len: usize) -> Result<Vec<Row>> {
     };
     let ([seal, seal_alone], [open, open_alone]) = (ours("seal"), ours("open"));
     Ok(vec![
-        Row::new(one, alone(bare)),
-        Row::new(two, together(bare)).over(one),
+        Row::new(pair, move |calls| with_two(|| timed(calls, || together(&mut halves)))).over(alone),
         goal(Row::new(seal, move |calls| with_two(|| timed(calls, || sealing.seal()))).over(seal_alone)),
         goal(Row::new(open, move |calls| with_two(|| timed(calls, || opening.open()))).over(open_alone)),
     ])
+}
+
+/// Half of it each, on a thread that is started for it and on this one: what a neighbour has of the other processor shows here
+/// as well.
+fn together<B: Bare>([one, other]: &mut [B; 2]) {
+    std::thread::scope(|scope| {
+        scope.spawn(|| one.seal());
+        other.seal();
+    });
 }
 
 /// On a thread that may use two processors, and so may those that it starts.

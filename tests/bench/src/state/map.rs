@@ -99,7 +99,8 @@ pub(super) fn rows() -> Vec<Row> {
             })
         }),
         Row::new("map as MessagePack", there_and_back::<Pack>()).over(by_hand).goal(Goal::AtMost(LIMIT)),
-        Row::new("map as JSON", there_and_back::<Json>()).over(by_hand).goal(Goal::AtMost(LIMIT)),
+        // Numbers as text: no bound for that.
+        Row::new("map as JSON", there_and_back::<Json>()).over(by_hand),
     ]
 }
 
