@@ -131,14 +131,12 @@ pub(crate) fn import<P: Stateful>(plugin: &P, schema: u32, source: &mut StateRea
     Ok(())
 }
 
+const MORE: &str = "there is more than the state that it begins with";
+
 /// Reads a value, and sees that nothing comes after it: what is cut off or damaged shows at the end.
 fn read_to_the_end<T: Encoded>(source: &mut StateReader<'_>) -> Result<T> {
     let value = T::read(source)?;
-    if source.is_at_end()? {
-        Ok(value)
-    } else {
-        Err(Error::msg("there is more than the state that it begins with"))
-    }
+    if source.is_at_end()? { Ok(value) } else { Err(Error::msg(MORE)) }
 }
 
 fn imported(schema: u32, error: &Error) -> Error {

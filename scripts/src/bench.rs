@@ -1,4 +1,4 @@
-//! `cargo xtask bench`: what calls, requests and swaps cost, beside their limits and beside other hosts of plugins. What runs is
+//! `cargo xtask bench`: what calls, requests, swaps and state cost, beside their limits and beside other hosts of plugins. What runs is
 //! `tests/bench`, and `tests/peers` for what is compared with: workspaces of their own; here they are built.
 
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::cargo::{self, Artefacts};
 
-/// Measure calls, requests and swaps against their limits
+/// Measure calls, requests, swaps and state against their limits
 ///
 /// Calls, requests and pairs of threads are measured by turns in one process, in rounds that each begin with another row, on
 /// pinned threads with clocks of their own (Linux; elsewhere they are not pinned). A ratio is the median of the rounds' ratios
@@ -37,7 +37,20 @@ use crate::cargo::{self, Artefacts};
 ///
 /// State: `seal` and `open` are the storage's, into memory that is there; `bare seal` and `bare open` are the crate of the cipher, one
 /// message and no file format; `copy` is a memcpy. One row of each on one processor, and of sealing and opening on two, against what
-/// two threads with the bare cipher gain.
+/// two threads with half of it each gain with the bare cipher. The rows of `aws-lc` are the same with the storage's feature of that name, from
+/// a second program that runs after the first.
+///
+/// `bare file` is a temporary file, an fsync, a rename and an fsync of the folder, of as many bytes as the capsule has; `sealed file` is
+/// what the storage does with a capsule, with the four before it kept, and `snapshot` seals it as well, on one processor. All three on
+/// the disk that the programs were built on.
+///
+/// `gate closed` is how long a caller waits who calls all the time, by the receipts of swaps with 10 MiB of state (bytes as they are), beside two
+/// copies of it, a seal and an open in the same process; `first swap` is one for each of five fresh processes. `kept on a disk` compares
+/// by turns with a host whose home folder is in memory (`/dev/shm`, Linux), so that nothing of it comes to a disk.
+///
+/// `map by hand` writes 100,000 entries (text to number) into a vector and reads them again, without Hotbay; `map as MessagePack` and `map as
+/// JSON` are a plugin's state, exported by one and imported by another. `memory` is the most that a process takes while it does that by pieces,
+/// sealed and opened on the way, against what the map takes when it is there (Linux).
 ///
 /// Not measured: relib and what Cargo cannot bring, more than two threads, more than one caller at a gate, other sizes of requests, a cold cache, and what
 /// `nice`, `taskset` or a neighbour does to it. Differences of a few percent between two runs mean nothing.
@@ -46,7 +59,7 @@ pub(crate) struct Options {
     /// Only these
     #[arg(value_parser = GROUPS)]
     groups: Vec<String>,
-    /// `json` for one array of `{name, ns, ...}` on stdout instead of the table; `ns` is null in a row that was not measured
+    /// `json` for one array of `{name, ns, ...}` on stdout instead of the table; `ns` is null in a row that was not measured, and in one that has `bytes`
     #[arg(short, long, value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
     /// Rounds of calls (101), and swaps of each kind (100)
@@ -61,6 +74,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         [] => GROUPS.to_vec(),
         some => some.iter().map(String::as_str).collect(),
     };
+    let wants_state = groups.contains(&"state");
     eprintln!("Building the bench, in release: some minutes the first time ...");
     let bench = Program::of("bench", "target", cargo::artefacts_of(&release("tests/bench/Cargo.toml"))?)?;
     let libraries = bench.libraries.clone();
@@ -79,20 +93,41 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         vec![(bench, groups)]
     };
     let mut lines: Vec<serde_json::Value> = Vec::new();
-    for (at, (program, groups)) in runs.iter().filter(|(_, groups)| !groups.is_empty()).enumerate() {
+    let mut show = |program: &Program, groups: &[&str], is_first: bool| {
         if options.output.is_some() {
             lines.extend(program.lines(options, &libraries, groups)?);
-        } else {
-            if at > 0 {
-                println!();
-            }
-            program.table(options, &libraries, groups)?;
+            return Ok(());
+        }
+        if !is_first {
+            println!();
+        }
+        program.table(options, &libraries, groups)
+    };
+    for (at, (program, groups)) in runs.iter().filter(|(_, groups)| !groups.is_empty()).enumerate() {
+        show(program, groups, at == 0)?;
+    }
+    if wants_state {
+        // A program has one of the two ciphers, and both are built at the same place: after the other has run.
+        eprintln!("Building the bench with the other cipher, for its rows of state ...");
+        let built = [&release("tests/bench/Cargo.toml")[..], &["--features", "aws-lc"]].concat();
+        match cargo::artefacts_or_why_not(&built).and_then(|built| Program::of("bench", "target", built)) {
+            Ok(other) => show(&other, &["state"], false)?,
+            Err(why) if options.output.is_some() => lines.push(not_measured("aws-lc", &why)),
+            Err(why) => println!("\naws-lc  not measured ({why:#})"),
         }
     }
     if options.output.is_some() {
         println!("{}", serde_json::to_string(&lines)?);
     }
     Ok(())
+}
+
+/// A row as the bench prints it, of what could not be built.
+fn not_measured(name: &str, why: &anyhow::Error) -> serde_json::Value {
+    let nothing = serde_json::Value::Null;
+    serde_json::json!({
+        "name": name, "ns": nothing, "ratio": nothing, "to": nothing, "goal": nothing, "holds": nothing, "note": format!("{why:#}"),
+    })
 }
 
 fn release(manifest: &str) -> [&str; 6] {

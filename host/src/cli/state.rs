@@ -2,6 +2,7 @@
 
 mod change;
 mod content;
+mod diff;
 mod offline;
 mod verify;
 
@@ -79,7 +80,7 @@ pub(super) fn state(
     match command {
         args::State::List => list(at, out),
         args::State::Show { name } => show(at, &name, out),
-        args::State::Diff { name, from, to, plain } => content::diff(at, &name, from, to, plain, out),
+        args::State::Diff { name, from, to, plain } => diff::diff(at, &name, from, to, plain, out),
         args::State::Export { name, file, at: sequence, plain } => {
             content::export(at, &name, &file, sequence, plain, out)
         }

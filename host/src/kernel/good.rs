@@ -10,38 +10,15 @@ use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use hotbay_plugin_api::manifest::Manifest;
 use hotbay_state::{KeyId, KeyRing, OpenError, Store, StoreError};
-use serde::{Deserialize, Serialize};
 
-use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
+use super::kept::{Kept, bytes_path, is_bytes};
 use super::records::{Records, remove};
 use crate::os;
 use crate::swap::{Capsule, Sealed};
 use crate::verify::Digest;
-
-/// What is known of kept bytes. They are verified like any other file when they are loaded.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Kept {
-    version: String,
-    digest: String,
-    kept_unix_ms: u64,
-    manifest: Manifest,
-}
-
-impl Kept {
-    fn of(generation: &Generation) -> Self {
-        let manifest = generation.manifest().clone();
-        Self {
-            version: manifest.version.clone(),
-            digest: generation.digest().as_str().to_owned(),
-            kept_unix_ms: clock::unix_ms(),
-            manifest,
-        }
-    }
-}
 
 /// A version that is kept while another tries to take its place.
 #[derive(Debug)]
@@ -118,7 +95,7 @@ impl Good {
     /// Keeps the bytes of a generation beside those that are kept, until it is known how the attempt to replace it ended.
     pub(crate) fn keep_pending(&self, old: &Generation) -> io::Result<Pending> {
         let name = &*old.name;
-        let path = self.bytes_path(name, old.digest());
+        let path = bytes_path(self.records.folder(), name, old.digest());
         // First: where there is no room for it, what is kept stays.
         let copy = old.staged.on_disk()?;
         // It is never written again: a second name for it costs nothing. Windows: a name of what is mapped could not
@@ -254,18 +231,7 @@ impl Good {
     }
 
     fn candidate_of(&self, service: &str, kept: Kept) -> Option<Candidate> {
-        let Kept { version, digest, manifest, .. } = kept;
-        let digest = Digest::parse(&digest)?;
-        let version = semver::Version::parse(&version).ok()?;
-        let fits = manifest.name == service && manifest.version == version.to_string();
-        let path = self.bytes_path(service, &digest);
-        (fits && path.is_file()).then_some(Candidate { path, digest, manifest, version })
-    }
-
-    /// A dot is in no service's name.
-    fn bytes_path(&self, service: &str, digest: &Digest) -> PathBuf {
-        let name = format!("{service}.{}{}", digest.short(), std::env::consts::DLL_SUFFIX);
-        self.records.folder().join(name)
+        kept.in_folder(self.records.folder(), service)
     }
 
     fn sweep(&self) -> io::Result<()> {
@@ -276,8 +242,7 @@ impl Good {
         }
         for entry in fs::read_dir(self.records.folder())? {
             let path = entry?.path();
-            let is_ours =
-                path.extension().is_some_and(|e| e == "state" || e == std::env::consts::DLL_EXTENSION);
+            let is_ours = is_bytes(&path) || path.extension().is_some_and(|e| e == "state");
             if is_ours && !named.contains(&path) {
                 remove(&path);
             }
@@ -305,6 +270,9 @@ fn begins_like(path: &Path, sealed: &[u8]) -> io::Result<bool> {
     file.read_exact(&mut start)?;
     Ok(file.metadata()?.len() == sealed.len() as u64 && sealed.starts_with(&start))
 }
+
+#[cfg(test)]
+mod tests;
 
 /// Why the folder cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -13,6 +13,7 @@ pub(crate) mod good;
 pub(crate) mod held;
 pub(crate) mod history;
 pub(crate) mod journal;
+pub(crate) mod kept;
 pub(crate) mod lane;
 pub(crate) mod lease;
 pub(crate) mod margin;

@@ -284,6 +284,10 @@ impl Snapshots {
         if let Some(aside) = self.keep_aside(service)? {
             tracing::info!(plugin = service, "the newer state is kept as {}", aside.display());
         }
+        if self.is_newest(service, capsule) {
+            // What a forced swap fell back on. Written once more it would be a second one of its number, and the first be kept for ever.
+            return Ok(());
+        }
         // Until it is noted below: what a write that failed has left is not known.
         self.forget_written(service);
         let full = |e| Trouble::new(Code::StateNotWritten, format!("failed to write the snapshot: {e}"));
@@ -313,6 +317,16 @@ impl Snapshots {
         };
         self.note(&header, capsule.digest.map(|digest| (digest, capsule.schema)));
         Ok(())
+    }
+
+    /// Whether a capsule is what lies on the disk as the newest, whatever it was sealed with since.
+    fn is_newest(&self, service: &str, capsule: &Capsule) -> bool {
+        let known = self.lock().get(service).and_then(|last| last.shown.as_ref().map(|shown| shown.sequence));
+        let is_there = |path| {
+            let opened = self.keys().open_file(service, path);
+            opened.is_ok_and(|opened| opened.header().sequence == capsule.sequence)
+        };
+        known == Some(capsule.sequence) && is_there(&self.store.path(service))
     }
 
     /// Somebody is to be told that the next state is on the disk: the file is opened before it is taken for written already.

@@ -45,6 +45,20 @@ impl RawBuffer {
         (self.grow)(self, bytes.len()) && self.capacity - self.len >= bytes.len() && self.write(bytes)
     }
 
+    /// Appends all of `bytes` if there is room for it; else nothing.
+    #[inline]
+    pub(crate) fn write_within(&mut self, bytes: &[u8]) -> bool {
+        if bytes.len() > self.capacity - self.len {
+            return false;
+        }
+        // SAFETY: A2; `len <= capacity`, and so many bytes are there.
+        let end = unsafe { self.data.add(self.len) };
+        // SAFETY: A2 as above, `len + bytes.len() <= capacity`; `bytes` cannot overlap memory that this buffer borrows exclusively.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), end, bytes.len()) };
+        self.len += bytes.len();
+        true
+    }
+
     /// Appends as much of `bytes` as there is room for, and asks for room for one byte where there is none; 0 when the reader
     /// lends no more. Never asks for more room in one piece than that: a reader may empty a small buffer again and again.
     #[inline]

@@ -1,12 +1,14 @@
 //! State as MessagePack: describes itself like JSON, in fewer bytes and less time.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, ErrorKind};
 use std::ops::{Deref, DerefMut};
 
+use rmp_serde::decode::ReadRefReader;
 use rmp_serde::{Deserializer, Serializer};
-use serde::{Serialize, de::DeserializeOwned};
+use serde::Serialize;
+use serde::de::{Deserialize as _, DeserializeOwned, IgnoredAny};
 
-use super::{Encoded, StateReader, StateWriter};
+use super::{Encoded, MORE, StateReader, StateWriter};
 use crate::{Error, Result};
 
 /// A type with serde whose state is written as MessagePack: `type State = MessagePack<Entries>;`.
@@ -27,13 +29,24 @@ impl<T: Serialize + DeserializeOwned + Send + Sync + 'static> Encoded for Messag
     fn read(source: &mut StateReader<'_>) -> Result<Self> {
         let read = |e| Error::msg(format_args!("read the state as MessagePack: {e}"));
         if let Some(whole) = source.whole()? {
-            let (mut rest, all) = (whole, whole.len());
-            let value = T::deserialize(&mut Deserializer::new(&mut rest)).map_err(read)?;
-            let consumed = all - rest.len();
-            source.consume(consumed);
+            // From a slice, texts are not copied on the way. It does not tell how far it came: one more look finds whether that is the end.
+            let (mut from, len) = (Deserializer::from_read_ref(whole), whole.len());
+            let value = T::deserialize(&mut from).map_err(read)?;
+            if !is_at_end(&mut from) {
+                return Err(Error::msg(MORE));
+            }
+            source.consume(len);
             return Ok(Self(value));
         }
         T::deserialize(&mut Deserializer::new(source)).map(Self).map_err(read)
+    }
+}
+
+/// Whether not one byte is left.
+fn is_at_end(from: &mut Deserializer<ReadRefReader<'_, [u8]>>) -> bool {
+    match IgnoredAny::deserialize(from) {
+        Err(rmp_serde::decode::Error::InvalidMarkerRead(error)) => error.kind() == ErrorKind::UnexpectedEof,
+        _ => false,
     }
 }
 

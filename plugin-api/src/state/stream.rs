@@ -21,6 +21,16 @@ impl<'a> StateWriter<'a> {
     pub(crate) fn of(out: Out<'a>) -> Self {
         Self { buffer: out.lent() }
     }
+
+    #[cold]
+    #[inline(never)]
+    fn write_over_the_end(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while !bytes.is_empty() {
+            let written = io::Write::write(self, bytes)?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
 }
 
 impl io::Write for StateWriter<'_> {
@@ -33,6 +43,12 @@ impl io::Write for StateWriter<'_> {
             0 => Err(io::Error::other("the host takes no more of it")),
             count => Ok(count),
         }
+    }
+
+    /// Who serializes writes many small parts. They mostly have room, and are written without a call then.
+    #[inline(always)]
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        if self.buffer.write_within(bytes) { Ok(()) } else { self.write_over_the_end(bytes) }
     }
 
     fn flush(&mut self) -> io::Result<()> {

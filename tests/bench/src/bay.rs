@@ -12,6 +12,41 @@ use tempfile::TempDir;
 /// How long a host may take to start.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Where a host's folders are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// Where temporary files are.
+    Temporary,
+    /// On the disk that programs are built on: where temporary files are may be memory.
+    Disk,
+    /// In memory, where the system has a folder for that.
+    Memory,
+}
+
+/// Linux has one; of other systems none is known.
+const IN_MEMORY: &str = "/dev/shm";
+
+impl Place {
+    pub(crate) fn is_there(self) -> bool {
+        self != Place::Memory || (cfg!(target_os = "linux") && Path::new(IN_MEMORY).is_dir())
+    }
+
+    /// A folder there that goes with the value.
+    pub(crate) fn folder(self) -> Result<TempDir> {
+        let mut named = tempfile::Builder::new();
+        named.prefix("hotbay-bench-");
+        let made = match self {
+            Place::Temporary => named.tempdir(),
+            Place::Disk => {
+                let program = std::env::current_exe().context("failed to find this program")?;
+                named.tempdir_in(program.parent().context("a program lies in a folder")?)
+            }
+            Place::Memory => named.tempdir_in(IN_MEMORY),
+        };
+        made.context("failed to make a folder")
+    }
+}
+
 /// A running host with its folders.
 #[derive(Debug)]
 pub(crate) struct Bay {
@@ -21,9 +56,14 @@ pub(crate) struct Bay {
 }
 
 impl Bay {
-    /// Starts a host on these plugins.
-    pub(crate) fn open(libraries: &Path, plugins: &[&str], set: impl FnOnce(&mut Config)) -> Result<Self> {
-        let folder = tempfile::Builder::new().prefix("hotbay-bench-").tempdir()?;
+    /// Starts a host on these plugins, in a folder at this place.
+    pub(crate) fn open(
+        place: Place,
+        libraries: &Path,
+        plugins: &[&str],
+        set: impl FnOnce(&mut Config),
+    ) -> Result<Self> {
+        let folder = place.folder()?;
         let place = folder.path().join("plugins");
         fs::create_dir(&place)?;
         for plugin in plugins {

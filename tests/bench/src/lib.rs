@@ -20,8 +20,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::Parser as _;
 
-use bay::Bay;
 pub use bay::library;
+use bay::{Bay, Place};
 pub use limits::{REPLY, REQUEST};
 use options::{Group, Options};
 pub use ours::answered;
@@ -47,6 +47,12 @@ fn run(options: &Options, bring: Option<Bring>) -> Result<()> {
     if options.large_state {
         return swap::large::print_once(&options.libraries);
     }
+    if options.gate {
+        return state::print_gate_once(&options.libraries, options.rounds);
+    }
+    if let Some((way, file)) = options.map.zip(options.file.as_ref()) {
+        return state::print_memory_once(way, file);
+    }
     if !pin::works() {
         eprintln!("threads are not pinned: this system has no way to do so, and the figures scatter more");
     }
@@ -66,7 +72,7 @@ fn run(options: &Options, bring: Option<Bring>) -> Result<()> {
         lines.splice(0..0, rounds::measure(rows, options.rounds.unwrap_or(CALL_ROUNDS))?);
     }
     if options.wants(Group::State) {
-        lines.extend(rounds::measure(state::rows()?, options.rounds.unwrap_or(CALL_ROUNDS))?);
+        lines.extend(state::measure(options)?);
     }
     if options.json() { report::json(&lines) } else { report::table(&lines) }
 }
@@ -80,7 +86,7 @@ fn rows(options: &Options, peers: Vec<Row>) -> Result<(Vec<Row>, Option<Bay>)> {
     if [Group::Call, Group::Peers, Group::Request, Group::Scale].iter().all(|group| !options.wants(*group)) {
         return Ok((rows, None));
     }
-    let bay = Bay::open(&options.libraries, &["target"], |_| {})?;
+    let bay = Bay::open(Place::Temporary, &options.libraries, &["target"], |_| {})?;
     let target = || bay.host.handle("target").context("failed to find the plugin that is to be called");
     if options.wants(Group::Call) || options.wants(Group::Peers) {
         rows.extend(limits::rows());

@@ -13,7 +13,7 @@ pub(crate) enum Group {
     Scale,
     /// Other hosts of plugins, beside calls on one thread
     Peers,
-    /// State, sealed and opened
+    /// State: sealed and opened, on the disk, behind a gate, as a map
     State,
     /// Swaps under a caller
     Swap,
@@ -42,6 +42,33 @@ pub(crate) struct Options {
     /// One process of several: the first swap of a large state, and later ones
     #[arg(long, hide = true)]
     pub(crate) large_state: bool,
+    /// One process of several: how long the gate is closed for much state
+    #[arg(long, hide = true)]
+    pub(crate) gate: bool,
+    /// One process of two: what memory a map takes
+    #[arg(long, hide = true, requires = "file")]
+    pub(crate) map: Option<Way>,
+    /// Where that map is
+    #[arg(long, hide = true)]
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// Where state goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Way {
+    /// Out of a plugin
+    Out,
+    /// Into one
+    In,
+}
+
+impl Way {
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Way::Out => "out",
+            Way::In => "in",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hotbay::config::ProbeMode;
 
+use crate::bay::Place;
 use crate::options::Options;
 use crate::pin;
 use crate::report::{Amount, Line, median};
@@ -75,7 +76,8 @@ pub(crate) fn reload(libraries: &Path, mut peers: Vec<Reload>) -> Result<Vec<Lin
         return Ok(Vec::new());
     }
     eprintln!("{RELOADS} reloads of each, by turns");
-    let subject = series::Subject { plugin: "stateless", bytes: 0, probe: ProbeMode::Cached };
+    let subject =
+        series::Subject { plugin: "stateless", bytes: 0, probe: ProbeMode::Cached, place: Place::Temporary };
     let mut ours = series::Bench::open(libraries, &subject)?;
     for _ in 0..series::WARM {
         ours.swap()?;

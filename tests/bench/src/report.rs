@@ -7,9 +7,9 @@ use serde::Serialize;
 #[derive(Debug, Clone, Serialize)]
 pub(crate) struct Line {
     pub(crate) name: String,
-    /// The median, nanoseconds. Null where nothing was measured; the note says why.
-    #[serde(rename = "ns")]
-    pub(crate) amount: Option<Amount>,
+    /// The median. None where nothing was measured; the note says why.
+    #[serde(flatten)]
+    pub(crate) amount: Measured,
     /// Over the control, the median of the rounds' ratios.
     pub(crate) ratio: Option<f64>,
     /// The control.
@@ -21,26 +21,49 @@ pub(crate) struct Line {
     pub(crate) note: Option<String>,
 }
 
-/// A time, and in which unit people read it.
+/// An amount, where there is one: in JSON as `ns`, of memory as `bytes`.
 #[derive(Debug, Clone, Copy, Serialize)]
-#[serde(untagged)]
+#[serde(into = "Fields")]
+pub(crate) struct Measured(pub(crate) Option<Amount>);
+
+#[derive(Serialize)]
+struct Fields {
+    ns: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    bytes: Option<f64>,
+}
+
+impl From<Measured> for Fields {
+    fn from(Measured(amount): Measured) -> Self {
+        match amount {
+            None => Self { ns: None, bytes: None },
+            Some(Amount::PerCall(ns) | Amount::Long(ns)) => Self { ns: Some(ns), bytes: None },
+            Some(Amount::Bytes(bytes)) => Self { ns: None, bytes: Some(bytes) },
+        }
+    }
+}
+
+/// A time or a size, and in which unit people read it.
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Amount {
     /// Of a call, nanoseconds.
     PerCall(f64),
     /// Of something longer, nanoseconds.
     Long(f64),
+    /// Of memory.
+    Bytes(f64),
 }
 
 impl Line {
     pub(crate) fn new(name: impl Into<String>, amount: Amount) -> Self {
-        let (name, amount) = (name.into(), Some(amount));
+        let (name, amount) = (name.into(), Measured(Some(amount)));
         Self { name, amount, ratio: None, to: None, goal: None, holds: None, note: None }
     }
 
     /// A line that tells why it holds nothing.
     pub(crate) fn not_measured(name: impl Into<String>, reason: String) -> Self {
         let (name, note) = (name.into(), Some(reason));
-        Self { name, amount: None, ratio: None, to: None, goal: None, holds: None, note }
+        Self { name, amount: Measured(None), ratio: None, to: None, goal: None, holds: None, note }
     }
 
     pub(crate) fn compare(&mut self, control: impl Into<String>, ratio: f64) {
@@ -59,6 +82,7 @@ impl std::fmt::Display for Amount {
             Self::PerCall(ns) if ns < 1000.0 => format!("{ns:.1} ns"),
             Self::PerCall(ns) | Self::Long(ns) if ns < 1e6 => format!("{:.1} µs", ns / 1e3),
             Self::PerCall(ns) | Self::Long(ns) => format!("{:.2} ms", ns / 1e6),
+            Self::Bytes(bytes) => format!("{:.1} MiB", bytes / f64::from(1 << 20)),
         };
         f.pad(&text)
     }
@@ -86,7 +110,7 @@ pub(crate) fn table(lines: &[Line]) -> Result<()> {
 }
 
 fn cells(line: &Line) -> [String; 6] {
-    let holds = match (&line.amount, &line.goal, line.holds) {
+    let holds = match (&line.amount.0, &line.goal, line.holds) {
         (None, ..) | (_, Some(_), None) => "not measured",
         (_, None, _) => "",
         (_, Some(_), Some(true)) => "yes",
@@ -96,7 +120,7 @@ fn cells(line: &Line) -> [String; 6] {
     let holds = [Some(holds.to_owned()), note].into_iter().flatten().filter(|text| !text.is_empty());
     [
         line.name.clone(),
-        line.amount.map(|amount| amount.to_string()).unwrap_or_default(),
+        line.amount.0.map(|amount| amount.to_string()).unwrap_or_default(),
         line.ratio.map(|ratio| format!("{ratio:.2}")).unwrap_or_default(),
         line.to.clone().unwrap_or_default(),
         line.goal.clone().unwrap_or_default(),

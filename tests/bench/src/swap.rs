@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::Result;
 use hotbay::config::ProbeMode;
 
+use crate::bay::Place;
 use crate::report::{Amount, Line, median};
 use series::{Subject, Swap, series};
 
@@ -21,9 +22,10 @@ pub(crate) fn measure(libraries: &Path, swaps: Option<u32>) -> Result<Vec<Line>>
     let swaps = swaps.unwrap_or(SWAPS).max(1);
     let size = std::fs::metadata(crate::bay::library(libraries, "stateless"))?.len();
     eprintln!("{swaps} swaps of each kind; the plugin without state has {} KB, stripped", size / 1000);
-    let stateless = Subject { plugin: "stateless", bytes: 0, probe: ProbeMode::Cached };
+    let stateless =
+        Subject { plugin: "stateless", bytes: 0, probe: ProbeMode::Cached, place: Place::Temporary };
     let probed = Subject { probe: ProbeMode::Always, ..stateless };
-    let stateful = Subject { plugin: "stateful", bytes: 1024, probe: ProbeMode::Cached };
+    let stateful = Subject { plugin: "stateful", bytes: 1024, ..stateless };
     let [stateless, probed, stateful] =
         [stateless, probed, stateful].map(|subject| series(libraries, &subject, swaps));
     let (stateless, probed, stateful) = (stateless?, probed?, stateful?);
@@ -45,7 +47,10 @@ pub(crate) fn measure(libraries: &Path, swaps: Option<u32>) -> Result<Vec<Line>>
 impl Line {
     /// A goal in milliseconds.
     fn within(mut self, limit: f64) -> Self {
-        let ns = self.amount.map(|(Amount::PerCall(ns) | Amount::Long(ns))| ns);
+        let ns = match self.amount.0 {
+            Some(Amount::PerCall(ns) | Amount::Long(ns)) => Some(ns),
+            Some(Amount::Bytes(_)) | None => None,
+        };
         self.judge(format!("≤ {limit} ms"), ns.map(|ns| ns <= limit * 1e6));
         self
     }

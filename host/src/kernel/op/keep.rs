@@ -52,9 +52,13 @@ pub(super) fn keep_good(
         return;
     }
     let state = state.filter(|_| shared.config.probation.is_on());
-    let kept = match pending {
+    let keep = |state: Option<&Capsule>| match pending {
         Some(pending) => shared.good.promote(&old.name, pending, state),
         None => shared.good.keep(old, state),
+    };
+    let kept = match state {
+        Some(state) => shared.snapshots.keep_beside(&old.name, state, |state| keep(Some(state))),
+        None => keep(None),
     };
     if let Err(error) = kept {
         let version = &old.manifest().version;

@@ -1,12 +1,14 @@
 //! From one key to the next: all that is sealed with another than the primary is sealed anew, beside what goes on.
 
+use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
-use hotbay_state::{KeyId, KeyRing, Resealed, Sealed, StoreError};
+use hotbay_state::{KeyId, KeyRing, Resealed, StoreError};
 
 use super::{Snapshots, turn};
 use crate::error::chain;
+use crate::swap::{Capsule, Sealed};
 
 /// How a rotation went, or goes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,12 +65,35 @@ impl Snapshots {
         Ok(progress)
     }
 
-    fn reseal_file(&self, sealed: &Sealed) -> Result<Resealed, StoreError> {
+    fn reseal_file(&self, sealed: &hotbay_state::Sealed) -> Result<Resealed, StoreError> {
         crate::fault::point("reseal", &sealed.service)
             .map_err(|source| StoreError::Folder { path: sealed.path.clone(), source })?;
         let writing = self.writing(&sealed.service);
         let _turn = turn(&writing);
         self.store.reseal(&self.keys(), sealed)
+    }
+
+    /// Gives a capsule, sealed with the primary, to who keeps it beside the snapshots. Until that is done, no key is retired that it
+    /// was sealed with.
+    pub(crate) fn keep_beside<T>(
+        &self,
+        service: &str,
+        capsule: &Capsule,
+        keep: impl FnOnce(&Capsule) -> io::Result<T>,
+    ) -> io::Result<T> {
+        let _publishing = self.publishing.read().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys();
+        let header = match &capsule.sealed {
+            // A rotation may have sealed it anew where it lies.
+            Sealed::File(path) => keys.open_file(service, path).map(|opened| opened.header().clone()),
+            _ => capsule.header(service),
+        };
+        let header = header.map_err(|e| io::Error::other(chain(&e)))?;
+        if header.key_id == keys.primary().id() {
+            return keep(capsule);
+        }
+        let again = self.sealed_again(&keys, service, capsule, header.sequence, false);
+        keep(&again.map_err(|error| io::Error::other(error.text))?)
     }
 
     /// The files that need a key.

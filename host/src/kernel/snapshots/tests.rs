@@ -151,12 +151,12 @@ fn no_number_is_given_twice() {
 fn what_is_on_the_disk_after_a_write_that_failed_is_not_assumed() {
     let home = tempfile::tempdir().unwrap();
     let snapshots = snapshots(home.path());
-    let first = capsule(&snapshots, b"one");
-    snapshots.save_capsule("echo", &first).unwrap();
+    snapshots.save_capsule("echo", &capsule(&snapshots, b"one")).unwrap();
+    let next = capsule(&snapshots, b"two");
     let written = || snapshots.lock().get("echo").and_then(|last| last.written);
     assert!(written().is_some());
     snapshots
-        .save_capsule("echo", &Capsule { sealed: Sealed::Held(b"no capsule".to_vec()), ..first })
+        .save_capsule("echo", &Capsule { sealed: Sealed::Held(b"no capsule".to_vec()), ..next })
         .unwrap_err();
     assert!(written().is_none());
 }
@@ -257,4 +257,27 @@ impl<F: FnMut() -> usize> std::io::Read for Slow<F> {
         into[..len].fill(7);
         Ok(len)
     }
+}
+
+#[test]
+fn what_a_forced_swap_fell_back_on_is_not_written_once_more() {
+    let home = tempfile::tempdir().unwrap();
+    let snapshots = snapshots(home.path());
+    // Longer than what is held: it is a file, and stays one.
+    for len in [hotbay_state::HELD + 1, 5] {
+        let state = vec![7; usize::try_from(len).unwrap()];
+        snapshots.save_capsule("echo", &capsule(&snapshots, &state)).unwrap();
+        let fallback = snapshots.newest("echo").unwrap().unwrap();
+        let before = std::fs::metadata(snapshots.store().path("echo")).unwrap().modified().unwrap();
+        // Also where the keys were rotated in between.
+        snapshots.exchange_keys(snapshots.keys().rotated(Key::generate().unwrap()).unwrap());
+        snapshots.save_capsule("echo", &fallback).unwrap();
+        let after = std::fs::metadata(snapshots.store().path("echo")).unwrap().modified().unwrap();
+        assert_eq!(after, before);
+        snapshots.save_capsule("echo", &capsule(&snapshots, b"next")).unwrap();
+    }
+    let names = std::fs::read_dir(home.path().join("state")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = names.filter(|name| name != "echo.state" && name != "older").collect();
+    assert!(left.is_empty(), "{left:?}");
+    assert_eq!(snapshots.store().older("echo").unwrap().len(), 3);
 }

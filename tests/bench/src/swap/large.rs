@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::series::{Bench, Subject, Swap};
 use super::{median_of, nanos};
+use crate::bay::Place;
 use crate::report::{Amount, Line, median};
 
 const BYTES: usize = 10 << 20;
@@ -35,7 +36,8 @@ struct Times {
 
 /// In a fresh process: swaps, and prints the times.
 pub(crate) fn print_once(libraries: &Path) -> Result<()> {
-    let subject = Subject { plugin: "stateful", bytes: BYTES, probe: ProbeMode::Cached };
+    let place = Place::Temporary;
+    let subject = Subject { plugin: "stateful", bytes: BYTES, probe: ProbeMode::Cached, place };
     let mut bench = Bench::open(libraries, &subject)?;
     let first = bench.swap()?;
     // Back to the version that was there first: now both verdicts are known.

@@ -9,7 +9,7 @@ use hotbay::config::ProbeMode;
 use hotbay::kernel::view::{Event, Receipt};
 
 use super::caller::Caller;
-use crate::bay::{Bay, library};
+use crate::bay::{Bay, Place, library};
 
 /// How long a swap may take.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -29,6 +29,8 @@ pub(crate) struct Subject {
     /// So much state; the plugin has none when it is 0.
     pub(crate) bytes: usize,
     pub(crate) probe: ProbeMode,
+    /// Where its host's folders are.
+    pub(crate) place: Place,
 }
 
 /// One swap.
@@ -73,7 +75,7 @@ impl Bench {
         let plugin = subject.plugin;
         let read = |name: &str| std::fs::read(library(libraries, name)).context("failed to read a version");
         let versions = [read(plugin)?, read(&format!("{plugin}_next"))?];
-        let bay = Bay::open(libraries, &[plugin], |config| {
+        let bay = Bay::open(subject.place, libraries, &[plugin], |config| {
             config.probe.mode = subject.probe;
             if subject.bytes > 0 {
                 let table = serde_json::json!({ "bytes": subject.bytes });
@@ -151,7 +153,7 @@ impl Bench {
     }
 
     /// The host keeps the receipts of the last swaps.
-    fn add_receipts(&self, swaps: &mut [Swap]) -> Result<()> {
+    pub(crate) fn add_receipts(&self, swaps: &mut [Swap]) -> Result<()> {
         let receipts = self.bay.host.history(self.plugin)?;
         for (swap, receipt) in swaps.iter_mut().rev().zip(receipts.into_iter().rev()) {
             swap.receipt = Some(receipt);
