@@ -53,6 +53,7 @@ mod unload;
 mod supervise;
 mod watch;
 
+pub mod bus;
 pub mod check;
 mod host;
 pub mod kernel;
