@@ -17,6 +17,7 @@ mod subject;
 mod subscription;
 mod topics;
 mod transport;
+mod view;
 
 pub use envelope::{Headers, Message, MessageId};
 pub use mailbox::WhenFull;
@@ -25,13 +26,15 @@ pub use subject::{Pattern, SubjectError};
 pub use subscription::{Receive, Subscribe, SubscribeError, Subscription};
 pub use topics::{Mailed, TopicView};
 pub use transport::Transport;
+pub use view::MessageView;
 
 pub(crate) use cause::delivering;
-pub(crate) use mailbox::{Counts, Wake};
-pub(crate) use subscription::Subscriber;
+pub(crate) use mailbox::Wake;
+pub(crate) use publish::Manner;
+pub(crate) use subscription::{ROOM, Subscriber};
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -49,6 +52,7 @@ pub(crate) struct Bus {
     numbers: AtomicU64,
     // Raised when somebody subscribes or leaves: what was found before is looked for again.
     version: AtomicU64,
+    closed: AtomicBool,
     inside: Mutex<Inside>,
     topics: Topics,
     transports: RwLock<Vec<Arc<dyn Transport>>>,
@@ -68,6 +72,7 @@ impl Default for Bus {
             run: RandomState::new().build_hasher().finish(),
             numbers: AtomicU64::new(0),
             version: AtomicU64::new(1),
+            closed: AtomicBool::new(false),
             inside: Mutex::default(),
             topics: Topics::default(),
             transports: RwLock::default(),
@@ -101,6 +106,30 @@ impl Bus {
         subscriber
     }
 
+    /// Has a subscription go on by other patterns, or in another group: at no moment is it gone.
+    pub(crate) fn change(
+        &self,
+        before: &Subscriber,
+        patterns: Vec<Pattern>,
+        queue: Option<&str>,
+    ) -> Arc<Subscriber> {
+        let after = Arc::new(before.with(patterns, queue));
+        let mut inside = self.inside();
+        if inside.closed {
+            return after;
+        }
+        for pattern in &before.patterns {
+            inside.index.remove(pattern, before.id);
+        }
+        for pattern in &after.patterns {
+            inside.index.insert(pattern, after.id, Arc::clone(&after));
+        }
+        inside.subscribers.retain(|other| other.id != after.id);
+        inside.subscribers.push(Arc::clone(&after));
+        self.version.fetch_add(1, Ordering::Release);
+        after
+    }
+
     /// Takes a subscription out, and closes its mailbox. What is in it can still be taken.
     pub(crate) fn remove(&self, subscriber: &Subscriber) {
         let mut inside = self.inside();
@@ -117,10 +146,16 @@ impl Bus {
     pub(crate) fn close(&self) {
         let mut inside = self.inside();
         inside.closed = true;
+        self.closed.store(true, Ordering::Release);
         inside.subscribers.iter().for_each(|subscriber| subscriber.mailbox.close());
         let Inside { index, subscribers, .. } = &mut *inside;
         (*index, *subscribers) = (Index::default(), Vec::new());
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether it was closed.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Adds a way to other buses.

@@ -106,6 +106,10 @@ impl Bus {
         outgoing: Outgoing<'_>,
         manner: Manner,
     ) -> Result<Published, PublishError> {
+        if self.is_closed() {
+            let text = "the host is being stopped".to_owned();
+            return Err(PublishError::Refused { topic: topic.to_owned(), text });
+        }
         let causes = causes(outgoing.cause);
         if causes.as_ref().is_some_and(|chain| chain.len() > LONGEST_CHAIN) {
             return Err(PublishError::TooManyHops { topic: topic.to_owned() });

@@ -4,11 +4,14 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 /// The longest subject, bytes.
 const LONGEST: usize = 255;
 
 /// What somebody subscribes to: `orders.created`, `orders.*`, `orders.>`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct Pattern(Box<str>);
 
 /// A subject that cannot be meant.
@@ -82,6 +85,20 @@ impl FromStr for Pattern {
     }
 }
 
+impl TryFrom<String> for Pattern {
+    type Error = SubjectError;
+
+    fn try_from(text: String) -> Result<Self, SubjectError> {
+        Self::parse(&text)
+    }
+}
+
+impl From<Pattern> for String {
+    fn from(pattern: Pattern) -> Self {
+        pattern.0.into()
+    }
+}
+
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(&self.0)
@@ -108,8 +125,8 @@ fn problem(text: &str, with_wildcards: bool) -> Option<&'static str> {
         if word.is_empty() {
             return Some("a word is missing: no dot stands at an end or beside another one");
         }
-        if word.contains(|c: char| c.is_whitespace() || c.is_control()) {
-            return Some("a word holds no blanks and no control characters");
+        if word.contains(|c: char| c == ' ' || c.is_ascii_control()) {
+            return Some("a word holds no blanks and no control characters of ASCII");
         }
         match word {
             "*" | ">" if !with_wildcards => {

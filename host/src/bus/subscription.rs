@@ -72,13 +72,19 @@ pub(crate) struct Subscriber {
     pub(super) name: Arc<str>,
     pub(super) patterns: Vec<Pattern>,
     pub(super) group: Option<Arc<str>>,
-    pub(crate) mailbox: Mailbox,
+    pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Subscriber {
     pub(super) fn new(id: u64, subscribe: Subscribe, wake: Option<Arc<dyn Wake>>) -> Self {
         let Subscribe { name, patterns, queue: group, capacity, when_full } = subscribe;
-        Self { id, name, patterns, group, mailbox: Mailbox::new(capacity, when_full, wake) }
+        Self { id, name, patterns, group, mailbox: Arc::new(Mailbox::new(capacity, when_full, wake)) }
+    }
+
+    /// The same subscription, by other patterns or in another group. What waits goes on waiting.
+    pub(super) fn with(&self, patterns: Vec<Pattern>, group: Option<&str>) -> Self {
+        let mailbox = Arc::clone(&self.mailbox);
+        Self { id: self.id, name: Arc::clone(&self.name), patterns, group: group.map(Into::into), mailbox }
     }
 
     pub(crate) fn patterns(&self) -> &[Pattern] {

@@ -62,7 +62,7 @@ fn everything_can_be_set() {
     .unwrap();
     let ms = Duration::from_millis;
     assert_eq!(config.plugins, Path::new("bay"));
-    let service = |lanes, mailbox| Service { lanes, mailbox };
+    let service = |lanes, mailbox| Service { lanes, mailbox, ..Service::default() };
     assert_eq!(config.service["echo"], service(4, 9));
     assert_eq!(config.service["slow"], service(2, Service::default().mailbox));
     assert_eq!(config.home, Path::new("/var/lib/hotbay"));

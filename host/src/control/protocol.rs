@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
+use crate::bus::{MessageView, Pattern, PublishError};
 use crate::kernel::view::Event;
 use crate::{CallError, ControlError};
 
@@ -46,6 +47,28 @@ pub enum Request {
         /// How long to wait.
         deadline_ms: u64,
     },
+    /// Publishes a message; the frame's body is its bytes.
+    Publish {
+        /// The topic.
+        topic: String,
+        /// What stands beside the bytes.
+        headers: Vec<(String, String)>,
+        /// Whether every mailbox is to have taken it.
+        confirm: bool,
+        /// How long to wait for that.
+        deadline_ms: u64,
+    },
+    /// Messages of these patterns, until the client goes away or the host stops. Answered by `Done` when it is subscribed.
+    Subscribe {
+        /// The patterns.
+        patterns: Vec<Pattern>,
+        /// The queue group.
+        queue: Option<String>,
+        /// Messages that may wait; of more, the oldest are dropped.
+        capacity: usize,
+    },
+    /// Topics, and who is subscribed.
+    Topics,
     /// Copies a file into the plugins folder and waits until it is live.
     Add {
         /// The file, absolute: host and client may work in different folders.
@@ -132,6 +155,7 @@ impl Request {
     pub(super) fn deadline(&self) -> Option<Duration> {
         match self {
             Request::Call { deadline_ms, .. }
+            | Request::Publish { deadline_ms, .. }
             | Request::Add { deadline_ms, .. }
             | Request::Reload { deadline_ms, .. }
             | Request::Rollback { deadline_ms, .. }
@@ -146,6 +170,8 @@ impl Request {
             | Request::Status { .. }
             | Request::History { .. }
             | Request::Events { .. }
+            | Request::Subscribe { .. }
+            | Request::Topics
             | Request::Restore { .. }
             | Request::Import { .. }
             | Request::RotateKeys
@@ -164,7 +190,9 @@ pub enum Response {
     Failed(Failure),
     /// Something that happened; more responses follow.
     Event(Event),
-    /// There are no more events.
+    /// A message; the frame's body is its bytes. More responses follow.
+    Message(MessageView),
+    /// There are no more events, or messages.
     End,
 }
 
@@ -187,6 +215,12 @@ impl Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
+        Self::new(Exit::from(&error), error.to_string())
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
         Self::new(Exit::from(&error), error.to_string())
     }
 }

@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::frame::MAX_BODY;
 use super::protocol::{Failure, Request};
 use super::server::{Conversations, FOLLOWERS, Server};
+use crate::bus::{Subscribe, SubscribeError, Subscription};
 use crate::kernel::view::Event;
 
 /// Echoes calls, fails what it is told to fail, and has as many events as it is asked for.
@@ -61,6 +62,10 @@ impl Answer for Fake {
         (0..past as u64).for_each(|sequence| sender.send(event(sequence)).unwrap());
         self.live.lock().unwrap().push(sender);
         receiver
+    }
+
+    fn subscribe(&self, _: Subscribe) -> Result<Subscription, SubscribeError> {
+        Err(SubscribeError::Stopping)
     }
 }
 

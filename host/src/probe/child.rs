@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::MARKER;
 use crate::CallError;
+use crate::bus::Bus;
 use crate::ffi::{HostSide, Plugin, Services};
 use crate::kernel::slot::Slot;
 use crate::os;
@@ -85,6 +86,10 @@ fn run(nonce: &str) -> i32 {
 struct NoServices;
 
 impl Services for NoServices {
+    fn bus(&self) -> Option<&Bus> {
+        None
+    }
+
     fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
         let text = "there is none in a probe".to_owned();
         Err(Box::new(CallError::Refused { service: service.to_owned(), text }))

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::swap::retire_later;
-use super::{Outcome, Report, remains, retire};
+use super::{Outcome, Report, remains, rest_messages, retire, serve_messages};
 use crate::drain::drain;
 use crate::kernel::generation::Generation;
 use crate::kernel::service::{Failure, FailureKind, Task};
@@ -50,6 +50,7 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         if how == Stop::Asked {
             // What was published meanwhile is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
+            serve_messages(shared, &generation);
             let reason = format!("failed to stop service `{name}`, it serves on: {reason}");
             let failure = Failure { kind: FailureKind::Faulted, reason };
             let outcome = Outcome::NotStopped { generation, failure };
@@ -57,6 +58,7 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         }
         tracing::error!(plugin = %name, reason, "the newest state was not kept; the last snapshot holds");
     }
+    rest_messages(shared, &name);
     let side = generation.side();
     let text = match (generation.plugin.is_stateful(), kept) {
         (false, _) => "it has no state".to_owned(),
