@@ -16,6 +16,7 @@ mod killed;
 mod lifecycle;
 mod load;
 mod loader;
+mod messages;
 mod new;
 mod pinned;
 mod probation;
