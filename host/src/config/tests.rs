@@ -207,6 +207,18 @@ fn a_file_that_is_named_must_exist() {
 }
 
 #[test]
+fn a_service_says_how_many_messages_wait_and_what_becomes_of_more() {
+    let text = "[service.echo]\nmessages = 7\nwhen_full = \"drop-oldest\"\nwhen_stopped = \"keep\"";
+    let service = Config::parse(text, "hotbay.toml".as_ref()).unwrap().service_of("echo");
+    assert_eq!(
+        (service.messages, service.when_full, service.when_stopped),
+        (7, crate::bus::WhenFull::DropOldest, crate::config::WhenStopped::Keep)
+    );
+    assert!(refused("[service.echo]\nmessages = 0").contains("out of range"));
+    assert!(refused("[service.echo]\nwhen_full = \"explode\"").contains("drop-oldest"));
+}
+
+#[test]
 fn lanes_and_mailboxes_out_of_range_are_refused_at_their_place() {
     assert!(refused("[service.echo]\nlanes = 0").contains("0 is out of range: from 1 to 256"));
     assert!(refused("[service.echo]\nmailbox = 2000000").contains("out of range: from 1 to 1000000"));

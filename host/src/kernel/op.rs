@@ -204,7 +204,8 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
 /// A generation serves: it gets the messages that wait for its service. How many those are.
 fn serve_messages(shared: &Shared, generation: &Generation) -> u64 {
     let name = &generation.name;
-    let slot = shared.registry.register(name);
+    // Of a service that is being forgotten there is none.
+    let Ok(slot) = shared.registry.slot(name) else { return 0 };
     shared.inboxes.serve(&slot, generation, &shared.config.service_of(name))
 }
 

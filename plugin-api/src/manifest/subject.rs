@@ -24,9 +24,10 @@ pub const fn is_valid_pattern(pattern: &str) -> bool {
                 return false;
             }
             begin = at + 1;
-        } else if bytes[at] == b' ' || bytes[at].is_ascii_control() {
-            return false;
-        } else if at > begin && matches!(bytes[at], b'*' | b'>') {
+        } else if bytes[at] == b' '
+            || bytes[at].is_ascii_control()
+            || (at > begin && matches!(bytes[at], b'*' | b'>'))
+        {
             return false;
         }
         at += 1;
