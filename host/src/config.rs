@@ -49,6 +49,9 @@
 //! [service.greeter]           # how much the service `greeter` takes at once
 //! lanes = 1                   # threads that answer its requests
 //! mailbox = 1024              # requests that may wait; more are turned away
+//! messages = 1024             # messages that may wait
+//! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
+//! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
 //!
 //! [plugin.greeter]            # whatever the plugin `greeter` reads
 //! greeting = "Good day"
@@ -70,6 +73,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::bus::{ROOM, WhenFull};
 use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
@@ -240,12 +244,35 @@ pub struct Service {
     pub lanes: usize,
     /// `mailbox`: requests that may wait; more are turned away.
     pub mailbox: usize,
+    /// `messages`: messages that may wait.
+    pub messages: usize,
+    /// `when_full = "block" | "reject" | "drop-oldest"`: what happens to one message more.
+    pub when_full: WhenFull,
+    /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
+    pub when_stopped: WhenStopped,
+}
+
+/// What becomes of messages to a service that is stopped, or broke down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhenStopped {
+    /// They are not taken, and their senders are told; those that wait when it stops are dropped, and counted as that.
+    #[default]
+    Reject,
+    /// They wait, as many as may; in memory, so no longer than the host runs.
+    Keep,
 }
 
 impl Default for Service {
     fn default() -> Self {
         // At 1 ms each, a second's worth may wait.
-        Self { lanes: 1, mailbox: 1024 }
+        Self {
+            lanes: 1,
+            mailbox: 1024,
+            messages: ROOM,
+            when_full: WhenFull::default(),
+            when_stopped: WhenStopped::default(),
+        }
     }
 }
 
@@ -323,8 +350,13 @@ impl Config {
     }
 
     /// How much a service takes at once.
+    pub(crate) fn service_of(&self, name: &str) -> Service {
+        self.service.get(name).cloned().unwrap_or_default()
+    }
+
+    /// The part of it that its lane needs.
     pub(crate) fn room_of(&self, service: &str) -> Room {
-        let Service { lanes, mailbox } = self.service.get(service).cloned().unwrap_or_default();
+        let Service { lanes, mailbox, .. } = self.service_of(service);
         Room { lanes, mailbox }
     }
 

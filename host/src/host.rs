@@ -4,10 +4,12 @@ mod add;
 pub(crate) mod folders;
 mod handle;
 pub(crate) mod keys;
+mod messages;
 mod state;
 
 use folders::{lock, readable_folder, unexposed};
 pub use handle::{Handle, Method};
+pub use messages::Publisher;
 pub use state::{PlainState, Rotated};
 
 use std::fs::File;

@@ -53,6 +53,7 @@ mod unload;
 mod supervise;
 mod watch;
 
+pub mod bus;
 pub mod check;
 mod host;
 pub mod kernel;
@@ -79,5 +80,5 @@ mod linked;
 
 pub use config::Config;
 pub use error::{CallError, ControlError, HostError};
-pub use host::{Changed, Handle, Host, Method, PlainState, Rotated};
+pub use host::{Changed, Handle, Host, Method, PlainState, Publisher, Rotated};
 pub use hotbay_plugin_api::Buffer;

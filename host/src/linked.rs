@@ -29,6 +29,16 @@ pub(crate) const ROOM: Room = Room { lanes: 1, mailbox: 1024 };
 /// A deadline that is to pass.
 pub(crate) const SHORT: Duration = Duration::from_millis(50);
 
+/// Waits until it holds, and fails where it does not come to that.
+#[track_caller]
+pub(crate) fn until(mut holds: impl FnMut() -> bool) {
+    let end = std::time::Instant::now() + LONG;
+    while !holds() {
+        assert!(std::time::Instant::now() < end, "waited in vain");
+        std::thread::yield_now();
+    }
+}
+
 /// A registry and a store, without files of plugins.
 pub(crate) struct Bay {
     pub(crate) registry: Arc<Registry>,
@@ -68,7 +78,8 @@ impl Bay {
             requires: Vec::new(),
             priority: 0,
             methods: declaration.methods.iter().map(ToString::to_string).collect(),
-            topics: Vec::new(),
+            topics: declaration.topics.iter().map(ToString::to_string).collect(),
+            queue: declaration.queue.to_owned(),
             capabilities: Vec::new(),
             state: P::SHAPE.map(|shape| shape.to_schema()),
             toolchain: String::new(),
@@ -96,6 +107,7 @@ impl Bay {
             number,
             load,
             tally: Arc::default(),
+            handled: Arc::default(),
             began: crate::os::moment(),
             lane,
             replaced: Mutex::default(),

@@ -77,9 +77,20 @@ pub(crate) fn load(
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
             let replaced = Mutex::default();
-            let kept = Mutex::default();
-            let generation =
-                Generation { name, number, load, tally, began, lane, replaced, kept, plugin, staged };
+            let (kept, handled) = (Mutex::default(), Arc::default());
+            let generation = Generation {
+                name,
+                number,
+                load,
+                tally,
+                handled,
+                began,
+                lane,
+                replaced,
+                kept,
+                plugin,
+                staged,
+            };
             Ok(Loaded { generation: Arc::new(generation) })
         }
         Ok(Err(refused)) => {

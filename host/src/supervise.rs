@@ -162,6 +162,7 @@ impl Kernel {
             self.look_at_probations();
             self.settle_trust();
             self.tell_held_up();
+            self.look_at_deliveries();
         }
     }
 
@@ -276,6 +277,15 @@ impl Kernel {
         self.held_up = holder.is_some();
     }
 
+    /// Goes on without messages that hang in a plugin: others wait behind them.
+    fn look_at_deliveries(&self) {
+        let within = self.shared.config.swap.callback;
+        for name in self.shared.inboxes.go_on_without(within) {
+            let within = within.as_millis();
+            tracing::error!(plugin = %name, "a message was not handled within {within} ms: its thread is left behind, the next one is brought");
+        }
+    }
+
     /// Stops everything: who requires before what is required, state on disk, libraries gone.
     fn end(&mut self) {
         // Whoever waits is told by this that the host ends.
@@ -306,6 +316,7 @@ impl Kernel {
         if let Some(holder) = self.held_up() {
             tracing::error!("{holder}; the host ends without unloading what is left");
         }
+        self.shared.registry.bus().close();
         self.shared.marks.close();
         self.shared.journal.close();
     }

@@ -3,7 +3,7 @@
 use serde::de::DeserializeOwned;
 
 use crate::abi::{HostLink, Lent, Status};
-use crate::{Error, Method, Result};
+use crate::{Error, Method, Outgoing, Published, Result};
 
 /// The host as a plugin sees it. Cheap to clone; keep it.
 ///
@@ -85,6 +85,31 @@ impl Context {
         match self.link.call(service, method, request, reply.out()) {
             Status::OK => Ok(()),
             status => Err(Error::of_callee(status, reply.out().take_words(before))),
+        }
+    }
+
+    /// Publishes a message: to whoever subscribed to its topic, now or in a moment, on threads of theirs. The answer says how many
+    /// mailboxes took it, and nothing of what came of it there. Where a mailbox is full that has its senders wait, this waits, for a second at
+    /// most.
+    ///
+    /// # Errors
+    /// The topic is none, or the plugin is not started.
+    pub fn publish(&self, topic: &str, payload: &[u8]) -> Result<Published> {
+        self.send(&Outgoing::new(topic, payload))
+    }
+
+    /// The same with headers, or confirmed.
+    ///
+    /// # Errors
+    /// As [`publish`](Context::publish); of a confirmed one also that a mailbox did not take it in time.
+    pub fn send(&self, outgoing: &Outgoing<'_>) -> Result<Published> {
+        match self.link.publish(outgoing) {
+            Ok(Some(published)) => Ok(published),
+            Ok(None) => Err(Error::with_status(
+                Status::REFUSED,
+                "publish a message: this host is older, and carries none",
+            )),
+            Err((status, text)) => Err(Error::with_status(status, text)),
         }
     }
 }

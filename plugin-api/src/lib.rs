@@ -6,6 +6,7 @@ mod error;
 mod export;
 mod logging;
 pub mod manifest;
+mod message;
 mod method;
 mod plugin;
 mod state;
@@ -16,6 +17,7 @@ pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use export::Export;
 pub use manifest::Declaration;
+pub use message::{Message, MessageId, Outgoing, Published};
 pub use method::Method;
 pub use plugin::{Plugin, Reply, Request};
 #[cfg(feature = "message-pack")]
@@ -30,7 +32,8 @@ pub mod prelude {
     pub use crate::MessagePack;
     pub use crate::serde::{self, Deserialize, Serialize};
     pub use crate::{
-        Buffer, Context, Error, Level, Method, Plugin, Reply, Request, Result, State, Stateful, Step,
+        Buffer, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply, Request, Result,
+        State, Stateful, Step,
     };
     pub use crate::{export_plugin, serde_json, tracing};
 }

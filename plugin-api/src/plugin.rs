@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::abi::{RawBuffer, Status};
-use crate::{Context, Error, Result};
+use crate::{Context, Error, Message, Result};
 
 /// A plugin: what an author writes.
 ///
@@ -38,6 +38,22 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// # Errors
     /// The caller gets this error. Answer methods you do not know with [`Request::unknown_method`].
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()>;
+
+    /// Takes a message of a topic that `export_plugin!` declares. One at a time, in the order in which each sender published them; in a
+    /// swap those that wait go to the next generation. Other messages wait meanwhile: what takes long belongs on a thread of the
+    /// plugin's own. What is published from here on this thread [follows from](Message::causes) this message.
+    ///
+    /// Called by: the host, for the mailbox of the service. State: started. Thread: a lane; calls may run beside it. May call back:
+    /// yes. Panic: as an error.
+    ///
+    /// # Errors
+    /// Is logged and counted; the message is not brought again, and its sender does not hear of it.
+    fn on_message(&self, message: &Message<'_>) -> Result<()> {
+        Err(Error::msg(format_args!(
+            "take a message of `{}`: the plugin declares topics and has no `on_message`",
+            message.topic()
+        )))
+    }
 
     /// Takes what the plugin needs from outside: files, sockets, threads.
     ///

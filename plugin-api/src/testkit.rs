@@ -27,11 +27,16 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 
 use crate::abi::{
-    ExtensionPtr, HostHandle, HostLink, HostTable, HostTableRef, In, Instance, Lent, LentBytes, Out, Pieces,
+    HostHandle, HostLink, HostTable, HostTableRef, In, Instance, Lent, LentBytes, Out, Pieces,
     PluginModuleRef, RawBuffer, STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, Status,
     Window, module,
 };
 use crate::{Error, Export, Result};
+
+mod messages;
+
+pub use messages::Sent;
+use messages::extension;
 
 type Service = Box<dyn Fn(&str, &[u8]) -> Result<Vec<u8>> + Send + Sync>;
 
@@ -41,6 +46,7 @@ pub struct TestHost {
     config: Option<serde_json::Value>,
     services: BTreeMap<String, Service>,
     log: Mutex<Vec<String>>,
+    published: Mutex<Vec<Sent>>,
     is_of_1_0: bool,
 }
 
@@ -387,9 +393,4 @@ extern "C" fn call(
 
 extern "C" fn is_inside(_: HostHandle) -> bool {
     CALLS.get() > 0
-}
-
-/// It looks for services each time that one is called.
-extern "C" fn extension(_: RStr<'_>, _: u32) -> ExtensionPtr {
-    ExtensionPtr::NONE
 }

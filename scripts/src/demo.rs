@@ -47,6 +47,16 @@ fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
     ensure!(reply == "echo service handled", "it answered `{reply}`");
     held(&format!("it answered: {reply}"));
 
+    say("Publish a message, and see where it goes");
+    command("hotbay publish orders.created -d 7 && hotbay topics");
+    let published: Value =
+        serde_json::from_str(&bay.run(&["publish", "orders.created", "-d", "7", "-o", "json"])?)?;
+    ensure!(published["taken"] == 0, "somebody took it: {published}");
+    for line in bay.run(&["topics"])?.lines() {
+        println!("    {line}");
+    }
+    held("echo published an event of its own; nobody subscribed to either, and nobody waited");
+
     let calls = replace_under_load(bay, built)?;
     let receipt = read_receipt(bay)?;
 

@@ -20,6 +20,7 @@ mod load;
 mod loader;
 mod look;
 mod machine;
+mod messages;
 mod mutate;
 mod new;
 mod pinned;

@@ -8,6 +8,7 @@ mod handles;
 mod inline;
 mod kv;
 mod large_state;
+mod messages;
 mod peer;
 mod races;
 mod requests;

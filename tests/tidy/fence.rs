@@ -17,6 +17,7 @@ const FENCE: &[&str] = &[
     // The other side of the boundary, and the kit that plays the host in a plugin's unit tests.
     "plugin-api/src/abi/",
     "plugin-api/src/testkit.rs",
+    "plugin-api/src/testkit/",
     "tests/support/os.rs",
     // What wine lacks, in a library that is never shipped.
     "scripts/wine/",

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+use crate::bus::Pattern;
+
 /// Loads native plugins from a folder, talks to them at native speed, and replaces them while traffic flows.
 #[derive(Debug, Parser)]
 #[command(name = "hotbay", version, propagate_version = true)]
@@ -77,6 +79,34 @@ pub(super) enum Command {
         #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
         data: Option<String>,
     },
+    /// Publish a message; who subscribed to its topic gets it
+    Publish {
+        /// The topic, as in `orders.created`
+        topic: String,
+        /// The bytes: JSON or text as it is, `@FILE` for a file's bytes, `-` for stdin; none without
+        #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+        data: Option<String>,
+        /// What stands beside the bytes; may be given more than once
+        #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
+        headers: Vec<(String, String)>,
+        /// Wait until every mailbox took it, and name those that did not
+        #[arg(long)]
+        confirm: bool,
+    },
+    /// Show messages as they come, until Ctrl-C
+    Subscribe {
+        /// What to subscribe to: `orders.created`, `orders.*` for any one word, `orders.>` for all that follows
+        #[arg(required = true, value_name = "PATTERN")]
+        patterns: Vec<Pattern>,
+        /// As a member of this queue group: of each message one member gets it
+        #[arg(long, value_name = "GROUP")]
+        queue: Option<String>,
+        /// End after so many
+        #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+        count: Option<u64>,
+    },
+    /// Topics that were published to, and who is subscribed
+    Topics,
     /// Copy a plugin into the plugins folder and wait until it is live or refused
     Add {
         /// The library
@@ -301,6 +331,13 @@ fn target(text: &str) -> Result<Target, String> {
             Ok(Target { service: service.to_owned(), method: method.to_owned() })
         }
         _ => Err("name service and method, as in `greeter.greet`".to_owned()),
+    }
+}
+
+fn header(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
+        _ => Err("name a header and its value, as in `trace=7`".to_owned()),
     }
 }
 

@@ -29,7 +29,7 @@ pub(super) fn call(
     out.bytes(&client.pass(&request, &body)?)
 }
 
-fn read(data: Option<&str>) -> anyhow::Result<Vec<u8>> {
+pub(super) fn read(data: Option<&str>) -> anyhow::Result<Vec<u8>> {
     match data {
         None => Ok(Vec::new()),
         Some("-") => whole(io::stdin().lock()).otherwise(Code::NotRead, || "failed to read stdin"),

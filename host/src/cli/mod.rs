@@ -15,12 +15,15 @@ mod list;
 mod log;
 mod new;
 mod output;
+mod publish;
 mod run;
 mod sign;
 mod signals;
 mod state;
 mod status;
+mod subscribe;
 mod systemd;
+mod topics;
 mod trust;
 mod when;
 mod why;
@@ -71,6 +74,13 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::History { name } => history::history(&client(), &name, &out),
         Command::Events { follow, past } => events::events(&client(), past, follow, &out),
         Command::Call { target, data } => call::call(&client(), &target, data.as_deref(), deadline, &out),
+        Command::Publish { topic, data, headers, confirm } => {
+            publish::publish(&client(), topic, data.as_deref(), headers, confirm, deadline, &out)
+        }
+        Command::Subscribe { patterns, queue, count } => {
+            subscribe::subscribe(&client(), patterns, queue, count, &out)
+        }
+        Command::Topics => topics::topics(&client(), &out),
         Command::Add { file, force } => change::add(&client(), &file, force, deadline, &out),
         Command::Reload { name, force } => change::change(
             &client(),

@@ -4,7 +4,7 @@ use super::output::{Output, coded, one_line, or_dash, short_digest};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
-use crate::kernel::view::{Outcome, Pinned, Receipt, Retired, Status, mebibytes};
+use crate::kernel::view::{Messages, Outcome, Pinned, Receipt, Retired, Status, mebibytes};
 
 pub(super) fn status(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
     let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
@@ -92,13 +92,19 @@ pub(super) fn told(receipt: &Receipt) -> String {
         Retired::Unloaded => "unloaded",
         Retired::Pinned => "pinned",
     };
+    let handled = match &receipt.messages {
+        none if *none == Messages::default() => String::new(),
+        Messages { old, waited, new, lost, duplicated, dropped } => format!(
+            ", {old} messages handled by the old, {waited} waited, {new} by the new, {lost} lost, {duplicated} duplicated, {dropped} dropped"
+        ),
+    };
     let forced = receipt.forced.as_ref().map(|cost| format!(", forced: it {cost}")).unwrap_or_default();
     let rehearsal = match receipt.rehearsal.as_deref() {
         None | Some("skipped") => String::new(),
         Some(rehearsal) => format!(", rehearsal {rehearsal}"),
     };
     format!(
-        "{} to {}{back}: {} requests answered by the old, {} waited at most {} us, {} by the new, {} lost, {} duplicated, \
+        "{} to {}{back}: {} requests answered by the old, {} waited at most {} us, {} by the new, {} lost, {} duplicated{handled}, \
          old code {retired}{held}{rehearsal}{forced} ({at})",
         from.version,
         to.version,

@@ -9,7 +9,8 @@ use hotbay_plugin_api::{Level, manifest};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, hint};
+use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, WhenStopped, hint};
+use crate::bus::WhenFull;
 
 /// What is asked for again and again may not be asked for without a pause.
 const PERIOD: RangeInclusive<u64> = 10..=HOUR;
@@ -111,6 +112,9 @@ struct Probe {
 struct Service {
     lanes: Option<Spanned<u64>>,
     mailbox: Option<Spanned<u64>>,
+    messages: Option<Spanned<u64>>,
+    when_full: Option<WhenFull>,
+    when_stopped: Option<WhenStopped>,
 }
 
 #[derive(Deserialize, Default)]
@@ -287,11 +291,14 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         *into = usize::try_from(value.into_inner()).unwrap_or(usize::MAX);
         Ok(())
     };
-    for (name, Service { lanes, mailbox }) in file.service {
+    for (name, Service { lanes, mailbox, messages, when_full, when_stopped }) in file.service {
         valid(&name)?;
         let service = config.service.entry(name.into_inner()).or_default();
         count(&mut service.lanes, lanes, LANES)?;
         count(&mut service.mailbox, mailbox, MAILBOX)?;
+        count(&mut service.messages, messages, MAILBOX)?;
+        service.when_full = when_full.unwrap_or(service.when_full);
+        service.when_stopped = when_stopped.unwrap_or(service.when_stopped);
     }
     for (name, table) in file.plugin {
         valid(&name)?;

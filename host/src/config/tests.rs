@@ -64,7 +64,7 @@ fn everything_can_be_set() {
     .unwrap();
     let ms = Duration::from_millis;
     assert_eq!(config.plugins, Path::new("bay"));
-    let service = |lanes, mailbox| Service { lanes, mailbox };
+    let service = |lanes, mailbox| Service { lanes, mailbox, ..Service::default() };
     assert_eq!(config.service["echo"], service(4, 9));
     assert_eq!(config.service["slow"], service(2, Service::default().mailbox));
     assert_eq!(config.home, Path::new("/var/lib/hotbay"));
@@ -216,6 +216,18 @@ fn a_file_that_is_named_must_exist() {
 
     std::fs::write(&missing, "[log]\nlevel = \"warn\"").unwrap();
     assert_eq!(Config::load(Some(&missing)).unwrap().log.level, Level::Warn);
+}
+
+#[test]
+fn a_service_says_how_many_messages_wait_and_what_becomes_of_more() {
+    let text = "[service.echo]\nmessages = 7\nwhen_full = \"drop-oldest\"\nwhen_stopped = \"keep\"";
+    let service = Config::parse(text, "hotbay.toml".as_ref()).unwrap().service_of("echo");
+    assert_eq!(
+        (service.messages, service.when_full, service.when_stopped),
+        (7, crate::bus::WhenFull::DropOldest, crate::config::WhenStopped::Keep)
+    );
+    assert!(refused("[service.echo]\nmessages = 0").contains("out of range"));
+    assert!(refused("[service.echo]\nwhen_full = \"explode\"").contains("drop-oldest"));
 }
 
 #[test]

@@ -12,9 +12,13 @@ use tokio::task;
 
 use super::exit::Exit;
 use super::protocol::{Failure, Request};
+use crate::bus::{Headers, Outgoing, Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
 use crate::kernel::view::{Event, Phase, Row};
 use crate::{CallError, Changed, ControlError, Host};
+
+/// What a client is called as a sender, and as a subscriber.
+pub(super) const CLIENT: &str = "cli";
 
 /// How long a host that has just begun may look for what it is asked about.
 const READY: Duration = Duration::from_secs(10);
@@ -29,6 +33,9 @@ pub(super) trait Answer: Clone + Send + 'static {
 
     /// What happens from now on, after up to `past` earlier events.
     fn events(&self, past: usize) -> Receiver<Event>;
+
+    /// Messages from now on.
+    fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, SubscribeError>;
 }
 
 /// A host's answers.
@@ -83,6 +90,10 @@ impl Answer for Answers {
     fn events(&self, past: usize) -> Receiver<Event> {
         self.host.events(past)
     }
+
+    fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, SubscribeError> {
+        self.host.subscribe(subscribe)
+    }
 }
 
 /// A request that was not carried out.
@@ -130,9 +141,21 @@ fn carry_out(
             value(&status)
         }
         Request::History { name } => value(&host.history(&name)?),
-        Request::Events { .. } => {
-            Err(Failure::new(Exit::Failed, Code::NotUnderstood, "failed to answer once: events are many"))
+        Request::Events { .. } | Request::Subscribe { .. } => {
+            Err(Failure::new(Exit::Failed, Code::NotUnderstood, "failed to answer once: what was asked for is many"))
         }
+        Request::Publish { topic, headers, confirm, .. } => {
+            let publisher = host.publisher(CLIENT);
+            let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+            let outgoing = Outgoing { payload: &body, headers, cause: None };
+            let published = if confirm {
+                publisher.confirm(&topic, outgoing, deadline)
+            } else {
+                publisher.publish(&topic, outgoing)
+            };
+            value(&published.map_err(Failure::from)?)
+        }
+        Request::Topics => value(&host.topics()),
         Request::Call { service, method, .. } => {
             let reply = host.request(&service, &method, body, deadline)?;
             return Ok((Value::Null, reply));

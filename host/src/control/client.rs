@@ -13,6 +13,8 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+mod messages;
+
 use super::endpoint::Endpoint;
 use super::exit::Exit;
 use super::frame::{self, FrameError, MAX_BODY};
@@ -106,7 +108,15 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ClientError> {
-        let (value, _) = self.exchange(request, &[])?;
+        self.ask_with(request, &[])
+    }
+
+    /// The same with `body` beside the request.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub fn ask_with<T: DeserializeOwned>(&self, request: &Request, body: &[u8]) -> Result<T, ClientError> {
+        let (value, _) = self.exchange(request, body)?;
         Ok(serde_json::from_value(value).map_err(FrameError::from)?)
     }
 
@@ -115,10 +125,6 @@ impl Client {
     /// # Errors
     /// [`ClientError`]
     pub fn pass(&self, request: &Request, body: &[u8]) -> Result<Vec<u8>, ClientError> {
-        if body.len() > MAX_BODY {
-            let message = format!("failed to send the request: it has more than {MAX_BODY} bytes");
-            return Err(Failure::new(Exit::Refused, Code::TooLongToSend, message).into());
-        }
         Ok(self.exchange(request, body)?.1)
     }
 
@@ -193,13 +199,17 @@ impl Client {
                         }
                     }
                     Response::Failed(failure) => return Err(failure.into()),
-                    Response::End | Response::Done(_) => return Ok(()),
+                    Response::End | Response::Message(_) | Response::Done(_) => return Ok(()),
                 }
             }
         })
     }
 
     fn exchange(&self, request: &Request, body: &[u8]) -> Result<(Value, Vec<u8>), ClientError> {
+        if body.len() > MAX_BODY {
+            let message = format!("failed to send the request: it has more than {MAX_BODY} bytes");
+            return Err(Failure::new(Exit::Refused, Code::TooLongToSend, message).into());
+        }
         let answer = async {
             let stream = self.send(request, body).await?;
             let (response, body) = frame::read(&mut &stream).await?;
@@ -221,7 +231,7 @@ fn done(response: Response) -> Result<Value, ClientError> {
     match response {
         Response::Done(value) => Ok(value),
         Response::Failed(failure) => Err(failure.into()),
-        Response::Event(_) | Response::End => {
+        Response::Event(_) | Response::Message(_) | Response::End => {
             let error = <serde_json::Error as serde::de::Error>::custom("events were not asked for");
             Err(FrameError::Json(error).into())
         }

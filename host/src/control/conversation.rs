@@ -13,6 +13,8 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+mod messages;
+
 use super::answer::Answer;
 use super::body;
 use super::exit::Exit;
@@ -82,6 +84,18 @@ impl Conversation {
                     self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
                 }
             },
+            Ok(Ok((Request::Subscribe { patterns, queue, capacity }, _))) => {
+                match self.followers.try_acquire() {
+                    Ok(_place) => {
+                        self.bring(answer, messages::subscribe(patterns, queue.as_deref(), capacity)).await
+                    }
+                    Err(_) => {
+                        let message =
+                            format!("failed to subscribe: {FOLLOWERS} clients follow something already");
+                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
+                    }
+                }
+            }
             Ok(Ok((request @ Request::Import { .. }, _))) => {
                 let done = self.take(answer, request).await;
                 self.respond(done).await

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::bus::PublishError;
 use crate::{CallError, ControlError, HostError};
 
 /// How a command ended.
@@ -68,6 +69,16 @@ impl From<&CallError> for Exit {
                 Exit::Failed
             }
             CallError::TimedOut { .. } => Exit::TimedOut,
+        }
+    }
+}
+
+impl From<&PublishError> for Exit {
+    fn from(error: &PublishError) -> Self {
+        match error {
+            PublishError::Topic(_) => Exit::Usage,
+            PublishError::NotTaken { .. } => Exit::TimedOut,
+            PublishError::TooManyHops { .. } | PublishError::Refused { .. } => Exit::Refused,
         }
     }
 }

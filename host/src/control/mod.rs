@@ -2,7 +2,7 @@
 //!
 //! A host listens at an endpoint that only its own user can reach: the socket `control.sock` in its home folder, on
 //! Windows a named pipe. A client connects, sends one [`Request`](protocol::Request) and reads one
-//! [`Response`](protocol::Response), or for `events` many. Each message is a [frame]: JSON, and beside it bytes
+//! [`Response`](protocol::Response), or for `events` and `subscribe` many. Each message is a [frame]: JSON, and beside it bytes
 //! that are passed on as they are.
 //!
 //! Nothing here loads or swaps anything: each request becomes one call of a [`Host`](crate::Host).

@@ -6,7 +6,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
-use crate::error::{Blame, Code, Trouble, shown};
+use crate::bus::{MessageView, Pattern, PublishError};
+use crate::error::{Blame, Code, Coded as _, Trouble, shown};
 use crate::kernel::view::Event;
 use crate::{CallError, ControlError};
 
@@ -47,6 +48,28 @@ pub enum Request {
         /// How long to wait.
         deadline_ms: u64,
     },
+    /// Publishes a message; the frame's body is its bytes.
+    Publish {
+        /// The topic.
+        topic: String,
+        /// What stands beside the bytes.
+        headers: Vec<(String, String)>,
+        /// Whether every mailbox is to have taken it.
+        confirm: bool,
+        /// How long to wait for that.
+        deadline_ms: u64,
+    },
+    /// Messages of these patterns, until the client goes away or the host stops. Answered by `Done` when it is subscribed.
+    Subscribe {
+        /// The patterns.
+        patterns: Vec<Pattern>,
+        /// The queue group.
+        queue: Option<String>,
+        /// Messages that may wait; of more, the oldest are dropped.
+        capacity: usize,
+    },
+    /// Topics, and who is subscribed.
+    Topics,
     /// Copies a file into the plugins folder and waits until it is live.
     Add {
         /// The file, absolute: host and client may work in different folders.
@@ -133,6 +156,7 @@ impl Request {
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self {
             Request::Call { deadline_ms, .. }
+            | Request::Publish { deadline_ms, .. }
             | Request::Add { deadline_ms, .. }
             | Request::Reload { deadline_ms, .. }
             | Request::Rollback { deadline_ms, .. }
@@ -147,6 +171,8 @@ impl Request {
             | Request::Status { .. }
             | Request::History { .. }
             | Request::Events { .. }
+            | Request::Subscribe { .. }
+            | Request::Topics
             | Request::Restore { .. }
             | Request::Import { .. }
             | Request::RotateKeys
@@ -165,7 +191,9 @@ pub enum Response {
     Failed(Failure),
     /// Something that happened; more responses follow.
     Event(Event),
-    /// There are no more events.
+    /// A message; the frame's body is its bytes. More responses follow.
+    Message(MessageView),
+    /// There are no more events, or messages.
     End,
 }
 
@@ -201,6 +229,12 @@ impl Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
+        Self::new(Exit::from(&error), error.code(), error.to_string())
+    }
+}
+
+impl From<PublishError> for Failure {
+    fn from(error: PublishError) -> Self {
         Self::new(Exit::from(&error), error.code(), error.to_string())
     }
 }

@@ -20,6 +20,7 @@ use super::exit::Exit;
 use super::frame::MAX_BODY;
 use super::protocol::{Failure, Request};
 use super::server::{Conversations, FOLLOWERS, Server};
+use crate::bus::{Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
 use crate::kernel::view::Event;
 
@@ -65,6 +66,10 @@ impl Answer for Fake {
         (0..past as u64).for_each(|sequence| sender.send(event(sequence)).unwrap());
         self.live.lock().unwrap().push(sender);
         receiver
+    }
+
+    fn subscribe(&self, _: Subscribe) -> Result<Subscription, SubscribeError> {
+        Err(SubscribeError::Stopping)
     }
 }
 

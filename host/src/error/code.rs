@@ -235,6 +235,12 @@ codes! {
     1221 NoContractThere
     1222 NoSuchCode
 
+    // Messages.
+    1301 SubjectWrong
+    1302 MessageCircle
+    1303 NotTakenByAll
+    1304 PublishRefused
+
     // The host itself.
     9901 Defect
 }

@@ -3,6 +3,7 @@
 use hotbay_state::{KeyError, OpenError, SealError, StoreError};
 
 use super::{CallError, Code, Coded, ControlError, HostError, chain};
+use crate::bus::{PublishError, SubscribeError};
 use crate::config::ConfigError;
 use crate::discover::DiscoverError;
 use crate::drain::DrainError;
@@ -47,6 +48,26 @@ impl Coded for ConfigError {
 
     fn in_words(&self) -> String {
         chain(self)
+    }
+}
+
+impl Coded for PublishError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Topic(_) => Code::SubjectWrong,
+            Self::TooManyHops { .. } => Code::MessageCircle,
+            Self::NotTaken { .. } => Code::NotTakenByAll,
+            Self::Refused { .. } => Code::PublishRefused,
+        }
+    }
+}
+
+impl Coded for SubscribeError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Pattern(_) => Code::SubjectWrong,
+            Self::Stopping => Code::Stopping,
+        }
     }
 }
 

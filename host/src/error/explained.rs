@@ -5,6 +5,7 @@ mod commands;
 mod files;
 mod host;
 mod keys;
+mod messages;
 mod pinned;
 mod runs;
 mod state;
@@ -59,6 +60,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { title: "State at rest", table: state::TABLE },
     Stage { title: "The keys that seal state", table: keys::TABLE },
     Stage { title: "Commands, and the way to the host", table: commands::TABLE },
+    Stage { title: "Messages", table: messages::TABLE },
     Stage { title: "The host itself", table: commands::DEFECTS },
 ];
 

@@ -4,9 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use abi_stable::std_types::{RSlice, RStr};
-use hotbay_plugin_api::abi::{
-    CALLS_EXTENSION, CallsExtension, ExtensionPtr, HostHandle, Out, RawBuffer, RawMethod, Status,
-};
+use hotbay_plugin_api::abi::{CallsExtension, ExtensionPtr, HostHandle, Out, RawBuffer, RawMethod, Status};
 
 use super::host_side::{HostSide, Services, failed, guarded, outside, side};
 use crate::CallError;
@@ -30,12 +28,9 @@ const MOST: usize = 4096;
 
 static TABLE: CallsExtension = CallsExtension { find, call };
 
-/// The table of an extension of this host's.
-pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    match (id.as_str(), revision) {
-        CALLS_EXTENSION => ExtensionPtr::of_calls(&TABLE),
-        _ => ExtensionPtr::NONE,
-    }
+/// What the host's `extension` answers for it.
+pub(super) fn table() -> ExtensionPtr {
+    ExtensionPtr::of_calls(&TABLE)
 }
 
 extern "C" fn find(

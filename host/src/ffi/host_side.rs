@@ -7,8 +7,10 @@ use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
-use super::calls::{Found, extension};
+use super::calls::Found;
+use super::messages::extension;
 use crate::CallError;
+use crate::bus::Bus;
 use crate::call::{self, Called};
 use crate::kernel::slot::Slot;
 
@@ -17,13 +19,16 @@ pub(crate) trait Services: Send + Sync {
     /// The slot of a service.
     fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>>;
 
+    /// What messages go by; a probe has none.
+    fn bus(&self) -> Option<&Bus>;
+
     /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
     fn is_inside(&self, handle: HostHandle) -> bool;
 }
 
 /// The host's side of one generation. Its address is the handle of the plugin's link.
 pub(crate) struct HostSide {
-    name: String,
+    name: Arc<str>,
     generation: u64,
     // The plugin's table of the configuration, as JSON.
     config: String,
@@ -46,7 +51,7 @@ impl HostSide {
     ) -> Box<Self> {
         let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
         Box::new(Self {
-            name: name.to_owned(),
+            name: name.into(),
             generation,
             config,
             services,
@@ -59,7 +64,7 @@ impl HostSide {
     /// The same for an instance that is never started: calls to other services are refused.
     pub(super) fn deaf(&self) -> Box<Self> {
         Box::new(Self {
-            name: self.name.clone(),
+            name: Arc::clone(&self.name),
             generation: self.generation,
             config: self.config.clone(),
             services: Arc::clone(&self.services),
@@ -69,7 +74,7 @@ impl HostSide {
         })
     }
 
-    pub(super) fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &Arc<str> {
         &self.name
     }
 

@@ -13,7 +13,7 @@
 //!   noticed.
 //! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
 //!   globals that are dropped at once: its process-wide globals would keep references into unloaded libraries.
-//! * **F4 The library outlives what came from it.** `module`, `instance`, `state` and `functions` are private to [`Plugin`], are
+//! * **F4 The library outlives what came from it.** `module`, `instance`, `state`, `messages` and `functions` are private to [`Plugin`], are
 //!   reachable only through it (a [`MethodCall`] borrows it), and `library` is its last field. A [`Twin`] holds the plugin that it was made with.
 //!   Nothing that a plugin allocated is kept.
 //! * **F5 What a plugin points at outlives it.** The [`HostSide`] behind a plugin's link is freed only after the
@@ -29,6 +29,7 @@ mod calls;
 mod host_side;
 mod library;
 mod loader;
+mod messages;
 mod plugin;
 mod state;
 mod twin;

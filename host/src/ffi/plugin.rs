@@ -5,14 +5,16 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, METHODS_EXTENSION, MethodFn, MethodsExtension, Out,
-    PluginModuleRef, RawBuffer, Status,
+    HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
+    MethodsExtension, Out, PluginModuleRef, RawBuffer, Status,
 };
 use zeroize::Zeroizing;
 
 use super::library::Closed;
+use super::messages;
 use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
+use crate::bus::Message;
 use crate::fault;
 use crate::stage::Object;
 
@@ -24,6 +26,7 @@ pub(crate) struct Plugin {
     module: PluginModuleRef,
     instance: Instance,
     state: Option<StateTable>,
+    messages: Option<&'static MessagesExtension>,
     // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
     functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
@@ -130,6 +133,7 @@ impl Plugin {
             instance,
             // F4: kept beside the library.
             state: StateTable::of(module),
+            messages: messages_of(module),
             functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
@@ -186,6 +190,19 @@ impl Plugin {
     pub(crate) fn method(&self, number: usize) -> Option<MethodCall<'_>> {
         let function = (*self.functions.get(number)?)?;
         Some(MethodCall { function, instance: self.instance, plugin: PhantomData })
+    }
+
+    /// Whether messages can be brought to it.
+    pub(crate) fn takes_messages(&self) -> bool {
+        self.messages.is_some()
+    }
+
+    /// Brings it a message.
+    pub(crate) fn deliver(&self, message: &Message) -> Answer {
+        match self.messages {
+            Some(table) => messages::deliver(table, self.instance, message),
+            None => Err((Status::FAILED, "it takes no messages".to_owned())),
+        }
     }
 
     /// Whether this is what the plugin reaches its host by.
@@ -253,6 +270,13 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("library", &self.library).finish_non_exhaustive()
     }
+}
+
+/// Whoever keeps it keeps the library open (F4).
+fn messages_of(module: PluginModuleRef) -> Option<&'static MessagesExtension> {
+    let (id, revision) = MESSAGES_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_messages() }
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hotbay_plugin_api::manifest::{Manifest, Schema};
 
+use super::inbox::Handled;
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
 use super::tally::Tally;
@@ -23,6 +24,8 @@ pub(crate) struct Generation {
     /// Counts loads over all services: no two generations have the same.
     pub(crate) load: u64,
     pub(crate) tally: Arc<Tally>,
+    /// Messages that it was brought.
+    pub(crate) handled: Arc<Handled>,
     /// When it was about to be loaded: threads of it began later.
     pub(crate) began: Moment,
     pub(crate) lane: Arc<Lane>,

@@ -95,8 +95,8 @@ impl Lane {
     pub(crate) fn open(name: &str, own: u64, room: Room) -> io::Result<Arc<Self>> {
         let lanes = room.lanes.max(1);
         let queue = Queue {
-            // As many as may wait: a request allocates nothing.
-            jobs: VecDeque::with_capacity(room.mailbox),
+            // As many as may wait, and messages that are brought: a request allocates nothing.
+            jobs: VecDeque::with_capacity(room.mailbox + 1),
             seats: vec![Seat::default(); lanes],
             idle: 0,
             closed: false,
@@ -180,6 +180,17 @@ impl Lane {
             return Err(LaneError::Full);
         }
         accepted();
+        self.shared.add(queue, job);
+        Ok(())
+    }
+
+    /// Gives a job of the host's its turn behind the requests that wait, however many those are. Such jobs are few: of each kind one
+    /// at a time.
+    pub(crate) fn post(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {
+        let queue = self.shared.lock();
+        if queue.closed {
+            return Err(LaneError::Closed);
+        }
         self.shared.add(queue, job);
         Ok(())
     }

@@ -12,6 +12,8 @@ pub(crate) mod generation;
 pub(crate) mod good;
 pub(crate) mod held;
 pub(crate) mod history;
+pub(crate) mod inbox;
+pub(crate) mod inboxes;
 pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod lane;

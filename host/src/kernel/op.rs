@@ -215,6 +215,19 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
     unloaded
 }
 
+/// A generation serves: it gets the messages that wait for its service. How many those are.
+fn serve_messages(shared: &Shared, generation: &Generation) -> u64 {
+    let name = &generation.name;
+    // Of a service that is being forgotten there is none.
+    let Ok(slot) = shared.registry.slot(name) else { return 0 };
+    shared.inboxes.serve(&slot, generation, &shared.config.service_of(name))
+}
+
+/// Nobody serves any more.
+fn rest_messages(shared: &Shared, name: &str) {
+    shared.inboxes.rest(name, &shared.config.service_of(name));
+}
+
 fn remains(unloaded: Unloaded) -> Vec<Remains> {
     match unloaded {
         Unloaded::Gone => Vec::new(),

@@ -11,6 +11,7 @@ use hotbay_plugin_api::abi::{HostHandle, Out};
 
 use super::slot::{self, Slot};
 use crate::CallError;
+use crate::bus::Bus;
 use crate::call::{Called, named};
 use crate::ffi::Services;
 
@@ -21,6 +22,7 @@ pub(crate) struct Registry {
     // Of all registries of the process, and of all maps that one of them had, no two have the same.
     version: AtomicU64,
     names: Mutex<Names>,
+    bus: Arc<Bus>,
 }
 
 #[derive(Debug, Default)]
@@ -48,7 +50,7 @@ fn next_version() -> u64 {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { version: AtomicU64::new(next_version()), names: Mutex::default() }
+        Self { version: AtomicU64::new(next_version()), names: Mutex::default(), bus: Arc::default() }
     }
 }
 
@@ -84,6 +86,11 @@ impl Registry {
     /// The slot of a registered name.
     pub(crate) fn slot(&self, service: &str) -> Result<Arc<Slot>, CallError> {
         self.slots().get(service).cloned().ok_or_else(|| self.unknown(service))
+    }
+
+    /// What messages go by.
+    pub(crate) fn bus(&self) -> &Arc<Bus> {
+        &self.bus
     }
 
     fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
@@ -131,6 +138,10 @@ impl Registry {
 impl Services for Registry {
     fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
         Ok(Registry::slot(self, service)?)
+    }
+
+    fn bus(&self) -> Option<&Bus> {
+        Some(&self.bus)
     }
 
     fn is_inside(&self, handle: HostHandle) -> bool {

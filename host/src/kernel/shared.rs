@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use super::good::Good;
 use super::history::History;
+use super::inboxes::Inboxes;
 use super::journal::Journal;
 use super::lane::Lane;
 use super::probation::Marks;
@@ -21,6 +22,7 @@ use crate::trust::Trust;
 pub(crate) struct Shared {
     pub(crate) config: Config,
     pub(crate) registry: Arc<Registry>,
+    pub(crate) inboxes: Inboxes,
     pub(crate) trust: Trust,
     pub(crate) stage: Stage,
     pub(crate) verdicts: Verdicts,
@@ -44,10 +46,12 @@ impl Shared {
         good: Good,
         marks: Marks,
     ) -> Self {
+        let registry: Arc<Registry> = Arc::default();
         Self {
             trust: Trust::new(&config),
             config,
-            registry: Arc::default(),
+            inboxes: Inboxes::new(Arc::clone(registry.bus())),
+            registry,
             stage,
             verdicts: Verdicts::default(),
             snapshots,

@@ -263,6 +263,24 @@ pub struct Requests {
     pub duplicated: u64,
 }
 
+/// What became of the messages of a service in a swap's window. Disjoint: of those that left its mailbox, or waited there when the new
+/// generation began to serve, old + waited + new + lost + dropped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Messages {
+    /// Handled by the old generation, an error included.
+    pub old: u64,
+    /// Waited in the mailbox when the new generation began to serve, or, where it did not come to that, when the old one went on.
+    pub waited: u64,
+    /// Handled by the new generation, beyond those that had waited, when the receipt is written.
+    pub new: u64,
+    /// Taken out of the mailbox, and handled by nobody.
+    pub lost: u64,
+    /// Handled more than once.
+    pub duplicated: u64,
+    /// Dropped by the mailbox, as it is set to do.
+    pub dropped: u64,
+}
+
 /// How long requests waited at the gate, microseconds. All zero when none did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Pause {
@@ -295,6 +313,9 @@ pub struct Receipt {
     pub to: Side,
     /// What became of the requests meanwhile.
     pub requests: Requests,
+    /// What became of its messages meanwhile.
+    #[serde(default)]
+    pub messages: Messages,
     /// How long requests waited.
     pub pause_us: Pause,
     /// How long each stage took, microseconds.

@@ -12,6 +12,7 @@ use super::MARKER;
 use super::behaviour::Step;
 use super::live::{Deep, is_calling, live, unload};
 use crate::CallError;
+use crate::bus::Bus;
 use crate::error::{Code, Trouble};
 use crate::ffi::{HostSide, Opened, Plugin, Services};
 use crate::kernel::patience::look_until;
@@ -170,6 +171,10 @@ fn once(object: &Object, host: Box<HostSide>, say: &Say) -> Result<Plugin, Troub
 struct NoServices;
 
 impl Services for NoServices {
+    fn bus(&self) -> Option<&Bus> {
+        None
+    }
+
     fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
         let text = "there is none in a probe".to_owned();
         Err(Box::new(CallError::Refused { service: service.to_owned(), text }))

@@ -142,6 +142,7 @@ impl Kernel {
                 service.retire_counts();
                 service.generation = None;
                 let _ = service.slot.take_down(Phase::Faulted, Some(reason.to_string()));
+                self.shared.inboxes.rest(&name, &self.shared.config.service_of(&name));
                 service.rest_for(SELDOM, reason.clone(), false);
                 service.last = Some(Ended::Failed(Failure { kind: FailureKind::Passing, reason }));
             }

@@ -35,6 +35,7 @@ mod buffer;
 mod calls;
 mod guard;
 mod host;
+mod messages;
 mod methods;
 mod module;
 mod own;
@@ -47,6 +48,10 @@ pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub use messages::{
+    BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
+    RawOutgoing, RawPublished,
+};
 pub use methods::{METHODS_EXTENSION, MethodFn, MethodsExtension};
 pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
 pub use own::Buffer;
@@ -61,7 +66,7 @@ pub use window::Window;
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 1;
+pub const CONTRACT_MINOR: u32 = 2;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

@@ -7,9 +7,11 @@ use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
 use abi_stable::std_types::{RResult, RSlice, RStr};
 
 use super::guard::{guard, guard_call, install_hook};
+use super::messages::messages;
 use super::methods::methods;
 use super::{
-    ExtensionPtr, HostLink, Instance, METHODS_EXTENSION, PluginModule, PluginModuleRef, RawBuffer, Status,
+    ExtensionPtr, HostLink, Instance, MESSAGES_EXTENSION, METHODS_EXTENSION, PluginModule, PluginModuleRef,
+    RawBuffer, Status,
 };
 use crate::{Context, Export, Plugin, Reply, Request, logging};
 
@@ -99,6 +101,8 @@ extern "C" fn call<P: Plugin>(
 extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr {
     match (id.as_str(), revision) {
         METHODS_EXTENSION => methods::<P>(),
+        // Who declares no topic gets no message.
+        MESSAGES_EXTENSION if !P::DECLARATION.topics.is_empty() => messages::<P>(),
         (id, revision) => P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id, revision)),
     }
 }

@@ -1,6 +1,6 @@
 //! The manifest at compile time: a declaration becomes JSON in a static, without one relocation.
 
-use super::{MAGIC, is_valid_name};
+use super::{MAGIC, is_valid_name, is_valid_pattern};
 use crate::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
 use crate::state::Shape;
 
@@ -17,8 +17,11 @@ pub struct Declaration {
     pub priority: i32,
     /// The methods it answers. A caller who asks for another is told these.
     pub methods: &'static [&'static str],
-    /// Topics it subscribes to. This host only shows them: delivery comes with the bus.
+    /// Topics it subscribes to, words with dots between: `orders.created`, `orders.*` for any one word, `orders.>` for all that follows.
+    /// Their messages come to [`Plugin::on_message`](crate::Plugin::on_message).
     pub topics: &'static [&'static str],
+    /// The queue group that it subscribes in, with other services: of each message one of them gets it. Without one, it gets all.
+    pub queue: &'static str,
     /// What it asks the host for. This host only shows it.
     pub capabilities: &'static [&'static str],
 }
@@ -27,7 +30,16 @@ impl Declaration {
     /// The defaults for a crate of this name and version.
     #[must_use]
     pub const fn of(name: &'static str, version: &'static str) -> Self {
-        Self { name, version, requires: &[], priority: 0, methods: &[], topics: &[], capabilities: &[] }
+        Self {
+            name,
+            version,
+            requires: &[],
+            priority: 0,
+            methods: &[],
+            topics: &[],
+            queue: "",
+            capabilities: &[],
+        }
     }
 }
 
@@ -45,7 +57,7 @@ impl<const N: usize> Embedded<N> {
     /// Encodes; `N` must be [`encoded_len`] of the same arguments.
     ///
     /// # Panics
-    /// At compile time: on a name that is not allowed, with the reason.
+    /// At compile time: on a name or a topic that is not allowed, with the reason.
     #[must_use]
     pub const fn new(declaration: &Declaration, state: Option<Shape>) -> Self {
         let json = encode::<N>(declaration, state);
@@ -57,7 +69,7 @@ impl<const N: usize> Embedded<N> {
 /// How long the JSON of this declaration is, in bytes.
 ///
 /// # Panics
-/// At compile time: on a name that is not allowed, with the reason.
+/// At compile time: on a name or a topic that is not allowed, with the reason.
 #[must_use]
 pub const fn encoded_len(declaration: &Declaration, state: Option<Shape>) -> usize {
     encode::<0>(declaration, state).len
@@ -71,6 +83,14 @@ struct Json<const N: usize> {
 
 const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N> {
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
+    let mut at = 0;
+    while at < d.topics.len() {
+        assert!(
+            is_valid_pattern(d.topics[at]),
+            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
+        );
+        at += 1;
+    }
     let mut json = Json::<N> { bytes: [0; N], len: 0 };
     json.raw("{\"name\":");
     json.string(d.name);
@@ -91,6 +111,8 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.strings(d.methods);
     json.raw(",\"topics\":");
     json.strings(d.topics);
+    json.raw(",\"queue\":");
+    json.string(d.queue);
     json.raw(",\"capabilities\":");
     json.strings(d.capabilities);
     json.raw(",\"state\":");
@@ -241,6 +263,7 @@ mod tests {
             priority: -7,
             methods: &["quote\"back\\slash\n"],
             topics: &["orders.>"],
+            queue: "workers",
             capabilities: &["http"],
             ..Declaration::of("echo-v2", "2.10.0")
         };
@@ -256,7 +279,7 @@ mod tests {
         assert_eq!(manifest.requires, ["logger", "kv"]);
         assert_eq!(manifest.priority, -7);
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
-        assert_eq!(manifest.topics, ["orders.>"]);
+        assert_eq!((&manifest.topics[..], &*manifest.queue), (&["orders.>".to_owned()][..], "workers"));
         let state = manifest.state.unwrap();
         assert_eq!((state.writes, &state.reads[..]), (3, &[1, 2][..]));
         assert_eq!(state.content_type, "application/octet-stream");

@@ -4,6 +4,9 @@
 //! [`Embedded`]; the host finds the symbol in the file and parses the JSON into a [`Manifest`].
 
 mod encode;
+mod subject;
+
+pub use subject::is_valid_pattern;
 
 pub use encode::{Declaration, Embedded, encoded_len};
 
@@ -30,9 +33,12 @@ pub struct Manifest {
     /// The methods it answers; empty when it does not say.
     #[serde(default)]
     pub methods: Vec<String>,
-    /// The topics it subscribes to.
+    /// The topics it subscribes to: patterns, as in `orders.*`.
     #[serde(default)]
     pub topics: Vec<String>,
+    /// The queue group that it subscribes in; empty for none.
+    #[serde(default)]
+    pub queue: String,
     /// What it asks the host for.
     #[serde(default)]
     pub capabilities: Vec<String>,

@@ -28,12 +28,13 @@ impl Echoed {
 }
 
 struct Echo {
+    context: Context,
     state: State<Echoed>,
 }
 
 impl Plugin for Echo {
-    fn create(_: Context) -> Result<Self> {
-        Ok(Self { state: State::default() })
+    fn create(context: Context) -> Result<Self> {
+        Ok(Self { context, state: State::default() })
     }
 
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -45,6 +46,8 @@ impl Plugin for Echo {
             "handle" => {
                 self.state.write().note("handle");
                 tracing::info!(bytes = request.bytes().len(), "handled");
+                // Whoever wants to know subscribes; where nobody does, it goes nowhere.
+                self.context.publish("events.echo.handled", request.bytes())?;
                 reply.write(b"echo v2 service handled")
             }
             "count" => reply.json(&self.state.read().count()),

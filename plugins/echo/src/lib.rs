@@ -15,12 +15,13 @@ struct Echoed {
 }
 
 struct Echo {
+    context: Context,
     state: State<Echoed>,
 }
 
 impl Plugin for Echo {
-    fn create(_: Context) -> Result<Self> {
-        Ok(Self { state: State::default() })
+    fn create(context: Context) -> Result<Self> {
+        Ok(Self { context, state: State::default() })
     }
 
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -32,6 +33,8 @@ impl Plugin for Echo {
             "handle" => {
                 self.state.write().count += 1;
                 tracing::info!(bytes = request.bytes().len(), "handled");
+                // Whoever wants to know subscribes; where nobody does, it goes nowhere.
+                self.context.publish("events.echo.handled", request.bytes())?;
                 reply.write(b"echo service handled")
             }
             "count" => reply.json(&self.state.read().count),
@@ -61,5 +64,7 @@ mod tests {
         assert_eq!(echo.call("echo", b"hello").unwrap(), b"hello");
         assert_eq!(echo.call("handle", b"").unwrap(), b"echo service handled");
         assert_eq!(echo.call("count", b"").unwrap(), b"2");
+        let published = echo.published();
+        assert_eq!((published.len(), published[0].topic.as_str()), (1, "events.echo.handled"));
     }
 }

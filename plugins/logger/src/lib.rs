@@ -1,4 +1,5 @@
-//! The service `logger`: other services send it lines, it writes them into the host's log.
+//! The service `logger`: other services send it lines, it writes them into the host's log. It also writes down what they publish as
+//! `events.…`, of which they need not know.
 //!
 //! It goes before others of its level (`priority`), and takes its default level from `[plugin.logger]`.
 
@@ -57,12 +58,20 @@ impl Plugin for Logger {
         self.context.log(level, request.text()?);
         Ok(())
     }
+
+    fn on_message(&self, message: &Message<'_>) -> Result<()> {
+        let (sender, topic) = (message.sender(), message.topic());
+        let text = message.text().unwrap_or("bytes that are no text");
+        self.context.log(self.level, format_args!("{topic} from {sender}: {text}"));
+        Ok(())
+    }
 }
 
 export_plugin!(Logger {
     name: "logger",
     priority: 100,
     methods: &["write", "error", "warn", "info", "debug"],
+    topics: &["events.>"],
 });
 
 #[cfg(test)]
@@ -75,6 +84,13 @@ mod tests {
         let logger = TestHost::new().start::<Logger>().unwrap();
         logger.call("warn", b"careful").unwrap();
         assert_eq!(logger.log(), ["careful"]);
+    }
+
+    #[test]
+    fn an_event_arrives_there_too() {
+        let logger = TestHost::new().start::<Logger>().unwrap();
+        logger.deliver("events.shop.sold", &[], b"7").unwrap();
+        assert_eq!(logger.log(), ["events.shop.sold from test: 7"]);
     }
 
     #[test]

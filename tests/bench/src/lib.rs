@@ -7,6 +7,7 @@ mod report;
 mod rounds;
 mod pin;
 mod bay;
+mod bus;
 mod limits;
 mod ours;
 mod pairs;
@@ -83,7 +84,8 @@ const CALL_ROUNDS: u32 = 101;
 /// With the host that they call.
 fn rows(options: &Options, peers: Vec<Row>) -> Result<(Vec<Row>, Option<Bay>)> {
     let mut rows = Vec::new();
-    if [Group::Call, Group::Peers, Group::Request, Group::Scale].iter().all(|group| !options.wants(*group)) {
+    let groups = [Group::Bus, Group::Call, Group::Peers, Group::Request, Group::Scale];
+    if groups.iter().all(|group| !options.wants(*group)) {
         return Ok((rows, None));
     }
     let bay = Bay::open(Place::Temporary, &options.libraries, &["target"], |_| {})?;
@@ -99,6 +101,9 @@ fn rows(options: &Options, peers: Vec<Row>) -> Result<(Vec<Row>, Option<Bay>)> {
     if options.wants(Group::Request) {
         rows.push(actor::row()?);
         rows.push(ours::request(&target()?));
+    }
+    if options.wants(Group::Bus) {
+        rows.extend(bus::rows(&bay.host)?);
     }
     Ok((rows, Some(bay)))
 }

@@ -7,6 +7,8 @@ use std::path::PathBuf;
 pub(crate) enum Group {
     /// Calls on one thread
     Call,
+    /// Messages from one to four
+    Bus,
     /// Requests through a lane
     Request,
     /// Calls on two threads

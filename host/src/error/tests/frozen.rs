@@ -164,5 +164,9 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (1220, "OwnSide"),
     (1221, "NoContractThere"),
     (1222, "NoSuchCode"),
+    (1301, "SubjectWrong"),
+    (1302, "MessageCircle"),
+    (1303, "NotTakenByAll"),
+    (1304, "PublishRefused"),
     (9901, "Defect"),
 ];

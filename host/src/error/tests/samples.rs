@@ -7,6 +7,7 @@ use std::time::Duration;
 use hotbay_state::{Key, KeyError, KeyId, OpenError, SealError, StoreError};
 
 use super::super::{CallError, ControlError, HostError, Trouble, of_pinned};
+use crate::bus::{NotTaken, Pattern, PublishError, SubscribeError};
 use crate::config::{Config, ConfigError};
 use crate::discover::DiscoverError;
 use crate::ffi::{CreateError, LoadError};
@@ -27,6 +28,7 @@ pub(super) fn all() -> Vec<Trouble> {
     all.extend(files());
     all.extend(lives());
     all.extend(calls());
+    all.extend(messages());
     all.extend(pinned());
     all.extend(state());
     all.extend(keys());
@@ -122,6 +124,19 @@ fn lives() -> Vec<Trouble> {
         CallbackError::TooLarge { plugin: "greeter".to_owned(), max: 256 << 20 }.into(),
         CallbackError::Hangs { callback: "export", deadline: SECONDS }.into(),
         crate::drain::DrainError::after(SECONDS).into(),
+    ]
+}
+
+fn messages() -> Vec<Trouble> {
+    let topic = || "orders.created".to_owned();
+    let wrong = Pattern::parse("orders..created").unwrap_err();
+    let refused = vec![NotTaken { name: "logger".to_owned(), why: "is full" }];
+    vec![
+        PublishError::Topic(wrong).into(),
+        PublishError::TooManyHops { topic: topic() }.into(),
+        PublishError::NotTaken { taken: 2, refused }.into(),
+        PublishError::Refused { topic: topic(), text: "the host is being stopped".to_owned() }.into(),
+        SubscribeError::Stopping.into(),
     ]
 }
 

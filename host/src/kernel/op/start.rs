@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::keep::make_ready;
-use super::{Outcome, Report, prepare, put_back_state, remains, retire};
+use super::{Outcome, Report, prepare, put_back_state, remains, retire, serve_messages};
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Wanted;
 use crate::kernel::generation::Generation;
@@ -40,6 +40,7 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u6
         Ok(generation) => {
             // What was published before is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
+            serve_messages(shared, &generation);
             let text = format!("version {} from {}", candidate.manifest.version, candidate.path.display());
             shared.journal.note("started", Some(&name), Some(&generation.side()), text);
             make_ready(shared, &generation);

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::swap::retire_later;
-use super::{Outcome, Report, remains, retire};
+use super::{Outcome, Report, remains, rest_messages, retire, serve_messages};
 use crate::drain::drain;
 use crate::error::Trouble;
 use crate::kernel::generation::Generation;
@@ -51,6 +51,7 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         if how == Stop::Asked {
             // What was published meanwhile is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
+            serve_messages(shared, &generation);
             let reason = reason.within(format_args!("failed to stop service `{name}`, it serves on"));
             let failure = Failure { kind: FailureKind::Faulted, reason };
             let outcome = Outcome::NotStopped { generation, failure };
@@ -58,6 +59,7 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         }
         tracing::error!(plugin = %name, %reason, "the newest state was not kept; the last snapshot holds");
     }
+    rest_messages(shared, &name);
     let side = generation.side();
     let text = match (generation.plugin.is_stateful(), kept) {
         (false, _) => "it has no state".to_owned(),

@@ -4,13 +4,14 @@ use std::sync::{Arc, mpsc};
 
 use super::keep::{keep_good, keep_pending, make_ready};
 use super::start::tell_recovered;
-use super::{Outcome, Report, prepare, put_back_state, remains, retire};
+use super::{Outcome, Report, prepare, put_back_state, remains, rest_messages, retire, serve_messages};
 use crate::drain::drain;
 use crate::error::{Trouble, shown};
 use crate::kernel::clock;
 use crate::kernel::files::{Candidate, Wanted};
 use crate::kernel::generation::Generation;
 use crate::kernel::good::Pending;
+use crate::kernel::inbox::{HandledCounts, MessageWindow};
 use crate::kernel::probation::Mark;
 use crate::kernel::receipt::{End, Window};
 use crate::kernel::service::{Failure, FailureKind, Task};
@@ -74,6 +75,7 @@ pub(super) fn attempt(
     let candidate = wanted.candidate.clone();
     let name = Arc::clone(slot.name());
     let number = old.number + 1;
+    let (handled, before) = (Arc::clone(&old.handled), shared.inboxes.counts(&name, || old.handled.counts()));
     let mut draft = Draft {
         from: old.side(),
         to: Side {
@@ -82,6 +84,7 @@ pub(super) fn attempt(
             digest: candidate.digest.as_str().to_owned(),
         },
         window: Window { old_before: old.tally.counts(), ..Window::default() },
+        messages: MessageWindow { inbox_before: before.0, old_before: before.1, ..MessageWindow::default() },
         stages: Stages::default(),
         state_bytes: 0,
         pending: if back.is_none() { keep_pending(shared, &old, &candidate) } else { None },
@@ -100,6 +103,7 @@ pub(super) fn attempt(
         Ok(loaded) => loaded,
         Err((failure, unloaded)) => {
             draft.window.old_after = old.tally.counts();
+            draft.count_messages(shared, &name, || (handled.counts(), HandledCounts::default()));
             return rolled_back(shared, draft, candidate, Some(old), failure, unloaded);
         }
     };
@@ -120,6 +124,7 @@ pub(super) fn attempt(
     };
     match crate::swap::swap(&swap, loaded, &mut draft.stages) {
         Ok(committed) => {
+            draft.messages.waited = serve_messages(shared, &committed.new);
             draft.window.passage = committed.passage;
             draft.window.end = if committed.drained { End::Drained } else { End::Left };
             draft.window.old_after = old.tally.counts();
@@ -154,9 +159,14 @@ pub(super) fn attempt(
                 retire_later(shared, old)
             };
             make_ready(shared, &committed.new);
+            draft.count_messages(shared, &name, || (handled.counts(), committed.new.handled.counts()));
             committed_report(shared, draft, candidate.version, committed.new, unloaded)
         }
         Err(given_up) => {
+            match &given_up.old_is_down {
+                None => draft.messages.waited = serve_messages(shared, &old),
+                Some(_) => rest_messages(shared, &name),
+            }
             draft.window.passage = given_up.passage;
             draft.window.old_after = old.tally.counts();
             draft.state_bytes = given_up.capsule.as_ref().map_or(0, |capsule| capsule.plain_len);
@@ -183,6 +193,7 @@ pub(super) fn attempt(
                     None
                 }
             };
+            draft.count_messages(shared, &name, || (handled.counts(), HandledCounts::default()));
             let mut report = rolled_back(shared, draft, candidate, old, failure, unloaded);
             report.remains.append(&mut left);
             report
@@ -195,12 +206,26 @@ struct Draft {
     from: Side,
     to: Side,
     window: Window,
+    messages: MessageWindow,
     stages: Stages,
     state_bytes: u64,
     pending: Option<Pending>,
     back: Option<Back>,
     /// How the state came over, in words.
     carried: Option<String>,
+}
+
+impl Draft {
+    /// Messages, as the window ends: `read` says what the old generation and the new one were brought.
+    fn count_messages(
+        &mut self,
+        shared: &Shared,
+        name: &str,
+        read: impl FnOnce() -> (HandledCounts, HandledCounts),
+    ) {
+        let (inbox, (old, new)) = shared.inboxes.counts(name, read);
+        self.messages = MessageWindow { inbox_after: inbox, old_after: old, new, ..self.messages };
+    }
 }
 
 /// State that is at hand, for a candidate that has not been started.
@@ -361,6 +386,7 @@ fn receipt(
         from: draft.from,
         to: draft.to,
         requests: draft.window.requests(),
+        messages: draft.messages.messages(draft.window.end),
         pause_us: draft.window.passage.pause,
         stages_us: draft.stages.micros,
         rehearsal: draft.stages.rehearsal,

@@ -1,0 +1,278 @@
+//! A mailbox: what waits for one subscription. Bounded; what happens when it is full is its own.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use super::Message;
+
+/// What a full mailbox does with one message more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// The sender waits for room: a second at most, or as long as it said. Who waited in vain is told, and nobody waits again
+    /// until something was taken.
+    #[default]
+    Block,
+    /// It is not taken, and the sender is told.
+    Reject,
+    /// The oldest message that waits is dropped.
+    DropOldest,
+}
+
+/// Whoever is to come when a mailbox is not empty any more. Called on the sender's thread, without a lock of the mailbox.
+pub(crate) trait Wake: Send + Sync {
+    fn wake(&self);
+}
+
+/// What became of a message at a mailbox.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Took {
+    Taken,
+    /// It is full; whoever was to wait has waited.
+    Full,
+    /// Nobody takes messages here now.
+    Resting,
+    /// The subscription has ended.
+    Closed,
+}
+
+/// What a mailbox counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct Counts {
+    /// Messages that were put in.
+    pub(crate) accepted: u64,
+    /// Of these, such as were dropped to make room, or because the mailbox was emptied.
+    pub(crate) dropped: u64,
+    /// Messages that were not put in.
+    pub(crate) refused: u64,
+    /// Messages that wait.
+    pub(crate) depth: usize,
+}
+
+pub(crate) struct Mailbox {
+    capacity: usize,
+    when_full: WhenFull,
+    wake: Option<Arc<dyn Wake>>,
+    inside: Mutex<Inside>,
+    filled: Condvar,
+    emptied: Condvar,
+}
+
+#[derive(Default)]
+struct Inside {
+    queue: VecDeque<Message>,
+    accepted: u64,
+    dropped: u64,
+    refused: u64,
+    // Receivers that sleep, and senders that do.
+    receivers: usize,
+    senders: usize,
+    // Whoever is to be woken found nothing: the next message wakes it.
+    asleep: bool,
+    // A sender waited in vain, and nothing was taken since.
+    stalled: bool,
+    resting: bool,
+    closed: bool,
+}
+
+impl Mailbox {
+    pub(super) fn new(capacity: usize, when_full: WhenFull, wake: Option<Arc<dyn Wake>>) -> Self {
+        let inside = Inside { asleep: true, ..Inside::default() };
+        Self {
+            capacity: capacity.max(1),
+            when_full,
+            wake,
+            inside: Mutex::new(inside),
+            filled: Condvar::new(),
+            emptied: Condvar::new(),
+        }
+    }
+
+    pub(super) fn capacity(&self) -> usize {
+        self.capacity
+    }
+
+    pub(super) fn when_full(&self) -> WhenFull {
+        self.when_full
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inside> {
+        self.inside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message in if there is room right now, whatever is done when there is none. Not counted as refused.
+    pub(super) fn offer(&self, message: &Message) -> Took {
+        let inside = self.lock();
+        match inside.refuses() {
+            Some(took) => took,
+            None if inside.queue.len() >= self.capacity => Took::Full,
+            None => self.put(inside, message.clone()),
+        }
+    }
+
+    /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait.
+    pub(super) fn push(&self, message: Message, until: impl FnOnce() -> Option<Instant>) -> Took {
+        let mut inside = self.lock();
+        let mut until = Some(until);
+        let mut waits = None;
+        loop {
+            if let Some(took) = inside.refuses() {
+                inside.refused += u64::from(took != Took::Closed);
+                return took;
+            }
+            if inside.queue.len() < self.capacity {
+                return self.put(inside, message);
+            }
+            match self.when_full {
+                WhenFull::DropOldest => {
+                    inside.queue.pop_front();
+                    inside.dropped += 1;
+                    continue;
+                }
+                WhenFull::Reject => {}
+                WhenFull::Block if inside.stalled => {}
+                WhenFull::Block => {
+                    let until = *waits.get_or_insert_with(|| until.take().and_then(|until| until()));
+                    let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+                    if left.is_none_or(|left| !left.is_zero()) {
+                        inside.senders += 1;
+                        inside = match left {
+                            None => self.emptied.wait(inside).unwrap_or_else(PoisonError::into_inner),
+                            Some(left) => {
+                                self.emptied
+                                    .wait_timeout(inside, left)
+                                    .unwrap_or_else(PoisonError::into_inner)
+                                    .0
+                            }
+                        };
+                        inside.senders -= 1;
+                        continue;
+                    }
+                    inside.stalled = true;
+                }
+            }
+            inside.refused += 1;
+            return Took::Full;
+        }
+    }
+
+    fn put(&self, mut inside: MutexGuard<'_, Inside>, message: Message) -> Took {
+        inside.queue.push_back(message);
+        inside.accepted += 1;
+        let (wakes, sleeps) = (std::mem::take(&mut inside.asleep), inside.receivers > 0);
+        drop(inside);
+        if sleeps {
+            self.filled.notify_one();
+        }
+        if let Some(wake) = self.wake.as_ref().filter(|_| wakes) {
+            wake.wake();
+        }
+        Took::Taken
+    }
+
+    /// Takes `most` messages at most, oldest first, and puts them behind those in `into`. Where there are none, whoever is to be
+    /// woken is woken by the next one. How many it took.
+    pub(crate) fn take(&self, most: usize, into: &mut VecDeque<Message>) -> usize {
+        let mut inside = self.lock();
+        let taken = inside.take(most, into);
+        inside.asleep |= taken == 0;
+        self.leave(inside, taken);
+        taken
+    }
+
+    /// The same, and waits for the first one until `until`. `None` where nothing comes any more.
+    pub(super) fn wait(
+        &self,
+        most: usize,
+        into: &mut VecDeque<Message>,
+        until: Option<Instant>,
+    ) -> Option<usize> {
+        let mut inside = self.lock();
+        loop {
+            let taken = inside.take(most, into);
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if taken > 0 || left.is_some_and(|left| left.is_zero()) {
+                let is_over = taken == 0 && inside.closed;
+                self.leave(inside, taken);
+                return (!is_over).then_some(taken);
+            }
+            if inside.closed {
+                return None;
+            }
+            inside.receivers += 1;
+            inside = match left {
+                None => self.filled.wait(inside).unwrap_or_else(PoisonError::into_inner),
+                Some(left) => {
+                    self.filled.wait_timeout(inside, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
+            inside.receivers -= 1;
+        }
+    }
+
+    fn leave(&self, mut inside: MutexGuard<'_, Inside>, taken: usize) {
+        if taken == 0 {
+            return;
+        }
+        inside.stalled = false;
+        let waits = inside.senders > 0;
+        drop(inside);
+        if waits {
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Takes no messages until [`Mailbox::resume`], and drops those that wait.
+    pub(crate) fn rest(&self) {
+        let mut inside = self.lock();
+        inside.resting = true;
+        inside.dropped += inside.queue.len() as u64;
+        let dropped = std::mem::take(&mut inside.queue);
+        drop(inside);
+        self.emptied.notify_all();
+        drop(dropped);
+    }
+
+    pub(crate) fn resume(&self) {
+        self.lock().resting = false;
+    }
+
+    /// Takes no messages any more. Those that wait can be taken.
+    pub(super) fn close(&self) {
+        self.lock().closed = true;
+        self.filled.notify_all();
+        self.emptied.notify_all();
+    }
+
+    pub(crate) fn counts(&self) -> Counts {
+        let Inside { queue, accepted, dropped, refused, .. } = &*self.lock();
+        Counts { accepted: *accepted, dropped: *dropped, refused: *refused, depth: queue.len() }
+    }
+}
+
+impl Inside {
+    fn refuses(&self) -> Option<Took> {
+        match self {
+            Self { closed: true, .. } => Some(Took::Closed),
+            Self { resting: true, .. } => Some(Took::Resting),
+            _ => None,
+        }
+    }
+
+    fn take(&mut self, most: usize, into: &mut VecDeque<Message>) -> usize {
+        let taken = self.queue.len().min(most);
+        if taken == self.queue.len() && into.is_empty() {
+            // Both keep their memory.
+            std::mem::swap(&mut self.queue, into);
+        } else {
+            into.extend(self.queue.drain(..taken));
+        }
+        taken
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::bus::envelope::{Envelope, Headers, MessageId};
+
+const LONG: Duration = Duration::from_secs(20);
+
+fn message(number: u64) -> Message {
+    Message::new(Envelope {
+        id: MessageId { run: 1, number },
+        unix_us: 0,
+        sender: "test".into(),
+        topic: "a".into(),
+        headers: Headers::default(),
+        causes: None,
+        payload: b""[..].into(),
+    })
+}
+
+fn numbers(messages: &VecDeque<Message>) -> Vec<u64> {
+    messages.iter().map(|message| message.id().number).collect()
+}
+
+fn never() -> Option<Instant> {
+    panic!("nobody is to wait")
+}
+
+fn soon() -> Option<Instant> {
+    Some(Instant::now() + Duration::from_millis(20))
+}
+
+#[test]
+fn a_full_mailbox_refuses_drops_its_oldest_or_makes_the_sender_wait() {
+    for (when_full, took, left, dropped) in [
+        (WhenFull::Reject, Took::Full, [1, 2], 0),
+        (WhenFull::DropOldest, Took::Taken, [2, 3], 1),
+        (WhenFull::Block, Took::Full, [1, 2], 0),
+    ] {
+        let mailbox = Mailbox::new(2, when_full, None);
+        assert_eq!(
+            (mailbox.push(message(1), never), mailbox.push(message(2), never)),
+            (Took::Taken, Took::Taken)
+        );
+        let until = || if when_full == WhenFull::Block { soon() } else { never() };
+        assert_eq!(mailbox.push(message(3), until), took, "{when_full:?}");
+        let counts = mailbox.counts();
+        assert_eq!((counts.dropped, counts.refused), (dropped, u64::from(took == Took::Full)));
+        let mut taken = VecDeque::new();
+        mailbox.take(10, &mut taken);
+        assert_eq!(numbers(&taken), left, "{when_full:?}");
+    }
+}
+
+#[test]
+fn who_waits_for_room_gets_it_when_something_is_taken() {
+    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    mailbox.push(message(1), never);
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| mailbox.push(message(2), || None));
+        let mut taken = VecDeque::new();
+        while taken.len() < 2 {
+            mailbox.wait(1, &mut taken, Some(Instant::now() + LONG)).unwrap();
+        }
+        assert_eq!((waits.join().unwrap(), numbers(&taken)), (Took::Taken, vec![1, 2]));
+    });
+}
+
+#[test]
+fn after_one_who_waited_in_vain_nobody_waits_until_something_is_taken() {
+    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    mailbox.push(message(1), never);
+    assert_eq!(mailbox.push(message(2), soon), Took::Full);
+    assert_eq!(mailbox.push(message(3), never), Took::Full);
+    mailbox.take(1, &mut VecDeque::new());
+    mailbox.push(message(4), never);
+    let asked = AtomicUsize::new(0);
+    let until = || {
+        asked.fetch_add(1, Ordering::Relaxed);
+        soon()
+    };
+    assert_eq!((mailbox.push(message(5), until), asked.load(Ordering::Relaxed)), (Took::Full, 1));
+}
+
+#[test]
+fn a_mailbox_that_rests_drops_what_waits_and_wakes_who_waits_for_room() {
+    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    mailbox.push(message(1), never);
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| mailbox.push(message(2), || None));
+        crate::linked::until(|| mailbox.lock().senders == 1);
+        mailbox.rest();
+        assert_eq!(waits.join().unwrap(), Took::Resting);
+    });
+    assert_eq!(mailbox.push(message(3), never), Took::Resting);
+    mailbox.resume();
+    assert_eq!(mailbox.push(message(4), never), Took::Taken);
+    assert_eq!(mailbox.counts(), Counts { accepted: 2, dropped: 1, refused: 2, depth: 1 });
+}
+
+#[test]
+fn a_closed_mailbox_gives_what_is_there_and_then_the_end() {
+    let mailbox = Mailbox::new(4, WhenFull::Block, None);
+    mailbox.push(message(1), never);
+    mailbox.close();
+    assert_eq!(mailbox.push(message(2), never), Took::Closed);
+    let mut taken = VecDeque::new();
+    assert_eq!((mailbox.wait(4, &mut taken, None), mailbox.wait(4, &mut taken, None)), (Some(1), None));
+}
+
+#[test]
+fn whoever_found_nothing_is_woken_once() {
+    struct Count(AtomicUsize);
+    impl Wake for Count {
+        fn wake(&self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+    let count = Arc::new(Count(AtomicUsize::new(0)));
+    let mailbox = Mailbox::new(8, WhenFull::Block, Some(Arc::clone(&count) as _));
+    let woken = || count.0.load(Ordering::Relaxed);
+    mailbox.push(message(1), never);
+    mailbox.push(message(2), never);
+    assert_eq!(woken(), 1);
+    let mut taken = VecDeque::new();
+    mailbox.take(8, &mut taken);
+    mailbox.push(message(3), never);
+    assert_eq!(woken(), 1, "who took something looks again");
+    mailbox.take(8, &mut taken);
+    assert_eq!(mailbox.take(8, &mut taken), 0);
+    mailbox.push(message(4), never);
+    assert_eq!(woken(), 2);
+}
+
+#[test]
+fn threads_that_push_and_take_lose_nothing_and_each_senders_order_holds() {
+    const EACH: u64 = 20_000;
+    let mailbox = Mailbox::new(64, WhenFull::Block, None);
+    thread::scope(|scope| {
+        for sender in 0..3 {
+            let mailbox = &mailbox;
+            scope.spawn(move || {
+                for number in 0..EACH {
+                    assert_eq!(mailbox.push(message(sender * EACH + number), || None), Took::Taken);
+                }
+            });
+        }
+        let (mut taken, mut next) = (VecDeque::new(), [0; 3]);
+        while next.iter().sum::<u64>() < 3 * EACH {
+            mailbox.wait(17, &mut taken, Some(Instant::now() + LONG)).unwrap();
+            for message in taken.drain(..) {
+                let (sender, number) = (message.id().number / EACH, message.id().number % EACH);
+                let next = &mut next[usize::try_from(sender).unwrap()];
+                assert_eq!(number, *next, "of sender {sender}");
+                *next += 1;
+            }
+        }
+    });
+    assert_eq!(mailbox.counts(), Counts { accepted: 3 * EACH, ..Counts::default() });
+}
+
+proptest! {
+    #[test]
+    fn what_was_accepted_waits_or_was_taken_or_dropped(
+        capacity in 1..6usize,
+        drops in any::<bool>(),
+        steps in prop::collection::vec(0..4usize, 0..60),
+    ) {
+        let when_full = if drops { WhenFull::DropOldest } else { WhenFull::Reject };
+        let mailbox = Mailbox::new(capacity, when_full, None);
+        // What should be there.
+        let (mut expected, mut dropped, mut refused, mut accepted) = (VecDeque::new(), 0, 0, 0);
+        for (number, step) in (0u64..).zip(steps) {
+            if step == 0 {
+                let mut taken = VecDeque::new();
+                mailbox.take(2, &mut taken);
+                let wanted: Vec<u64> = expected.drain(..expected.len().min(2)).collect();
+                prop_assert_eq!(numbers(&taken), wanted);
+                continue;
+            }
+            mailbox.push(message(number), never);
+            if expected.len() == capacity && !drops {
+                refused += 1;
+                continue;
+            }
+            if expected.len() == capacity {
+                expected.pop_front();
+                dropped += 1;
+            }
+            expected.push_back(number);
+            accepted += 1;
+        }
+        prop_assert_eq!(mailbox.counts(), Counts { accepted, dropped, refused, depth: expected.len() });
+    }
+}

@@ -1,0 +1,172 @@
+//! Publishing: an envelope is made, and put into the mailboxes that its topic leads to.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::cause::{LONGEST_CHAIN, causes};
+use super::envelope::{Envelope, now};
+use super::mailbox::Took;
+use super::route::Carried;
+use super::{Bus, Headers, Message, MessageId, PATIENCE, SubjectError};
+
+/// What is to be published, beside its topic.
+#[derive(Debug, Clone, Default)]
+pub struct Outgoing<'a> {
+    /// The bytes.
+    pub payload: &'a [u8],
+    /// What stands beside them.
+    pub headers: Headers,
+    /// The message that it follows from. Without one, the message that this thread is handling, if it is.
+    pub cause: Option<&'a Message>,
+}
+
+impl<'a> From<&'a [u8]> for Outgoing<'a> {
+    fn from(payload: &'a [u8]) -> Self {
+        Self { payload, ..Self::default() }
+    }
+}
+
+/// A message that was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Published {
+    /// Its name.
+    pub id: MessageId,
+    /// Mailboxes that took it: one of each subscription, and one of each queue group.
+    pub taken: usize,
+    /// Mailboxes that did not, since they were full, or their service is stopped.
+    pub refused: usize,
+}
+
+/// A message that was not published as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum PublishError {
+    /// Its topic is none.
+    #[error(transparent)]
+    Topic(#[from] SubjectError),
+    /// Messages answer each other in a circle.
+    #[error(
+        "failed to publish to `{topic}`: {LONGEST_CHAIN} messages led to this one, each published while the one before was handled; \
+         they answer each other in a circle"
+    )]
+    TooManyHops {
+        /// The topic.
+        topic: String,
+    },
+    /// Of a message that was to be confirmed: not all mailboxes took it. Those that did have it.
+    #[error("failed to have the message taken by all: {}; {taken} took it", told(.refused))]
+    NotTaken {
+        /// Mailboxes that took it.
+        taken: usize,
+        /// Those that did not.
+        refused: Vec<NotTaken>,
+    },
+    /// The sender may not publish now.
+    #[error("failed to publish to `{topic}`: {text}")]
+    Refused {
+        /// The topic.
+        topic: String,
+        /// Why.
+        text: String,
+    },
+}
+
+/// A mailbox that did not take a message.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotTaken {
+    /// Whose it is.
+    pub name: String,
+    /// Why.
+    pub why: &'static str,
+}
+
+fn told(refused: &[NotTaken]) -> String {
+    let each = refused.iter().map(|NotTaken { name, why }| format!("the mailbox of `{name}` {why}"));
+    each.collect::<Vec<_>>().join(", ")
+}
+
+/// How long a sender waits, and whether it is told who did not take the message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Manner {
+    /// Fire and forget: it waits for room for a moment where a mailbox says so.
+    Forget,
+    /// Taken by every mailbox within this time, or an error.
+    Confirm(Duration),
+}
+
+impl Bus {
+    /// Publishes.
+    pub(crate) fn publish(
+        &self,
+        sender: &Arc<str>,
+        topic: &str,
+        outgoing: Outgoing<'_>,
+        manner: Manner,
+    ) -> Result<Published, PublishError> {
+        if self.is_closed() {
+            let text = "the host is being stopped".to_owned();
+            return Err(PublishError::Refused { topic: topic.to_owned(), text });
+        }
+        let causes = causes(outgoing.cause);
+        if causes.as_ref().is_some_and(|chain| chain.len() > LONGEST_CHAIN) {
+            return Err(PublishError::TooManyHops { topic: topic.to_owned() });
+        }
+        let known = self.topics.get(topic)?;
+        let message = Message::new(Envelope {
+            id: self.next_id(),
+            unix_us: now(),
+            sender: Arc::clone(sender),
+            topic: Arc::clone(&known.name),
+            headers: outgoing.headers,
+            causes,
+            payload: outgoing.payload.into(),
+        });
+        known.note(message.unix_us());
+        let carried = self.carry(&message, &known, manner);
+        for transport in &*self.transports.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
+            transport.carry(&message);
+        }
+        conclude(&message, carried, manner)
+    }
+
+    /// Takes in a message of another bus, as it is: its mailboxes get it, and no transport does.
+    #[allow(dead_code, reason = "the seam for what carries messages between hosts")]
+    pub(crate) fn take_in(&self, message: &Message) -> Result<Published, PublishError> {
+        let known = self.topics.get(message.topic())?;
+        known.note(now());
+        let carried = self.carry(message, &known, Manner::Forget);
+        conclude(message, carried, Manner::Forget)
+    }
+
+    fn carry(&self, message: &Message, known: &super::topics::Topic, manner: Manner) -> Carried {
+        let route = known.route(self.version.load(Ordering::Acquire), || {
+            // Taken together: what the index says is then of this version, or of a later one.
+            let inside = self.inside();
+            (self.version.load(Ordering::Acquire), inside.index.find(message.topic()))
+        });
+        let until = || {
+            let patience = match manner {
+                Manner::Forget => PATIENCE,
+                Manner::Confirm(deadline) => deadline,
+            };
+            // A deadline that no clock can hold is none.
+            Instant::now().checked_add(patience)
+        };
+        route.carry(message, until)
+    }
+}
+
+fn conclude(message: &Message, carried: Carried, manner: Manner) -> Result<Published, PublishError> {
+    let Carried { taken, refused } = carried;
+    if matches!(manner, Manner::Confirm(_)) && !refused.is_empty() {
+        let refused = refused.into_iter().map(|(subscriber, took)| NotTaken {
+            name: subscriber.name.to_string(),
+            why: if took == Took::Resting { "takes nothing: its service is stopped" } else { "is full" },
+        });
+        return Err(PublishError::NotTaken { taken, refused: refused.collect() });
+    }
+    Ok(Published { id: message.id(), taken, refused: refused.len() })
+}

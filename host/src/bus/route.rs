@@ -1,0 +1,101 @@
+//! A route: the mailboxes that a topic leads to.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use super::mailbox::Took;
+use super::{Message, Subscriber};
+
+/// Of one topic, as the subscriptions are.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    alone: Vec<Arc<Subscriber>>,
+    groups: Vec<Group>,
+}
+
+/// Of its members one takes a message.
+#[derive(Debug)]
+struct Group {
+    next: AtomicUsize,
+    members: Vec<Arc<Subscriber>>,
+}
+
+/// What became of a message along its route.
+#[derive(Debug, Default)]
+pub(super) struct Carried {
+    /// Mailboxes that took it.
+    pub(super) taken: usize,
+    /// Those that did not, and why.
+    pub(super) refused: Vec<(Arc<Subscriber>, Took)>,
+}
+
+impl Route {
+    pub(super) fn new(subscribers: Vec<Arc<Subscriber>>) -> Self {
+        let mut route = Self::default();
+        for subscriber in subscribers {
+            let Some(group) = subscriber.group.clone() else {
+                route.alone.push(subscriber);
+                continue;
+            };
+            let known = route.groups.iter_mut().find(|known| known.members[0].group.as_ref() == Some(&group));
+            match known {
+                Some(known) => known.members.push(subscriber),
+                None => route.groups.push(Group { next: AtomicUsize::new(0), members: vec![subscriber] }),
+            }
+        }
+        route
+    }
+
+    /// Puts a message into each mailbox, and into one of each group. All of them together are waited for until `until`, which is
+    /// asked for when the first one has no room.
+    pub(super) fn carry(&self, message: &Message, until: impl Fn() -> Option<Instant>) -> Carried {
+        let mut carried = Carried::default();
+        let mut limit: Option<Option<Instant>> = None;
+        for subscriber in &self.alone {
+            let took = subscriber.mailbox.push(message.clone(), || *limit.get_or_insert_with(&until));
+            carried.note(subscriber, took);
+        }
+        for group in &self.groups {
+            let (member, took) = group.carry(message, || *limit.get_or_insert_with(&until));
+            carried.note(member, took);
+        }
+        carried
+    }
+}
+
+impl Group {
+    /// Whoever is next and has room; where nobody has, what is done is for who is next to say.
+    fn carry(&self, message: &Message, until: impl FnOnce() -> Option<Instant>) -> (&Arc<Subscriber>, Took) {
+        let next = self.next.fetch_add(1, Ordering::Relaxed);
+        let members = (0..self.members.len())
+            .map(|after| &self.members[(next.wrapping_add(after)) % self.members.len()]);
+        let mut full = None;
+        let mut other = None;
+        for member in members {
+            match member.mailbox.offer(message) {
+                Took::Taken => return (member, Took::Taken),
+                Took::Full => drop(full.get_or_insert(member)),
+                took => drop(other.get_or_insert((member, took))),
+            }
+        }
+        match (full, other) {
+            (Some(member), _) => (member, member.mailbox.push(message.clone(), until)),
+            // None takes anything now; it counts as refused by one of them.
+            (None, Some((member, Took::Resting))) => (member, member.mailbox.push(message.clone(), || None)),
+            (None, Some(ended)) => ended,
+            (None, None) => unreachable!("a group has a member"),
+        }
+    }
+}
+
+impl Carried {
+    fn note(&mut self, subscriber: &Arc<Subscriber>, took: Took) {
+        match took {
+            Took::Taken => self.taken += 1,
+            // It has just gone: it is nobody's any more.
+            Took::Closed => {}
+            took => self.refused.push((Arc::clone(subscriber), took)),
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! A subscription: patterns, and the mailbox that what they take comes into.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::mailbox::{Mailbox, Wake};
+use super::topics::Mailed;
+use super::{Bus, Message, Pattern, SubjectError, WhenFull};
+
+/// Messages that wait for a subscription by default.
+pub(crate) const ROOM: usize = 1024;
+
+/// More could not be meant: each message is some 200 bytes and what it carries.
+const MOST: usize = 10_000_000;
+
+/// Messages that a receiver takes from its mailbox at once.
+const BATCH: usize = 256;
+
+/// How to subscribe.
+#[derive(Debug, Clone)]
+pub struct Subscribe {
+    pub(super) name: Arc<str>,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) queue: Option<Arc<str>>,
+    pub(super) capacity: usize,
+    pub(super) when_full: WhenFull,
+}
+
+impl Subscribe {
+    /// By these patterns, as somebody of this name. A message that several of them take comes once.
+    #[must_use]
+    pub fn new(name: &str, patterns: Vec<Pattern>) -> Self {
+        Self { name: name.into(), patterns, queue: None, capacity: ROOM, when_full: WhenFull::default() }
+    }
+
+    /// As a member of a queue group: of each message one member gets it.
+    #[must_use]
+    pub fn queue(self, group: &str) -> Self {
+        Self { queue: Some(group.into()), ..self }
+    }
+
+    /// How many messages may wait; 1,024 by default.
+    #[must_use]
+    pub fn capacity(self, messages: usize) -> Self {
+        Self { capacity: messages.clamp(1, MOST), ..self }
+    }
+
+    /// What happens to one more.
+    #[must_use]
+    pub fn when_full(self, when_full: WhenFull) -> Self {
+        Self { when_full, ..self }
+    }
+}
+
+/// A subscription that cannot be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SubscribeError {
+    /// A pattern is none.
+    #[error(transparent)]
+    Pattern(#[from] SubjectError),
+    /// The host ends.
+    #[error("failed to subscribe: the host is being stopped")]
+    Stopping,
+}
+
+/// A subscription as the bus knows it.
+pub(crate) struct Subscriber {
+    pub(super) id: u64,
+    pub(super) name: Arc<str>,
+    pub(super) patterns: Vec<Pattern>,
+    pub(super) group: Option<Arc<str>>,
+    pub(crate) mailbox: Arc<Mailbox>,
+}
+
+impl Subscriber {
+    pub(super) fn new(id: u64, subscribe: Subscribe, wake: Option<Arc<dyn Wake>>) -> Self {
+        let Subscribe { name, patterns, queue: group, capacity, when_full } = subscribe;
+        Self { id, name, patterns, group, mailbox: Arc::new(Mailbox::new(capacity, when_full, wake)) }
+    }
+
+    /// The same subscription, by other patterns or in another group. What waits goes on waiting.
+    pub(super) fn with(&self, patterns: Vec<Pattern>, group: Option<&str>) -> Self {
+        let mailbox = Arc::clone(&self.mailbox);
+        Self { id: self.id, name: Arc::clone(&self.name), patterns, group: group.map(Into::into), mailbox }
+    }
+
+    pub(crate) fn patterns(&self) -> &[Pattern] {
+        &self.patterns
+    }
+
+    pub(crate) fn queue(&self) -> Option<&str> {
+        self.group.as_deref()
+    }
+
+    pub(super) fn mailed(&self) -> Mailed {
+        let counts = self.mailbox.counts();
+        Mailed {
+            name: self.name.to_string(),
+            queue: self.group.as_deref().map(ToOwned::to_owned),
+            depth: counts.depth,
+            capacity: self.mailbox.capacity(),
+            when_full: self.mailbox.when_full(),
+            accepted: counts.accepted,
+            dropped: counts.dropped,
+            refused: counts.refused,
+        }
+    }
+}
+
+impl fmt::Debug for Subscriber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscriber")
+            .field("name", &self.name)
+            .field("patterns", &self.patterns)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Receive {
+    /// None came in time.
+    #[error("no message came in time")]
+    TimedOut,
+    /// The host has ended, and all that waited was taken.
+    #[error("the host has ended")]
+    Ended,
+}
+
+/// Messages for an embedding program. Dropped, it ends.
+///
+/// Its mailbox is bounded, so it is to be emptied by a thread that waits for nothing that publishes. Several threads may take
+/// from it; each message is taken once.
+pub struct Subscription {
+    bus: Arc<Bus>,
+    subscriber: Arc<Subscriber>,
+    taken: Mutex<VecDeque<Message>>,
+}
+
+impl Bus {
+    /// Subscribes, for who takes messages himself.
+    pub(crate) fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Subscription {
+        let subscriber = self.add(subscribe, None);
+        Subscription { bus: Arc::clone(self), subscriber, taken: Mutex::default() }
+    }
+}
+
+impl Subscription {
+    /// The next message; waits for it, `deadline` at most.
+    ///
+    /// # Errors
+    /// [`Receive`]
+    pub fn receive(&self, deadline: Duration) -> Result<Message, Receive> {
+        let mut taken = self.taken();
+        if let Some(message) = taken.pop_front() {
+            return Ok(message);
+        }
+        self.fill(&mut taken, deadline)?;
+        taken.pop_front().ok_or(Receive::TimedOut)
+    }
+
+    /// All that is there, in the place of what `into` holds; waits for the first one, `deadline` at most. For who takes many: a lock
+    /// is taken once for all of them.
+    ///
+    /// # Errors
+    /// [`Receive`]; `into` is then empty.
+    pub fn receive_all(&self, into: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
+        into.clear();
+        let mut taken = self.taken();
+        if !taken.is_empty() {
+            std::mem::swap(&mut *taken, into);
+            return Ok(());
+        }
+        drop(taken);
+        self.wait(usize::MAX, into, deadline)
+    }
+
+    /// Messages that wait, and what became of others.
+    #[must_use]
+    pub fn mailed(&self) -> Mailed {
+        self.subscriber.mailed()
+    }
+
+    fn fill(&self, taken: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
+        self.wait(BATCH, taken, deadline)
+    }
+
+    fn wait(&self, most: usize, into: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
+        match self.subscriber.mailbox.wait(most, into, Instant::now().checked_add(deadline)) {
+            None => Err(Receive::Ended),
+            Some(0) => Err(Receive::TimedOut),
+            Some(_) => Ok(()),
+        }
+    }
+
+    fn taken(&self) -> MutexGuard<'_, VecDeque<Message>> {
+        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Subscription {
+    fn drop(&mut self) {
+        self.bus.remove(&self.subscriber);
+    }
+}
+
+impl fmt::Debug for Subscription {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subscription").field("subscriber", &self.subscriber).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,51 @@
+//! HB13: messages that were not published, or not brought.
+
+use super::Explanation;
+use crate::error::{Blame, Code};
+
+const NOT_PUBLISHED: &str = "The message was not published: no mailbox has it.";
+
+pub(super) const TABLE: &[Explanation] = &[
+    Explanation {
+        code: Code::SubjectWrong,
+        title: "A topic or pattern cannot be meant",
+        blame: Blame::Operator,
+        meaning: "Topics are words with dots between them, such as `orders.created`. In a pattern a `*` stands for one word, and a `>` at \
+                  its end for one or more.",
+        causes: &["a wildcard in a topic that is published to", "an empty word, or a blank in one"],
+        unchanged: "Nothing was published, and nobody subscribed.",
+        next: &["`hotbay topics` lists those that there are"],
+        example: "failed to read the pattern `orders..created`: a word is missing: no dot stands at an end or beside another one",
+    },
+    Explanation {
+        code: Code::MessageCircle,
+        title: "Messages answer each other in a circle",
+        blame: Blame::Plugin,
+        meaning: "A message led to a message, and so on, further than the limit. Without one they would never end.",
+        causes: &["two services that publish to each other's topics for each message that comes"],
+        unchanged: NOT_PUBLISHED,
+        next: &["break the circle in one of them; `hotbay topics` shows who subscribes to what"],
+        example: "failed to publish to `orders.created`: 64 messages led to this one, each published while the one before was handled; they answer each other in a circle",
+    },
+    Explanation {
+        code: Code::NotTakenByAll,
+        title: "Not every mailbox took the message",
+        blame: Blame::Operator,
+        meaning: "It was to be confirmed, and within its deadline some mailbox had no room, or its service is stopped. Which, is told; the \
+                  others have it, so that to publish it again is to have it twice there.",
+        causes: &["a subscriber that is slower than the publisher", "a service that is stopped and whose messages are rejected"],
+        unchanged: "Those that took it keep it; the others have nothing of it.",
+        next: &["`hotbay topics` shows how many wait in each mailbox; give its service more room or lanes, or publish slower"],
+        example: "failed to have the message taken by all: the mailbox of `logger` is full; 2 took it",
+    },
+    Explanation {
+        code: Code::PublishRefused,
+        title: "Nobody may publish now",
+        blame: Blame::Operator,
+        meaning: "The host is being stopped, or the plugin may not publish at this moment of its life; which, is told.",
+        causes: &["a plugin that publishes in `create` or `export`", "a message that comes while the host ends"],
+        unchanged: NOT_PUBLISHED,
+        next: &["publish in `start` or later; where the host was stopped, start it: `hotbay run`"],
+        example: "failed to publish to `orders.created`: the host is being stopped",
+    },
+];

@@ -1,0 +1,69 @@
+//! Messages from and to an embedding program.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Host;
+use crate::bus::{
+    Bus, Manner, Outgoing, PublishError, Published, Subscribe, SubscribeError, Subscription, TopicView,
+};
+
+/// What an embedding program publishes by, under a name of its own. Cheap to clone, and to send to other threads.
+///
+/// It does not keep the host running: when that has ended, messages are refused.
+#[derive(Debug, Clone)]
+pub struct Publisher {
+    bus: Arc<Bus>,
+    sender: Arc<str>,
+}
+
+impl Publisher {
+    /// Publishes a message: bytes, or an [`Outgoing`] with headers. Whoever subscribed to the topic gets it on a thread of its own;
+    /// the answer says how many mailboxes took it. Where one is full that has its senders wait, this waits, for a second at most.
+    ///
+    /// # Errors
+    /// The topic is none, the host has ended, or messages follow from each other in a circle.
+    pub fn publish<'a>(
+        &self,
+        topic: &str,
+        outgoing: impl Into<Outgoing<'a>>,
+    ) -> Result<Published, PublishError> {
+        self.bus.publish(&self.sender, topic, outgoing.into(), Manner::Forget)
+    }
+
+    /// The same, to be taken by every mailbox within `deadline`. That they were emptied is said by nobody.
+    ///
+    /// # Errors
+    /// As [`Publisher::publish`]; or which mailboxes did not take it. Those that did have it.
+    pub fn confirm<'a>(
+        &self,
+        topic: &str,
+        outgoing: impl Into<Outgoing<'a>>,
+        deadline: Duration,
+    ) -> Result<Published, PublishError> {
+        self.bus.publish(&self.sender, topic, outgoing.into(), Manner::Confirm(deadline))
+    }
+}
+
+impl Host {
+    /// What to publish by, as a sender of this name.
+    #[must_use]
+    pub fn publisher(&self, sender: &str) -> Publisher {
+        Publisher { bus: Arc::clone(self.inner.shared.registry.bus()), sender: sender.into() }
+    }
+
+    /// Subscribes. What is published from here on comes into the subscription's mailbox.
+    ///
+    /// # Errors
+    /// The host is being stopped.
+    pub fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, SubscribeError> {
+        let bus = self.inner.shared.registry.bus();
+        if bus.is_closed() { Err(SubscribeError::Stopping) } else { Ok(bus.subscribe(subscribe)) }
+    }
+
+    /// Topics that were published to, and patterns that somebody subscribed to, with the mailboxes behind them.
+    #[must_use]
+    pub fn topics(&self) -> Vec<TopicView> {
+        self.inner.shared.registry.bus().view()
+    }
+}

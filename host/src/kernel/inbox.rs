@@ -1,0 +1,278 @@
+//! The inbox: what waits for one service, and whose turn it is to bring it there.
+//!
+//! Messages are brought on the lane of the generation that serves, one at a time and in their order, by one delivery after the
+//! other: each goes in like a call, per message, so that a swap waits for one message and not for all. What nobody was brought yet
+//! stays, and the next generation is brought it.
+
+mod delivery;
+mod window;
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use delivery::{Delivery, Ended};
+pub(crate) use window::MessageWindow;
+
+use super::generation::Generation;
+use super::lane::{GivenUp, Job, Lane};
+use super::slot::Slot;
+use crate::bus::{Message, Subscriber, Wake};
+
+/// Messages that leave the mailbox at once. So many more than its capacity may be in memory.
+const BATCH: usize = 64;
+
+/// Messages that a generation was brought.
+#[derive(Debug, Default)]
+pub(crate) struct Handled {
+    begun: AtomicU64,
+    done: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// The same at some moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct HandledCounts {
+    /// Messages that it was given.
+    pub(crate) begun: u64,
+    /// Messages that it gave an answer to, an error included.
+    pub(crate) done: u64,
+    /// Of these, with an error.
+    pub(crate) failed: u64,
+}
+
+impl Handled {
+    pub(crate) fn counts(&self) -> HandledCounts {
+        // In the reverse order of counting: never more answers than messages.
+        let failed = self.failed.load(Ordering::Acquire);
+        let done = self.done.load(Ordering::Acquire);
+        HandledCounts { begun: self.begun.load(Ordering::Acquire), done, failed }
+    }
+
+    fn end(&self, failed: bool) -> u64 {
+        self.done.fetch_add(1, Ordering::Release);
+        if failed { self.failed.fetch_add(1, Ordering::Release) + 1 } else { 0 }
+    }
+}
+
+/// What went through an inbox, counted apart from what the generations say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) struct InboxCounts {
+    /// Messages that the mailbox took.
+    pub(crate) accepted: u64,
+    /// Of these, such as were dropped.
+    pub(crate) dropped: u64,
+    /// Of these, such as were given to a generation.
+    pub(crate) given: u64,
+    /// Of these, such as wait.
+    pub(crate) waiting: u64,
+}
+
+/// Of one service.
+#[derive(Debug)]
+pub(crate) struct Inbox {
+    slot: Arc<Slot>,
+    turn: Mutex<Turn>,
+    // Taken after `turn`, never before.
+    hand: Mutex<Hand>,
+}
+
+/// Who brings messages.
+#[derive(Debug, Default)]
+struct Turn {
+    subscriber: Option<Arc<Subscriber>>,
+    // The generation that serves: its load, and its lane.
+    serving: Option<(u64, Arc<Lane>)>,
+    running: Option<Running>,
+    // Somebody had a reason to look once more while a delivery was on its way.
+    again: bool,
+    count: u64,
+}
+
+#[derive(Debug)]
+struct Running {
+    number: u64,
+    job: Arc<Delivery>,
+    lane: Arc<Lane>,
+}
+
+/// What was taken out of the mailbox, and is brought next.
+#[derive(Debug, Default)]
+struct Hand {
+    batch: VecDeque<Message>,
+    given: u64,
+    // Dropped from here.
+    dropped: u64,
+    // The delivery that may take from here.
+    number: u64,
+    // Since when it is with one message.
+    since: Option<Instant>,
+}
+
+/// Wakes an inbox as long as there is one.
+pub(super) struct Bell(pub(super) Weak<Inbox>);
+
+impl Wake for Bell {
+    fn wake(&self) {
+        if let Some(inbox) = self.0.upgrade() {
+            inbox.look();
+        }
+    }
+}
+
+impl Inbox {
+    pub(super) fn new(slot: Arc<Slot>) -> Arc<Self> {
+        Arc::new(Self { slot, turn: Mutex::default(), hand: Mutex::default() })
+    }
+
+    /// Its subscription, or another one in its place with the same mailbox.
+    pub(super) fn subscribed(&self, change: impl FnOnce(Option<Arc<Subscriber>>) -> Arc<Subscriber>) {
+        let before = self.turn().subscriber.clone();
+        // Not under the lock: the bus may wake this inbox.
+        let subscriber = change(before);
+        self.turn().subscriber = Some(subscriber);
+    }
+
+    /// This generation serves from here on, and gets what waits. How many messages those are.
+    pub(super) fn serve(self: &Arc<Self>, generation: &Generation) -> u64 {
+        let mut turn = self.turn();
+        turn.serving = Some((generation.load, Arc::clone(&generation.lane)));
+        let Some(subscriber) = turn.subscriber.clone() else { return 0 };
+        subscriber.mailbox.resume();
+        let waiting = self.hand().batch.len() + subscriber.mailbox.counts().depth;
+        self.look_in(turn);
+        waiting as u64
+    }
+
+    /// Nobody serves any more. What waits is dropped, and so is what comes, unless it is to be kept.
+    pub(super) fn rest(&self, keeps: bool) {
+        let mut turn = self.turn();
+        turn.serving = None;
+        let subscriber = turn.subscriber.clone();
+        drop(turn);
+        if keeps {
+            return;
+        }
+        let dropped = {
+            let mut hand = self.hand();
+            hand.dropped += hand.batch.len() as u64;
+            std::mem::take(&mut hand.batch)
+        };
+        drop(dropped);
+        if let Some(subscriber) = subscriber {
+            subscriber.mailbox.rest();
+        }
+    }
+
+    /// Its subscription is given up.
+    pub(super) fn leave(&self) -> Option<Arc<Subscriber>> {
+        let mut turn = self.turn();
+        turn.serving = None;
+        turn.subscriber.take()
+    }
+
+    /// There may be something to bring.
+    fn look(self: &Arc<Self>) {
+        self.look_in(self.turn());
+    }
+
+    fn look_in(self: &Arc<Self>, mut turn: MutexGuard<'_, Turn>) {
+        if turn.running.is_some() {
+            turn.again = true;
+        } else {
+            self.post(&mut turn);
+        }
+    }
+
+    /// Begins a delivery on the lane of who serves.
+    fn post(self: &Arc<Self>, turn: &mut Turn) {
+        turn.again = false;
+        let Some((load, lane)) = turn.serving.clone() else { return };
+        turn.count += 1;
+        let number = turn.count;
+        self.hand().number = number;
+        let job = Delivery::new(Arc::clone(self), Arc::clone(&self.slot), load, number);
+        // A lane that is closed belongs to a generation that is gone: who serves next looks again.
+        if lane.post(Arc::clone(&job) as Arc<dyn Job>).is_ok() {
+            turn.running = Some(Running { number, job, lane });
+        }
+    }
+
+    /// The next message for the delivery of this number, which is counted as given; `None` where there is none, or another delivery
+    /// has taken over.
+    fn next(&self, number: u64, handled: &Handled) -> Option<Message> {
+        let mut hand = self.hand();
+        if hand.number != number {
+            return None;
+        }
+        if hand.batch.is_empty() {
+            // Without the hand: `turn` comes before it.
+            drop(hand);
+            let subscriber = self.turn().subscriber.clone()?;
+            hand = self.hand();
+            if hand.number != number {
+                return None;
+            }
+            subscriber.mailbox.take(BATCH, &mut hand.batch);
+        }
+        let message = hand.batch.pop_front();
+        hand.since = message.as_ref().map(|_| Instant::now());
+        if message.is_some() {
+            hand.given += 1;
+            handled.begun.fetch_add(1, Ordering::Release);
+        }
+        message
+    }
+
+    /// A delivery has ended, and was not given up.
+    fn end(self: &Arc<Self>, number: u64, ended: Ended) {
+        let mut turn = self.turn();
+        if turn.running.as_ref().is_none_or(|running| running.number != number) {
+            return;
+        }
+        turn.running = None;
+        self.hand().since = None;
+        if turn.again || ended == Ended::Turn {
+            self.post(&mut turn);
+        }
+    }
+
+    /// Goes on without a delivery that is with one message for longer than this: its thread is left behind, and a fresh one takes
+    /// its place. Whether there was one.
+    pub(super) fn go_on_without(self: &Arc<Self>, deadline: Duration) -> bool {
+        let mut turn = self.turn();
+        let Some(running) = &turn.running else { return false };
+        if self.hand().since.is_none_or(|since| since.elapsed() < deadline) {
+            return false;
+        }
+        let GivenUp::Begun { seat } = running.job.life().give_up() else { return false };
+        running.lane.take_over(seat);
+        turn.running = None;
+        self.hand().since = None;
+        self.post(&mut turn);
+        true
+    }
+
+    /// What went through it, and what `read` says of the generations at that very moment.
+    pub(super) fn counts<R>(&self, read: impl FnOnce() -> R) -> (InboxCounts, R) {
+        let subscriber = self.turn().subscriber.clone();
+        let hand = self.hand();
+        let mailbox = subscriber.map(|subscriber| subscriber.mailbox.counts()).unwrap_or_default();
+        let counts = InboxCounts {
+            accepted: mailbox.accepted,
+            dropped: mailbox.dropped + hand.dropped,
+            given: hand.given,
+            waiting: (mailbox.depth + hand.batch.len()) as u64,
+        };
+        (counts, read())
+    }
+
+    fn turn(&self) -> MutexGuard<'_, Turn> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hand(&self) -> MutexGuard<'_, Hand> {
+        self.hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,117 @@
+//! The inboxes of all services: who is subscribed, by what its manifest says, and what is told of it.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::generation::Generation;
+use super::inbox::{Bell, Inbox, InboxCounts};
+use super::slot::Slot;
+use crate::bus::{Bus, Pattern, Subscribe};
+use crate::config::{Service, WhenStopped};
+
+/// One per host.
+#[derive(Debug)]
+pub(crate) struct Inboxes {
+    bus: Arc<Bus>,
+    all: Mutex<BTreeMap<Arc<str>, Arc<Inbox>>>,
+}
+
+impl Inboxes {
+    pub(super) fn new(bus: Arc<Bus>) -> Self {
+        Self { bus, all: Mutex::default() }
+    }
+
+    /// A generation serves: it gets what waits for its service, and what comes by the topics that it declares. How many messages
+    /// wait.
+    pub(crate) fn serve(&self, slot: &Arc<Slot>, generation: &Generation, room: &Service) -> u64 {
+        let patterns = patterns(generation);
+        if patterns.is_empty() {
+            self.forget(slot.name());
+            return 0;
+        }
+        let queue = Some(generation.manifest().queue.as_str()).filter(|queue| !queue.is_empty());
+        let mut all = self.all();
+        let inbox =
+            Arc::clone(all.entry(Arc::clone(slot.name())).or_insert_with(|| Inbox::new(Arc::clone(slot))));
+        drop(all);
+        inbox.subscribed(|before| match before {
+            Some(same) if same.patterns() == patterns && same.queue() == queue => same,
+            Some(before) => self.bus.change(&before, patterns, queue),
+            None => {
+                let Service { messages, when_full, .. } = *room;
+                let mut subscribe =
+                    Subscribe::new(slot.name(), patterns).capacity(messages).when_full(when_full);
+                if let Some(queue) = queue {
+                    subscribe = subscribe.queue(queue);
+                }
+                self.bus.add(subscribe, Some(Arc::new(Bell(Arc::downgrade(&inbox)))))
+            }
+        });
+        inbox.serve(generation)
+    }
+
+    /// A service is stopped, or broke down.
+    pub(crate) fn rest(&self, service: &str, room: &Service) {
+        if let Some(inbox) = self.of(service) {
+            inbox.rest(room.when_stopped == WhenStopped::Keep);
+        }
+    }
+
+    /// A service is gone, or subscribes to nothing any more.
+    pub(crate) fn forget(&self, service: &str) {
+        let Some(inbox) = self.all().remove(service) else { return };
+        let (InboxCounts { waiting, .. }, ()) = inbox.counts(|| ());
+        if waiting > 0 {
+            tracing::warn!(
+                plugin = service,
+                waiting,
+                "messages are dropped: it subscribes to nothing any more"
+            );
+        }
+        if let Some(subscriber) = inbox.leave() {
+            self.bus.remove(&subscriber);
+        }
+    }
+
+    /// Goes on without messages that are not handled within `deadline`. The services that have such.
+    pub(crate) fn go_on_without(&self, deadline: Duration) -> Vec<Arc<str>> {
+        let all: Vec<_> =
+            self.all().iter().map(|(name, inbox)| (Arc::clone(name), Arc::clone(inbox))).collect();
+        all.into_iter().filter(|(_, inbox)| inbox.go_on_without(deadline)).map(|(name, _)| name).collect()
+    }
+
+    /// What went through a service's inbox, and what `read` says of its generations at that very moment.
+    pub(crate) fn counts<R>(&self, service: &str, read: impl FnOnce() -> R) -> (InboxCounts, R) {
+        match self.of(service) {
+            Some(inbox) => inbox.counts(read),
+            None => (InboxCounts::default(), read()),
+        }
+    }
+
+    fn of(&self, service: &str) -> Option<Arc<Inbox>> {
+        self.all().get(service).cloned()
+    }
+
+    fn all(&self) -> MutexGuard<'_, BTreeMap<Arc<str>, Arc<Inbox>>> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What a generation subscribes to. One that was built before there were messages is brought none, whatever it declares.
+fn patterns(generation: &Generation) -> Vec<Pattern> {
+    if !generation.plugin.takes_messages() {
+        return Vec::new();
+    }
+    let read = |topic: &String| match Pattern::parse(topic) {
+        Ok(pattern) => Some(pattern),
+        Err(error) => {
+            tracing::error!(plugin = %generation.name, %error, "it does not subscribe to that");
+            None
+        }
+    };
+    generation.manifest().topics.iter().filter_map(read).collect()
+}
+
+#[cfg(test)]
+mod tests;
