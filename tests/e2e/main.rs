@@ -17,6 +17,7 @@ mod lifecycle;
 mod load;
 mod loader;
 mod new;
+mod older_file;
 mod pinned;
 mod probation;
 mod quarantine;

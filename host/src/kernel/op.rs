@@ -8,7 +8,7 @@ mod swap;
 
 pub(crate) use keep::keep;
 pub(crate) use rollback::{Cause, roll_back};
-pub(crate) use start::start;
+pub(crate) use start::{Begin, start};
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
@@ -86,7 +86,7 @@ fn steps(
     let Wanted { candidate, read } = wanted;
     let failed = |kind, reason| (Failure { kind, reason }, Unloaded::Gone);
     let moved = || {
-        if shared.good.holds(&candidate.path) {
+        if shared.keeps(&candidate.path) {
             let reason = format!("the kept bytes of version {} are damaged or gone", candidate.version);
             return failed(FailureKind::Faulted, reason);
         }
@@ -105,7 +105,7 @@ fn steps(
         let discovered = discover(&candidate.path).map_err(|_| moved())?;
         verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
     })?;
-    let kept = shared.good.holds(&candidate.path);
+    let kept = shared.keeps(&candidate.path);
     let standing = stages.time("trust", || {
         if kept { shared.trust.judge_kept(&verified) } else { shared.trust.judge(&verified) }
     });
