@@ -28,6 +28,7 @@ use crate::kernel::held::Held;
 use crate::kernel::history::History;
 use crate::kernel::probation::Marks;
 use crate::kernel::rolled_back::RolledBackDigests;
+use crate::kernel::served::Served;
 use crate::kernel::shared::Shared;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
@@ -95,11 +96,12 @@ impl Host {
             GoodError::Store(error) => error.into(),
         })?;
         good.reseal(&snapshots.keys());
+        let served = Served::open(&config.home).map_err(home)?;
         let rolled_back = RolledBackDigests::open(&config.home).map_err(home)?;
         let (marks, deadly) = Marks::open(&config.home).map_err(home)?;
 
         crate::kernel::lease::prepare();
-        let shared = Arc::new(Shared::new(config, stage, snapshots, history, good, marks));
+        let shared = Arc::new(Shared::new(config, stage, snapshots, history, good, served, marks));
         let (sender, inbox) = mpsc::channel();
         let kernel = Kernel::new(Arc::clone(&shared), held, rolled_back, deadly, inbox, sender.clone());
         let name = "hotbay-kernel".to_owned();

@@ -15,6 +15,7 @@ use crate::kernel::history::History;
 use crate::kernel::lane::{Lane, Room};
 use crate::kernel::probation::Marks;
 use crate::kernel::registry::Registry;
+use crate::kernel::served::Served;
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
@@ -134,5 +135,6 @@ pub(crate) fn shared(home: &std::path::Path, set: impl FnOnce(&mut crate::Config
     let snapshots = Snapshots::new(Key::generate().unwrap().into(), Store::open(home.join("state")).unwrap());
     let (marks, _) = Marks::open(home).unwrap();
     let (stage, history) = (Stage::open(home).unwrap(), History::open(home).unwrap());
-    Arc::new(Shared::new(config, stage, snapshots, history, Good::open(home).unwrap(), marks))
+    let (good, served) = (Good::open(home).unwrap(), Served::open(home).unwrap());
+    Arc::new(Shared::new(config, stage, snapshots, history, good, served, marks))
 }

@@ -23,6 +23,7 @@ mod machine;
 mod messages;
 mod mutate;
 mod new;
+mod older_file;
 mod pinned;
 mod probation;
 mod quarantine;

@@ -27,6 +27,7 @@ pub(crate) mod receipt;
 pub(crate) mod records;
 pub(crate) mod registry;
 pub(crate) mod rolled_back;
+pub(crate) mod served;
 pub(crate) mod service;
 pub(crate) mod settle;
 pub(crate) mod shared;

@@ -8,7 +8,7 @@ mod swap;
 
 pub(crate) use keep::keep;
 pub(crate) use rollback::{Cause, roll_back};
-pub(crate) use start::start;
+pub(crate) use start::{Begin, start};
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
@@ -90,7 +90,7 @@ fn steps(
         |kind, code, text: String| (Failure { kind, reason: Trouble::new(code, text) }, Unloaded::Gone);
     let refused = |kind, reason: Trouble| (Failure { kind, reason }, Unloaded::Gone);
     let moved = || {
-        if shared.good.holds(&candidate.path) {
+        if shared.keeps(&candidate.path) {
             let reason = format!("the kept bytes of version {} are damaged or gone", candidate.version);
             return failed(FailureKind::Faulted, Code::KeptBytesGone, reason);
         }
@@ -119,7 +119,7 @@ fn steps(
             margin::require(&os::means(lanes), verified.bytes.len() as u64, lanes)
         })
         .map_err(|reason| failed(FailureKind::Passing, Code::NoRoom, reason))?;
-    let kept = shared.good.holds(&candidate.path);
+    let kept = shared.keeps(&candidate.path);
     let standing = stages.time("trust", || {
         if kept { shared.trust.judge_kept(&verified) } else { shared.trust.judge(&verified) }
     });

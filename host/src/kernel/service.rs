@@ -57,6 +57,8 @@ pub(crate) struct Service {
     pub(crate) back: bool,
     /// The version to go back to.
     pub(crate) good: Option<Candidate>,
+    /// The version with state that served last.
+    pub(crate) served: Option<Candidate>,
     /// Not before this is it tried to keep the version that serves.
     pub(crate) keep_due: Instant,
     /// The watch over the version that serves.
@@ -128,6 +130,8 @@ pub(crate) enum FailureKind {
     Refused,
     /// It could not be created, fed or started.
     Faulted,
+    /// It did not take the state that there is in.
+    Unread,
     /// The state on disk cannot be read.
     Quarantined,
     /// It served, and was rolled back.
@@ -173,6 +177,7 @@ impl Service {
             reload: false,
             back: false,
             good: None,
+            served: None,
             keep_due: Instant::now(),
             probation: None,
             fresh: false,
@@ -244,6 +249,20 @@ impl Service {
         self.generation = Some(generation);
     }
 
+    /// Serves in the stead of files that did not take the state in: now that somebody serves who can hand it over, they are tried
+    /// once more, as what replaces it.
+    pub(crate) fn stand_in_for(&mut self, files: &[&Candidate]) {
+        let unread: Vec<&Candidate> =
+            files.iter().copied().filter(|file| self.is_unread_by(&file.digest)).collect();
+        let Some(first) = unread.iter().max_by_key(|file| &file.version) else { return };
+        if let Some(serving) = &mut self.serving
+            && !files.iter().any(|file| file.path == serving.source)
+        {
+            serving.home.clone_from(&first.path);
+        }
+        self.failed.retain(|_, failure| failure.kind != FailureKind::Unread);
+    }
+
     /// Nobody serves any more: what was counted is kept.
     pub(crate) fn retire_counts(&mut self) {
         (self.probation, self.back) = (None, false);
@@ -278,6 +297,11 @@ impl Service {
     /// Whether a digest served and was rolled back.
     pub(crate) fn is_rolled_back(&self, digest: &Digest) -> bool {
         self.failed.get(digest).is_some_and(|failure| failure.kind == FailureKind::RolledBack)
+    }
+
+    /// Whether a file could not start for the state that there is, which it does not read.
+    pub(crate) fn is_unread_by(&self, digest: &Digest) -> bool {
+        self.failed.get(digest).is_some_and(|failure| failure.kind == FailureKind::Unread)
     }
 
     /// Of candidates that failed the one to tell of: one that served and was rolled back, else the highest version.

@@ -1,6 +1,7 @@
 //! What the kernel's loop, its operations and its callers share.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
@@ -11,6 +12,7 @@ use super::journal::Journal;
 use super::lane::Lane;
 use super::probation::Marks;
 use super::registry::Registry;
+use super::served::Served;
 use super::snapshots::Snapshots;
 use crate::Config;
 use crate::probe::Verdicts;
@@ -30,6 +32,7 @@ pub(crate) struct Shared {
     pub(crate) journal: Journal,
     pub(crate) history: History,
     pub(crate) good: Good,
+    pub(crate) served: Served,
     pub(crate) marks: Marks,
     /// Held by the one swap whose gate is closed.
     pub(crate) one_gate: Mutex<()>,
@@ -44,6 +47,7 @@ impl Shared {
         snapshots: Snapshots,
         history: History,
         good: Good,
+        served: Served,
         marks: Marks,
     ) -> Self {
         let registry: Arc<Registry> = Arc::default();
@@ -58,10 +62,16 @@ impl Shared {
             journal: Journal::default(),
             history,
             good,
+            served,
             marks,
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }
+    }
+
+    /// Whether a file lies in the home folder: bytes of a version that served.
+    pub(crate) fn keeps(&self, path: &Path) -> bool {
+        self.good.holds(path) || self.served.holds(path)
     }
 
     /// A number that no other load has, also of another host in this process: threads note by it where they went.

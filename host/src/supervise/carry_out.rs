@@ -22,6 +22,18 @@ impl Kernel {
             Step::Forget => return self.forget(name),
             Step::Start(candidate) => {
                 let (number, fresh) = (service.number(), std::mem::take(&mut service.fresh));
+                let begin = match fresh {
+                    true => op::Begin::Fresh,
+                    false
+                        if self.shared.good.holds(&candidate.path)
+                            && self.files.candidates().any(|file| {
+                                file.manifest.name == name && service.is_rolled_back(&file.digest)
+                            }) =>
+                    {
+                        op::Begin::GoneBack
+                    }
+                    false => op::Begin::Usual,
+                };
                 service.enter(Phase::Starting, None);
                 service.reload = false;
                 if fresh {
@@ -29,7 +41,7 @@ impl Kernel {
                 }
                 self.mark_start(name, &candidate);
                 let wanted = Wanted::among(&mut self.read, *candidate);
-                let start = move |shared: &Arc<_>| op::start(shared, &slot, wanted, number, fresh);
+                let start = move |shared: &Arc<_>| op::start(shared, &slot, wanted, number, begin);
                 (Task::Start, self.spawn(name, start))
             }
             Step::Swap(candidate) => {
@@ -100,6 +112,11 @@ impl Kernel {
 
     fn forget(&mut self, name: &str) {
         let Some(service) = self.services.remove(name) else { return };
+        // Who takes a plugin's file away and brings another one later does not want the first one back. One that is being written is not
+        // taken away.
+        if !self.files.is_settling() {
+            self.shared.served.forget(name);
+        }
         let Service { committed, past: counts, remains, ended, .. } = service;
         if ended > 0 {
             self.gone.insert(name.to_owned(), Past { committed, counts, remains });

@@ -69,12 +69,16 @@ impl Kernel {
                 serving.source.clone_from(&first.path);
                 serving.home.clone_from(&first.path);
             }
-            if self.shared.good.holds(&serving.source) {
+            if self.shared.keeps(&serving.source) {
+                let mut of_it = self.files.candidates().filter(|c| c.manifest.name == *name);
                 let rolled_back = |c: &&Candidate| {
-                    let failure = service.failed.get(&c.digest);
-                    c.manifest.name == *name && failure.is_some_and(|f| f.kind == FailureKind::RolledBack)
+                    service.failed.get(&c.digest).is_some_and(|f| f.kind == FailureKind::RolledBack)
                 };
-                if let Some(instead) = self.files.candidates().find(rolled_back) {
+                let instead = match self.files.exists(&serving.home) {
+                    true => of_it.find(rolled_back),
+                    false => of_it.max_by_key(|c| (rolled_back(c), &c.version)),
+                };
+                if let Some(instead) = instead {
                     serving.home.clone_from(&instead.path);
                 }
             }
@@ -110,7 +114,8 @@ impl Kernel {
     }
 
     /// What may serve: the files, and where one of them was rolled back the last good version as well. One that serves is
-    /// not replaced by it on this way: that is for `step_back`.
+    /// not replaced by it on this way: that is for `step_back`. Where nothing serves, and a file did not take in the state that
+    /// there is, whoever wrote that state may: it hands it over then.
     fn contenders<'a>(&'a self, name: &str) -> Vec<&'a Candidate> {
         let mut candidates = self.candidates_of(name);
         let Some(service) = self.services.get(name) else { return candidates };
@@ -120,6 +125,13 @@ impl Kernel {
             .filter(|good| service.serving.as_ref().is_none_or(|serving| serving.digest == good.digest));
         if candidates.iter().any(|candidate| service.is_rolled_back(&candidate.digest)) {
             candidates.extend(good);
+        } else if service.serving.is_none() && candidates.iter().any(|c| service.is_unread_by(&c.digest)) {
+            let stateful = |kept: &&Candidate| kept.manifest.state.is_some();
+            let served =
+                service.served.as_ref().filter(|served| !service.failed.contains_key(&served.digest));
+            let kept = served.or(service.good.as_ref()).filter(stateful);
+            let is_new = |kept: &&Candidate| candidates.iter().all(|file| file.digest != kept.digest);
+            candidates.extend(kept.filter(is_new));
         }
         candidates
     }
@@ -146,7 +158,7 @@ impl Kernel {
                 ),
             },
             (None, Some(best)) => self.step_to_start(name, best, graph),
-            (None, None) => step_after_failure(service, &candidates),
+            (None, None) => step_after_failure(service, &candidates, &self.candidates_of(name)),
             (Some(_), _) if service.condemned().is_some() => step_back(service),
             (Some(_), _) if service.back && service.way_back().is_some() => step_back(service),
             (Some(serving), best) => {
@@ -319,14 +331,28 @@ fn step_back(service: &Service) -> Step {
     }
 }
 
-fn step_after_failure(service: &Service, candidates: &[&Candidate]) -> Step {
-    let highest = service.highest(candidates);
+fn step_after_failure(service: &Service, candidates: &[&Candidate], files: &[&Candidate]) -> Step {
+    let highest = service.highest(candidates).filter(|c| service.is_rolled_back(&c.digest));
+    let highest = highest.or_else(|| service.highest(files));
     let Some(failure) = highest.and_then(|candidate| service.failed.get(&candidate.digest)) else {
         return Step::Forget;
     };
     let phase = match failure.kind {
         FailureKind::Refused => Phase::Rejected,
         FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => Phase::Faulted,
+        FailureKind::Unread => {
+            let kept = service.served.as_ref().or(service.good.as_ref());
+            let tried = kept.and_then(|kept| Some((&kept.version, service.failed.get(&kept.digest)?)));
+            let tried = tried.filter(|(_, failure)| failure.kind != FailureKind::RolledBack);
+            let instead = tried.map(|(version, failure)| {
+                format!(
+                    "; version {version}, which served before, could not hand it over: {}",
+                    failure.reason
+                )
+            });
+            let reason = failure.reason.told(|text| format!("{text}{}", instead.unwrap_or_default()));
+            return Step::Stay(Phase::Faulted, Some(reason.into()));
+        }
         FailureKind::RolledBack => {
             let back = service.good.as_ref().and_then(|good| Some((good, service.failed.get(&good.digest)?)));
             let instead = match back {

@@ -15,7 +15,7 @@ use crate::verify::Digest;
 impl Kernel {
     /// What earlier runs left to know of a service.
     pub(super) fn recall(&self, name: &str, service: &mut Service) {
-        service.good = self.shared.good.of(name);
+        (service.good, service.served) = (self.shared.good.of(name), self.shared.served.of(name));
         for rolled_back in self.rolled_back.of(name) {
             if let Some(digest) = Digest::parse(&rolled_back.digest) {
                 service.failed.insert(digest, failure(rolled_back));
@@ -84,11 +84,12 @@ impl Kernel {
     /// The service was removed: nothing of it is to be gone back to, and nothing held against it.
     pub(super) fn forget_record(&mut self, name: &str) {
         self.shared.good.forget(name);
+        self.shared.served.forget(name);
         self.shared.marks.clear(name);
         self.rolled_back.forget(name, |_| true);
         if let Some(service) = self.services.get_mut(name) {
             service.failed.clear();
-            (service.good, service.probation, service.back) = (None, None, false);
+            (service.good, service.served, service.probation, service.back) = (None, None, None, false);
         }
     }
 

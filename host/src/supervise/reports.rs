@@ -24,12 +24,15 @@ impl Kernel {
             service.rest = None;
             service.snapshots_failed = 0;
             service.snapshot_due = Instant::now() + self.shared.config.state.interval;
+            service.served = self.shared.served.of(&name);
         }
         match outcome {
             Outcome::Started { generation, version } => {
                 let mark =
                     self.shared.marks.of(&name).filter(|mark| mark.digest == generation.digest().as_str());
                 service.serve(generation, version);
+                let files = self.files.candidates().filter(|file| file.manifest.name == *name);
+                service.stand_in_for(&files.collect::<Vec<_>>());
                 service.enter(Phase::Running, None);
                 service.last = Some(Ended::Started);
                 match mark {
@@ -92,7 +95,10 @@ impl Kernel {
                 let kind = match failure.kind {
                     FailureKind::Refused => "rejected",
                     FailureKind::Quarantined | FailureKind::RolledBack => "quarantined",
-                    FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => "faulted",
+                    FailureKind::Faulted
+                    | FailureKind::Unread
+                    | FailureKind::Moved
+                    | FailureKind::Passing => "faulted",
                 };
                 if failure.kind != FailureKind::Moved {
                     journal.note(kind, Some(&name), None, failure.reason.clone());

@@ -17,7 +17,11 @@ use crate::swap::{Capsule, guarded};
 pub(super) fn make_ready(shared: &Shared, generation: &Generation) {
     let name = &generation.name;
     let copied = guarded("copy", || {
-        let copied = fault::point("copy", name).and_then(|()| shared.good.make_ready(generation));
+        let copied = fault::point("copy", name).and_then(|()| {
+            // Neither waits for what becomes of the other.
+            let noted = shared.served.note(generation);
+            shared.good.make_ready(generation).and(noted)
+        });
         copied.map_err(|error| Trouble::new(Code::NotWritten, error.to_string()))
     });
     if let Err(error) = copied {

@@ -14,8 +14,19 @@ use crate::kernel::snapshots::is_unreadable;
 use crate::load::Loaded;
 use crate::swap::{Stages, give};
 
-/// Starts a service that is down. `fresh` keeps its snapshot aside and begins with empty state.
-pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u64, fresh: bool) -> Report {
+/// How a service is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Begin {
+    /// With the state that there is.
+    Usual,
+    /// With empty state: its snapshot is kept aside.
+    Fresh,
+    /// As the version that is gone back to, which may need the state that it had when it was replaced.
+    GoneBack,
+}
+
+/// Starts a service that is down.
+pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u64, begin: Begin) -> Report {
     let name = Arc::clone(slot.name());
     let mut left = Vec::new();
     let prepared = prepare(shared, &name, number, &mut wanted, &mut Stages::default());
@@ -23,12 +34,12 @@ pub(crate) fn start(shared: &Shared, slot: &Slot, mut wanted: Wanted, number: u6
     let started = prepared
         .and_then(|loaded| {
             let kept = Arc::clone(&loaded.generation);
-            let there = if shared.good.holds(&candidate.path) && !fresh {
-                bring_back_state(shared, &kept)
-            } else {
-                Ok(())
+            let there = match begin {
+                Begin::GoneBack => bring_back_state(shared, &kept),
+                Begin::Usual | Begin::Fresh => Ok(()),
             };
             let passing = |reason| Failure { kind: FailureKind::Passing, reason };
+            let fresh = begin == Begin::Fresh;
             let started = there.map_err(passing).and_then(|()| feed_and_start(shared, loaded, fresh));
             started.map_err(|failure| (failure, retire(shared, kept)))
         })
@@ -93,12 +104,11 @@ fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Ge
         })?;
         tell_recovered(shared, &loaded.generation);
         if let Some(opened) = opened {
-            give(&loaded.generation, opened.header.schema, opened.state, within).map_err(|reason| {
-                faulted(reason.told(|text| {
-                    format!(
-                        "{text}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside"
-                    )
-                }))
+            give(&loaded.generation, opened.header.schema, opened.state, within).map_err(|reason| Failure {
+                kind: FailureKind::Unread,
+                reason: reason.told(|text| {
+                    format!("{text}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside")
+                }),
             })?;
         }
     }
