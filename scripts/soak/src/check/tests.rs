@@ -100,6 +100,8 @@ fn receipt(generation: u64) -> Receipt {
     Receipt {
         outcome: Outcome::Committed,
         reason: None,
+        code: None,
+        blame: None,
         unix_ms: 0,
         from: side(generation - 1),
         to: side(generation),
