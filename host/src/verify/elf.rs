@@ -23,6 +23,7 @@ struct Section<'a> {
     address: u64,
     offset: u64,
     size: u64,
+    align: u64,
 }
 
 /// A program header.
@@ -34,6 +35,7 @@ struct Segment {
     offset: u64,
     in_file: u64,
     in_memory: u64,
+    align: u64,
 }
 
 /// Where a file contradicts itself, in words.
@@ -49,6 +51,7 @@ pub(super) fn contradiction<Elf: FileHeader>(file: &ElfFile<'_, Elf>) -> Option<
             address: section.sh_addr(endian).into(),
             offset: section.sh_offset(endian).into(),
             size: section.sh_size(endian).into(),
+            align: section.sh_addralign(endian).into(),
         })
         .filter(|section| section.flags & SHF_ALLOC != 0 && section.size > 0)
         .collect();
@@ -62,6 +65,7 @@ pub(super) fn contradiction<Elf: FileHeader>(file: &ElfFile<'_, Elf>) -> Option<
             offset: header.p_offset(endian).into(),
             in_file: header.p_filesz(endian).into(),
             in_memory: header.p_memsz(endian).into(),
+            align: header.p_align(endian).into(),
         })
         .collect();
     let dynamic: Vec<Dynamic> = match file.elf_dynamic_table() {
@@ -145,7 +149,12 @@ fn named(sections: &[Section<'_>], segments: &[Segment]) -> Option<String> {
             let len = |all| end(all).unwrap_or(start).saturating_sub(start);
             // Some linkers round the whole of it up.
             let rounded = len(true)..=len(true).saturating_add(PAGE);
-            segment.address == start && segment.in_file == len(false) && rounded.contains(&segment.in_memory)
+            // Each thread takes room of that alignment, or ends the process: the probe has one thread, and the host many.
+            let aligned = locals().map(|section| section.align).max().unwrap_or_default().max(1);
+            segment.address == start
+                && segment.in_file == len(false)
+                && rounded.contains(&segment.in_memory)
+                && segment.align <= aligned
         }
         _ => false,
     };
