@@ -101,8 +101,8 @@ fn echo_against(contract: Contract) -> PathBuf {
             );
             edit(
                 &folder.join("plugin-api/src/testkit/messages.rs"),
-                "unsafe { (self.module.extension())(id.into(), revision).as_messages() }",
-                "{ let _ = (id, revision); None::<&crate::abi::MessagesExtension> }",
+                "(self.module.extension())(id.into(), revision).as_messages()",
+                "{ let _ = (id, revision); ExtensionPtr::NONE }.as_messages()",
             );
         }
         Contract::Nameless => {

@@ -49,7 +49,10 @@ impl<'de> Deserialize<'de> for MessageId {
 
 /// What stands beside the bytes of a message: names and values, in their order. A name may stand more than once.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Headers(Option<Arc<[(Box<str>, Box<str>)]>>);
+pub struct Headers(Option<Arc<[Pair]>>);
+
+/// Name and value.
+type Pair = (Box<str>, Box<str>);
 
 impl Headers {
     /// These.
