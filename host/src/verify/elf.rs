@@ -151,8 +151,10 @@ fn named(sections: &[Section<'_>], segments: &[Segment]) -> Option<String> {
             let rounded = len(true)..=len(true).saturating_add(PAGE);
             // Each thread takes room of that alignment, or ends the process: the probe has one thread, and the host many.
             let aligned = locals().map(|section| section.align).max().unwrap_or_default().max(1);
+            let lies = locals().filter(|section| !section.is_empty()).map(|section| section.offset).min();
             segment.address == start
                 && segment.in_file == len(false)
+                && lies.is_none_or(|lies| lies == segment.offset)
                 && rounded.contains(&segment.in_memory)
                 && segment.align <= aligned
         }

@@ -25,7 +25,7 @@ pub(super) const TABLE: &[Explanation] = &[
         causes: &["two services that publish to each other's topics for each message that comes"],
         unchanged: NOT_PUBLISHED,
         next: &["break the circle in one of them; `hotbay topics` shows who subscribes to what"],
-        example: "failed to publish to `orders.created`: 64 messages led to this one, each published while the one before was handled; they answer each other in a circle",
+        example: "failed to publish to `orders.created`: 32 messages led to this one, each published while the one before was handled; they answer each other in a circle",
     },
     Explanation {
         code: Code::NotTakenByAll,

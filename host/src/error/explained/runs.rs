@@ -103,7 +103,7 @@ pub(super) const PROBED: &[Explanation] = &[
         code: Code::BreaksContract,
         title: "A step of its life went against the contract",
         blame: Blame::Plugin,
-        meaning: "`hotbay check --deep` had it live once in a process of its own, and the step that is named did not go as the contract \
+        meaning: "`hotbay check --deep FILE` had it live once in a process of its own, and the step that is named did not go as the contract \
                   has it. No host does this by itself.",
         causes: &["a callback that panics", "state that is another one after it was exported and imported"],
         unchanged: ELSEWHERE,
