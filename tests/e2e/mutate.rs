@@ -8,7 +8,7 @@ use serde_json::Value;
 #[test]
 fn a_host_lives_and_answers_while_libraries_that_were_changed_in_all_ways_are_dropped_in() {
     // Under wine each probe takes its time.
-    let files: u64 = if cfg!(windows) { 240 } else { 2000 };
+    let files: u64 = if cfg!(windows) { 240 } else { 1400 };
     let mut mutate = Command::new(mutate_binary());
     mutate.arg("--hotbay").arg(hotbay_binary()).arg("--healthy").arg(example("echo"));
     for name in fixtures() {

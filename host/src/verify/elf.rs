@@ -137,24 +137,23 @@ fn named(sections: &[Section<'_>], segments: &[Segment]) -> Option<String> {
         return Some("what unwinding needs is said to be in two places".to_owned());
     }
     let locals = || sections.iter().filter(|section| section.flags & SHF_TLS != 0);
-    let start = locals().map(|section| section.address).min();
+    let first = locals().min_by_key(|section| section.address);
     let end = |all: bool| {
         let of = locals().filter(|section| all || !section.is_empty());
         of.map(|section| section.address.saturating_add(section.size)).max()
     };
     let mut templates = segments.iter().filter(|segment| segment.kind == elf::PT_TLS);
-    let agrees = match (start, templates.next(), templates.next()) {
+    let agrees = match (first, templates.next(), templates.next()) {
         (None, None, None) => true,
-        (Some(start), Some(segment), None) => {
-            let len = |all| end(all).unwrap_or(start).saturating_sub(start);
+        (Some(first), Some(segment), None) => {
+            let len = |all| end(all).unwrap_or(first.address).saturating_sub(first.address);
             // Some linkers round the whole of it up.
             let rounded = len(true)..=len(true).saturating_add(PAGE);
             // Each thread takes room of that alignment, or ends the process: the probe has one thread, and the host many.
             let aligned = locals().map(|section| section.align).max().unwrap_or_default().max(1);
-            let lies = locals().filter(|section| !section.is_empty()).map(|section| section.offset).min();
-            segment.address == start
+            segment.address == first.address
+                && (segment.in_file == 0 || segment.offset == first.offset)
                 && segment.in_file == len(false)
-                && lies.is_none_or(|lies| lies == segment.offset)
                 && rounded.contains(&segment.in_memory)
                 && segment.align <= aligned
         }
