@@ -180,10 +180,10 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     let refuse = |error| Refused { digest: None, bytes: None, manifest: None, anatomy: None, error };
     let bytes = Bytes::read(&mut file, &path, fingerprint).map_err(refuse)?;
     let (digest, len) = (Digest::of(&bytes), bytes.len() as u64);
-    let refuse = |manifest: Option<Manifest>, anatomy: Option<Anatomy>, error| Refused {
+    let refuse = |manifest: Option<Box<Manifest>>, anatomy: Option<Anatomy>, error| Refused {
         digest: Some(digest.clone()),
         bytes: Some(len),
-        manifest: manifest.map(Box::new),
+        manifest,
         anatomy: anatomy.map(Box::new),
         error,
     };
@@ -194,21 +194,22 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
         Err((manifest, error)) => return Err(refuse(manifest, Some(anatomy), error)),
     };
     if let Err(error) = check_anatomy(&anatomy) {
-        return Err(refuse(Some(manifest), Some(anatomy), error));
+        return Err(refuse(Some(Box::new(manifest)), Some(anatomy), error));
     }
     let source = held(file);
     Ok(Verified { path, fingerprint, digest, manifest, version, mark, anatomy, bytes, source })
 }
 
-/// The manifest and its version; with the error as much of it as could be read.
-pub(crate) fn read_manifest(
-    json: &[u8],
-) -> Result<(Manifest, semver::Version), (Option<Manifest>, VerifyError)> {
+/// A manifest that is refused: as much of it as could be read, and why.
+pub(crate) type Wrong = (Option<Box<Manifest>>, VerifyError);
+
+/// The manifest and its version.
+pub(crate) fn read_manifest(json: &[u8]) -> Result<(Manifest, semver::Version), Wrong> {
     let manifest: Manifest =
         serde_json::from_slice(json).map_err(|e| (None, VerifyError::Manifest(e.to_string())))?;
     match check(&manifest) {
         Ok(version) => Ok((manifest, version)),
-        Err(error) => Err((Some(manifest), error)),
+        Err(error) => Err((Some(Box::new(manifest)), error)),
     }
 }
 

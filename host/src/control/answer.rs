@@ -141,9 +141,11 @@ fn carry_out(
             value(&status)
         }
         Request::History { name } => value(&host.history(&name)?),
-        Request::Events { .. } | Request::Subscribe { .. } => {
-            Err(Failure::new(Exit::Failed, Code::NotUnderstood, "failed to answer once: what was asked for is many"))
-        }
+        Request::Events { .. } | Request::Subscribe { .. } => Err(Failure::new(
+            Exit::Failed,
+            Code::NotUnderstood,
+            "failed to answer once: what was asked for is many",
+        )),
         Request::Publish { topic, headers, confirm, .. } => {
             let publisher = host.publisher(CLIENT);
             let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));

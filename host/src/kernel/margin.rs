@@ -3,7 +3,10 @@
 //! A mapping, a file, a thread or memory that is missing in the middle of a load is told by the system's loader in its own words, or by
 //! a crash. So a load is put off where it would come near a limit, with both numbers; it is no fault of the file, and is tried again.
 
-use crate::os::{Kind, Mean};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::os::{self, Kind, Mean};
 
 /// A library has some five, a thread two or three, and its heap as many.
 const MAPPINGS: u64 = 64;
@@ -20,8 +23,49 @@ const BYTES: u64 = 32 << 20;
 /// The bytes are read once, mapped here and in the probe, and written to where they are relocated.
 const COPIES: u64 = 4;
 
-/// Refuses a load of so many bytes, with so many lanes, where it would come near a limit.
+/// To look takes as long as a load's other steps before the first answer. Where there was room for so many loads of this size, it is not
+/// looked again for a moment.
+const AMPLE: u64 = 16;
+const MOMENT: Duration = Duration::from_secs(5);
+
+/// What is known of the room that there is.
+#[derive(Debug, Default)]
+pub(crate) struct Margin {
+    ample: Mutex<Option<Ample>>,
+}
+
+/// There was room for many loads of as many bytes and lanes.
+#[derive(Debug)]
+struct Ample {
+    seen: Instant,
+    bytes: u64,
+    lanes: u64,
+}
+
+impl Margin {
+    /// Refuses a load of so many bytes, with so many lanes, where it would come near a limit.
+    pub(crate) fn require(&self, bytes: u64, lanes: u64) -> Result<(), String> {
+        let mut ample = self.ample.lock().unwrap_or_else(PoisonError::into_inner);
+        let holds =
+            |ample: &Ample| ample.seen.elapsed() < MOMENT && bytes <= ample.bytes && lanes <= ample.lanes;
+        if ample.as_ref().is_some_and(holds) {
+            return Ok(());
+        }
+        let means = os::means(lanes);
+        require(&means, bytes, lanes)?;
+        let is_ample = room(&means, bytes, lanes, AMPLE).is_ok();
+        *ample = is_ample.then(|| Ample { seen: Instant::now(), bytes, lanes });
+        Ok(())
+    }
+}
+
+/// The same by what the system tells.
 pub(crate) fn require(means: &[Mean], bytes: u64, lanes: u64) -> Result<(), String> {
+    room(means, bytes, lanes, 1)
+}
+
+/// Refuses so many such loads.
+fn room(means: &[Mean], bytes: u64, lanes: u64, times: u64) -> Result<(), String> {
     means.iter().try_for_each(|mean| {
         let left = mean.limit.saturating_sub(mean.used);
         // What is not memory is to last for what the host itself does, too.
@@ -43,7 +87,7 @@ pub(crate) fn require(means: &[Mean], bytes: u64, lanes: u64) -> Result<(), Stri
                 (bytes.saturating_mul(COPIES).saturating_add(BYTES), 0, "bytes of memory", advice)
             }
         };
-        let needed = needed.max(reserve);
+        let needed = needed.max(reserve).saturating_mul(times);
         if left >= needed {
             return Ok(());
         }

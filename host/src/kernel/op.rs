@@ -16,7 +16,6 @@ use std::sync::Arc;
 
 use super::files::{Candidate, Wanted};
 use super::generation::Generation;
-use super::margin;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
 use super::view::{Receipt, Side};
@@ -116,7 +115,7 @@ fn steps(
     stages
         .time("means", || {
             fault::point("means", name).map_err(|e| e.to_string())?;
-            margin::require(&os::means(lanes), verified.bytes.len() as u64, lanes)
+            shared.margin.require(verified.bytes.len() as u64, lanes)
         })
         .map_err(|reason| failed(FailureKind::Passing, Code::NoRoom, reason))?;
     let kept = shared.keeps(&candidate.path);

@@ -10,6 +10,7 @@ use super::history::History;
 use super::inboxes::Inboxes;
 use super::journal::Journal;
 use super::lane::Lane;
+use super::margin::Margin;
 use super::probation::Marks;
 use super::registry::Registry;
 use super::served::Served;
@@ -28,6 +29,7 @@ pub(crate) struct Shared {
     pub(crate) trust: Trust,
     pub(crate) stage: Stage,
     pub(crate) verdicts: Verdicts,
+    pub(crate) margin: Margin,
     pub(crate) snapshots: Snapshots,
     pub(crate) journal: Journal,
     pub(crate) history: History,
@@ -58,6 +60,7 @@ impl Shared {
             registry,
             stage,
             verdicts: Verdicts::default(),
+            margin: Margin::default(),
             snapshots,
             journal: Journal::default(),
             history,

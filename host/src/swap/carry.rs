@@ -99,8 +99,15 @@ impl Capsule {
     /// most of the time of a small state.
     pub(crate) fn warm_up(keys: &KeyRing) {
         let (plugin, plugin_version, content_type) = ("warm-up", "0.0.0", "");
-        let stamp =
-            Stamp { service: plugin, plugin, plugin_version, schema: 0, sequence: 0, generation: 0, content_type };
+        let stamp = Stamp {
+            service: plugin,
+            plugin,
+            plugin_version,
+            schema: 0,
+            sequence: 0,
+            generation: 0,
+            content_type,
+        };
         if let Ok(sealed) = hotbay_state::seal(keys.primary(), &stamp, &[]) {
             std::hint::black_box(keys.open(plugin, &sealed)).ok();
         }

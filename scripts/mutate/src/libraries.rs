@@ -25,13 +25,16 @@ pub(crate) struct Library {
     pub(crate) layout: Layout,
 }
 
+/// A library's bytes and its signature.
+pub(crate) type Signed = (Vec<u8>, String);
+
 /// All of them.
 pub(crate) struct Libraries {
     pub(crate) healthy: Vec<u8>,
     pub(crate) all: Vec<Library>,
     key: KeyPair,
     // By service: the library of that name, and its signature.
-    made: Mutex<BTreeMap<String, Arc<(Vec<u8>, String)>>>,
+    made: Mutex<BTreeMap<String, Arc<Signed>>>,
 }
 
 impl Libraries {
@@ -67,7 +70,7 @@ impl Libraries {
     }
 
     /// A library under the name of a service, and the signature of that.
-    pub(crate) fn named(&self, library: &Library, service: &str) -> Result<Arc<(Vec<u8>, String)>> {
+    pub(crate) fn named(&self, library: &Library, service: &str) -> Result<Arc<Signed>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = made.get(service) {
             return Ok(Arc::clone(known));

@@ -31,7 +31,9 @@ fn more_names_than_there_are_places_are_each_answered_by_their_own_method() {
     let (_, generation) = bay.serve::<Parrot>();
     let mut names: Vec<String> = (0..5 * PLACES).map(|number| format!("method{number}")).collect();
     names.extend(["one", "two", "", "x", &"long".repeat(LONGEST)].map(str::to_owned));
-    let shared = |name: &String| names.iter().any(|other| other != name && place_of(("", other)) == place_of(("", name)));
+    let shared = |name: &String| {
+        names.iter().any(|other| other != name && place_of(("", other)) == place_of(("", name)))
+    };
     assert!(names.iter().any(shared), "names that lead to one place");
     for _ in 0..2 * PATIENCE {
         for name in &names {
@@ -39,7 +41,10 @@ fn more_names_than_there_are_places_are_each_answered_by_their_own_method() {
         }
     }
     let counts = generation.tally.counts();
-    assert_eq!((counts.entered, counts.answered), (counts.answered, u64::from(2 * PATIENCE) * names.len() as u64));
+    assert_eq!(
+        (counts.entered, counts.answered),
+        (counts.answered, u64::from(2 * PATIENCE) * names.len() as u64)
+    );
 }
 
 #[test]

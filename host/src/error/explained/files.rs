@@ -280,7 +280,9 @@ pub(super) const TABLE: &[Explanation] = &[
                   swap has two versions at once.",
         causes: &["an allocator that is linked in, such as jemalloc, built for programs"],
         unchanged: UNTOUCHED,
-        next: &["build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`); then `hotbay check FILE`"],
+        next: &[
+            "build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`); then `hotbay check FILE`",
+        ],
         example: "failed to accept it: its thread-locals, 2048 bytes, are of the initial-exec model, and the system's loader has room of 1664 bytes for all such libraries that come late, where a swap needs it twice; build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`)",
     },
 ];

@@ -33,9 +33,14 @@ pub(super) const TABLE: &[Explanation] = &[
         blame: Blame::Operator,
         meaning: "It was to be confirmed, and within its deadline some mailbox had no room, or its service is stopped. Which, is told; the \
                   others have it, so that to publish it again is to have it twice there.",
-        causes: &["a subscriber that is slower than the publisher", "a service that is stopped and whose messages are rejected"],
+        causes: &[
+            "a subscriber that is slower than the publisher",
+            "a service that is stopped and whose messages are rejected",
+        ],
         unchanged: "Those that took it keep it; the others have nothing of it.",
-        next: &["`hotbay topics` shows how many wait in each mailbox; give its service more room or lanes, or publish slower"],
+        next: &[
+            "`hotbay topics` shows how many wait in each mailbox; give its service more room or lanes, or publish slower",
+        ],
         example: "failed to have the message taken by all: the mailbox of `logger` is full; 2 took it",
     },
     Explanation {
@@ -43,7 +48,10 @@ pub(super) const TABLE: &[Explanation] = &[
         title: "Nobody may publish now",
         blame: Blame::Operator,
         meaning: "The host is being stopped, or the plugin may not publish at this moment of its life; which, is told.",
-        causes: &["a plugin that publishes in `create` or `export`", "a message that comes while the host ends"],
+        causes: &[
+            "a plugin that publishes in `create` or `export`",
+            "a message that comes while the host ends",
+        ],
         unchanged: NOT_PUBLISHED,
         next: &["publish in `start` or later; where the host was stopped, start it: `hotbay run`"],
         example: "failed to publish to `orders.created`: the host is being stopped",

@@ -96,7 +96,9 @@ pub(super) const PROBED: &[Explanation] = &[
             "a dependency that installs a handler of signals in its initialiser",
         ],
         unchanged: ELSEWHERE,
-        next: &["leave that alone, or take it in `start` and give it back in `stop`; then `hotbay check FILE`"],
+        next: &[
+            "leave that alone, or take it in `start` and give it back in `stop`; then `hotbay check FILE`",
+        ],
         example: "failed to accept it: created and dropped once, it changed the handler of SIGTERM; leave that alone, or take it in `start` and give it back in `stop`",
     },
     Explanation {

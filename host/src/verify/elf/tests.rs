@@ -77,8 +77,8 @@ fn a_protection_that_is_longer_than_it_was_is_seen_before_anything_is_written_th
         let header = file.elf_header();
         (usize::try_from(header.e_phoff(file.endian())).unwrap(), file.elf_program_headers().len())
     };
-    let relro = (0..count).map(|number| table + 56 * number);
-    let relro = relro.filter(|at| changed[*at..at + 4] == elf::PT_GNU_RELRO.0.to_le_bytes()).next().unwrap();
+    let mut headers = (0..count).map(|number| table + 56 * number);
+    let relro = headers.find(|at| changed[*at..at + 4] == elf::PT_GNU_RELRO.0.to_le_bytes()).unwrap();
     let longer = get(&changed, relro + 40) + (1 << 20);
     put(&mut changed, relro + 40, longer);
     assert!(of(&changed).unwrap().contains("protected"));
