@@ -106,6 +106,7 @@ fn receipt(generation: u64) -> Receipt {
         from: side(generation - 1),
         to: side(generation),
         requests: Requests::default(),
+        messages: Default::default(),
         pause_us: Pause::default(),
         stages_us: BTreeMap::new(),
         state_bytes: 0,
