@@ -21,7 +21,7 @@ impl Kernel {
             Step::Stay(phase, reason) => return self.stay(name, phase, reason),
             Step::Forget => return self.forget(name),
             Step::Start(candidate) => {
-                let (number, fresh) = (service.number(), std::mem::take(&mut service.fresh));
+                let (number, fresh) = (service.number(), service.fresh);
                 let begin = match fresh {
                     true => op::Begin::Fresh,
                     false

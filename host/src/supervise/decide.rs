@@ -127,9 +127,12 @@ impl Kernel {
             candidates.extend(good);
         } else if service.serving.is_none() && candidates.iter().any(|c| service.is_unread_by(&c.digest)) {
             let stateful = |kept: &&Candidate| kept.manifest.state.is_some();
-            let served =
-                service.served.as_ref().filter(|served| !service.failed.contains_key(&served.digest));
-            let kept = served.or(service.good.as_ref()).filter(stateful);
+            // Where it is known who wrote it, nobody else does, who would leave out what that one added.
+            let kept = match &service.served {
+                Some(served) => Some(served).filter(|served| !service.failed.contains_key(&served.digest)),
+                None => service.good.as_ref(),
+            };
+            let kept = kept.filter(stateful);
             let is_new = |kept: &&Candidate| candidates.iter().all(|file| file.digest != kept.digest);
             candidates.extend(kept.filter(is_new));
         }

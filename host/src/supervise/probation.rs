@@ -110,12 +110,12 @@ impl Kernel {
     /// A version is about to be started. Where it is watched, a death of the host is held against it from now on; one that was
     /// kept is watched: it comes back with state that another one may have written.
     pub(super) fn mark_start(&self, name: &str, candidate: &Candidate) {
-        let Shared { marks, good, config, .. } = &*self.shared;
+        let Shared { marks, config, .. } = &*self.shared;
         let marked = marks.of(name);
         let is_marked = marked.as_ref().is_some_and(|mark| mark.digest == candidate.digest.as_str());
         if is_marked {
             marks.set_open(name, &candidate.digest, true);
-        } else if good.holds(&candidate.path) && config.probation.is_on() {
+        } else if self.shared.keeps(&candidate.path) && config.probation.is_on() {
             marks.set(name, Mark::of_good(candidate, None));
         }
     }

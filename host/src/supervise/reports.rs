@@ -31,6 +31,7 @@ impl Kernel {
                 let mark =
                     self.shared.marks.of(&name).filter(|mark| mark.digest == generation.digest().as_str());
                 service.serve(generation, version);
+                service.fresh = false;
                 let files = self.files.candidates().filter(|file| file.manifest.name == *name);
                 service.stand_in_for(&files.collect::<Vec<_>>());
                 service.enter(Phase::Running, None);
@@ -103,6 +104,8 @@ impl Kernel {
                 if failure.kind != FailureKind::Moved {
                     journal.note(kind, Some(&name), None, failure.reason.clone());
                 }
+                // Who asked for a fresh begin meant the one that is to come.
+                service.fresh &= matches!(failure.kind, FailureKind::Moved | FailureKind::Passing);
                 service.last = Some(Ended::Failed(failure.clone()));
                 self.note_failure(&name, &candidate, failure);
             }

@@ -56,14 +56,23 @@ pub(super) fn keep_good(
         return;
     }
     let state = state.filter(|_| shared.config.probation.is_on());
-    let keep = |state: Option<&Capsule>| match pending {
+    let mut keep = Some(|state: Option<&Capsule>| match pending {
         Some(pending) => shared.good.promote(&old.name, pending, state),
         None => shared.good.keep(old, state),
-    };
-    let kept = match state {
-        Some(state) => shared.snapshots.keep_beside(&old.name, state, |state| keep(Some(state))),
-        None => keep(None),
-    };
+    });
+    let mut kept = Ok(());
+    if let Some(state) = state {
+        kept = shared
+            .snapshots
+            .keep_beside(&old.name, state, |state| keep.take().map_or(Ok(()), |keep| keep(Some(state))));
+    }
+    if let Some(keep) = keep {
+        // Also where its state could not be sealed for it: its bytes are a way back.
+        if let Err(error) = kept {
+            tracing::error!(plugin = %old.name, %error, "failed to keep the state of the swap: the way back is by the newest state alone");
+        }
+        kept = keep(None);
+    }
     if let Err(error) = kept {
         let version = &old.manifest().version;
         tracing::error!(plugin = %old.name, %error, "failed to keep version {version}: there is no way back to it");

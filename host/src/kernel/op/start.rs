@@ -105,7 +105,11 @@ fn feed_and_start(shared: &Shared, loaded: Loaded, fresh: bool) -> Result<Arc<Ge
         tell_recovered(shared, &loaded.generation);
         if let Some(opened) = opened {
             give(&loaded.generation, opened.header.schema, opened.state, within).map_err(|reason| Failure {
-                kind: FailureKind::Unread,
+                // Who hangs, or is kept from reading, says nothing of the state.
+                kind: match reason.code {
+                    Code::SchemaNotRead | Code::CallbackFailed | Code::CallbackPanicked => FailureKind::Unread,
+                    _ => FailureKind::Faulted,
+                },
                 reason: reason.told(|text| {
                     format!("{text}; `hotbay start {name} --fresh` begins with empty state and keeps the file aside")
                 }),

@@ -154,13 +154,14 @@ pub(super) fn attempt(
                 }
                 None => {}
             }
+            // Before the old one goes, which may take a while: should the host die meanwhile, who wrote the state is known.
+            make_ready(shared, &committed.new);
             let unloaded = if committed.drained {
                 shared.journal.note("drained", Some(&name), Some(&draft.from), "nobody is inside any more");
                 retire(shared, old)
             } else {
                 retire_later(shared, old)
             };
-            make_ready(shared, &committed.new);
             draft.count_messages(shared, &name, || (handled.counts(), committed.new.handled.counts()));
             committed_report(shared, draft, candidate.version, committed.new, unloaded)
         }

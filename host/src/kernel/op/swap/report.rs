@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{Outcome, Report, remains};
 use super::Back;
-use crate::error::{Trouble, shown};
+use crate::error::{Code, Trouble, shown};
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
@@ -96,8 +96,10 @@ pub(super) fn rolled_back(
     }
     let (to, reason) = (draft.to.clone(), failure.reason.clone());
     let receipt = receipt(draft, view::Outcome::RolledBack, Some(reason.clone()), &unloaded);
-    // A file that moved meanwhile was no attempt: the next look makes one.
-    if failure.kind != FailureKind::Moved {
+    // A file that moved meanwhile was no attempt: the next look makes one. Nor was one that was put off, every few seconds.
+    if reason.code == Code::NoRoom {
+        tracing::warn!(plugin = %name, %reason, "put off");
+    } else if failure.kind != FailureKind::Moved {
         keep(shared, &name, &receipt);
         shared.journal.note("rolled_back", Some(&name), Some(&to), reason);
     }
