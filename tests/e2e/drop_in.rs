@@ -207,8 +207,7 @@ fn of_the_same_version_twice_the_one_that_runs_stays() {
     bay.drop_in("zzz", &example("echo"));
     let first = bay.wait_version("echo", "1.0.0");
     // The same version from other bytes: a key of the manifest has another name.
-    let other =
-        edited(&example("echo"), r#""topics":[],"capabilities":[]"#, r#""topics":[],"kapabilities":[]"#);
+    let other = edited(&example("echo"), r#""capabilities":[]"#, r#""kapabilities":[]"#);
     bay.drop_bytes("aaa", &other);
     let shadow = bay.wait_phase("echo", Phase::Shadowed);
     assert_eq!(shadow.source.unwrap().file_name(), bay.file("aaa").file_name());
