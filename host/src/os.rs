@@ -26,7 +26,7 @@ mod windows;
 pub(crate) use asker::asked_line;
 pub(crate) use bounds::{Bounds, bound};
 pub(crate) use census::Census;
-pub(crate) use means::{Kind, Mean, means};
+pub(crate) use means::{Kind, Mean, limit_again, means};
 pub(crate) use sealed::SealedFile;
 pub(crate) use stack::is_inside;
 pub(crate) use threads::{

@@ -5,7 +5,7 @@ use std::fs::File;
 use std::io::Write as _;
 use std::time::{Duration, SystemTime};
 
-use hotbay_tests::{Bay, eventually, example};
+use hotbay_tests::{Bay, example};
 
 #[test]
 fn a_folder_that_cannot_be_watched_is_read_again_and_again_and_the_host_says_so() {
@@ -50,11 +50,11 @@ fn a_host_without_descriptors_serves_on_and_takes_the_file_when_it_has_some_agai
     let few = Rlimit { current: Some(3), maximum: before.maximum };
     prlimit(Some(host), Resource::Nofile, few).unwrap();
     bay.drop_in("late", &example("kv"));
-    eventually("the host meets the limit", || bay.log().contains("os error 24").then_some(()));
+    hotbay_tests::eventually("the host meets the limit", || bay.log().contains("os error 24").then_some(()));
     bay.assert_alive();
     prlimit(Some(host), Resource::Nofile, before).unwrap();
     assert_eq!(bay.call("echo.echo", "here"), "here");
-    eventually("it is taken", || {
+    hotbay_tests::eventually("it is taken", || {
         bay.rows().into_iter().find(|row| row.name == "kv" && row.generation == Some(1))
     });
     assert_eq!(bay.row("echo").unwrap().generation, Some(1));

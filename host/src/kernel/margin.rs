@@ -3,7 +3,7 @@
 //! A mapping, a file, a thread or memory that is missing in the middle of a load is told by the system's loader in its own words, or by
 //! a crash. So a load is put off where it would come near a limit, with both numbers; it is no fault of the file, and is tried again.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::os::{self, Kind, Mean};
@@ -23,39 +23,38 @@ const BYTES: u64 = 32 << 20;
 /// The bytes are read once, mapped here and in the probe, and written to where they are relocated.
 const COPIES: u64 = 4;
 
-/// To look takes as long as a load's other steps before the first answer. Where there was room for so many loads of this size, it is not
-/// looked again for a moment.
+/// To look at all of it takes as long as a load's other steps before the first answer. So it is looked at when an operation has ended, and
+/// what was seen counts for a moment where there is room for so many loads; limits, which take no time, are asked for each time.
 const AMPLE: u64 = 16;
 const MOMENT: Duration = Duration::from_secs(5);
 
 /// What is known of the room that there is.
 #[derive(Debug, Default)]
 pub(crate) struct Margin {
-    ample: Mutex<Option<Ample>>,
-}
-
-/// There was room for many loads of as many bytes and lanes.
-#[derive(Debug)]
-struct Ample {
-    seen: Instant,
-    bytes: u64,
-    lanes: u64,
+    seen: Mutex<Option<(Instant, Vec<Mean>)>>,
 }
 
 impl Margin {
     /// Refuses a load of so many bytes, with so many lanes, where it would come near a limit.
     pub(crate) fn require(&self, bytes: u64, lanes: u64) -> Result<(), String> {
-        let mut ample = self.ample.lock().unwrap_or_else(PoisonError::into_inner);
-        let holds =
-            |ample: &Ample| ample.seen.elapsed() < MOMENT && bytes <= ample.bytes && lanes <= ample.lanes;
-        if ample.as_ref().is_some_and(holds) {
-            return Ok(());
+        if let Some((at, means)) = &mut *self.seen() {
+            os::limit_again(means);
+            if at.elapsed() < MOMENT && room(means, bytes, lanes, AMPLE).is_ok() {
+                return Ok(());
+            }
         }
+        require(&self.look(lanes), bytes, lanes)
+    }
+
+    /// Looks at all of it.
+    pub(crate) fn look(&self, lanes: u64) -> Vec<Mean> {
         let means = os::means(lanes);
-        require(&means, bytes, lanes)?;
-        let is_ample = room(&means, bytes, lanes, AMPLE).is_ok();
-        *ample = is_ample.then(|| Ample { seen: Instant::now(), bytes, lanes });
-        Ok(())
+        *self.seen() = Some((Instant::now(), means.clone()));
+        means
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Option<(Instant, Vec<Mean>)>> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -51,6 +51,25 @@ pub(crate) fn means(lanes: u64) -> Vec<Mean> {
     }
 }
 
+/// Asks again for those limits that are the process's own: somebody may have changed them.
+pub(crate) fn limit_again(means: &mut [Mean]) {
+    #[cfg(unix)]
+    for mean in means {
+        use rustix::process::{Resource, getrlimit};
+        let resource = match mean.by.as_str() {
+            "RLIMIT_NOFILE" => Resource::Nofile,
+            "RLIMIT_NPROC" => Resource::Nproc,
+            "RLIMIT_AS" => Resource::As,
+            "RLIMIT_DATA" => Resource::Data,
+            _ => continue,
+        };
+        mean.limit = getrlimit(resource).current.unwrap_or(u64::MAX);
+    }
+    // Windows: a process has none.
+    #[cfg(windows)]
+    let _ = means;
+}
+
 #[cfg(any(target_os = "linux", target_os = "android"))]
 mod linux {
     use std::path::{Path, PathBuf};
@@ -67,7 +86,8 @@ mod linux {
             }
         };
         let number = |path: &str| std::fs::read_to_string(path).ok()?.trim().parse::<u64>().ok();
-        let limit = |resource| getrlimit(resource).current;
+        // One that is not set now may be set before it is asked for again.
+        let limit = |resource| Some(getrlimit(resource).current.unwrap_or(u64::MAX));
 
         let maps = std::fs::read("/proc/self/maps").ok();
         let maps = maps.map(|maps| maps.iter().filter(|byte| **byte == b'\n').count() as u64);
