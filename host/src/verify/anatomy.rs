@@ -25,12 +25,21 @@ pub struct Anatomy {
     pub sections: usize,
     /// The symbol of the contract's header, by which a host finds its functions.
     pub root: String,
-    /// What it links to.
+    /// What it links to; its place is not known before it was looked for.
     pub needs: Vec<Needed>,
     /// Its thread-locals, if it has some and its format tells.
     pub thread_locals: Option<ThreadLocals>,
     /// Why the system will never unmap it, if its file says so.
     pub stays_mapped: Option<String>,
+    #[serde(skip)]
+    asked: Asked,
+}
+
+impl Anatomy {
+    /// Looks for what it links to. Not on the loop: the file says where, and that may be a share that does not answer.
+    pub(crate) fn look_for_needs(&mut self) {
+        self.needs = self.asked.look_for();
+    }
 }
 
 /// What each thread of the process has of a library.
@@ -70,21 +79,25 @@ const LIBRARIES: usize = 256;
 /// No file has a longer name.
 const LONGEST: usize = 4096;
 
+/// So much of a list of folders is read.
+const LONGEST_LIST: usize = 64 << 10;
+
 /// Looks at a file that parsed whole.
 pub(super) fn anatomy(file: &object::File<'_>, bytes: &[u8], root: &str, mark: Option<Mark>) -> Anatomy {
     let mut names = Vec::new();
-    for library in file.import_libraries().into_iter().flatten().flatten().take(LIBRARIES) {
+    for library in file.import_libraries().into_iter().flatten().take(LIBRARIES).flatten() {
         let name = library.name();
         let name = String::from_utf8_lossy(name.get(..LONGEST).unwrap_or(name)).into_owned();
         if !names.contains(&name) {
             names.push(name);
         }
     }
-    let asked = match file {
+    let mut asked = match file {
         object::File::Elf32(elf) => asked(elf, bytes),
         object::File::Elf64(elf) => asked(elf, bytes),
         _ => Asked::default(),
     };
+    asked.names = names;
     let thread_locals = match file {
         object::File::Elf32(elf) => thread_locals(elf),
         object::File::Elf64(elf) => thread_locals(elf),
@@ -95,9 +108,10 @@ pub(super) fn anatomy(file: &object::File<'_>, bytes: &[u8], root: &str, mark: O
         kind: "shared library".to_owned(),
         sections: file.sections().count(),
         root: root.to_owned(),
-        needs: asked.look_for(names),
+        needs: asked.unknown(),
         thread_locals,
         stays_mapped: mark.map(|mark| mark.to_string()),
+        asked,
     }
 }
 
@@ -113,16 +127,23 @@ fn architecture(found: Architecture) -> String {
 fn asked<Elf: FileHeader>(elf: &ElfFile<'_, Elf>, bytes: &[u8]) -> Asked {
     let mut asked = Asked { head: bytes.get(..20).unwrap_or_default().to_vec(), ..Asked::default() };
     let Ok(table) = elf.elf_dynamic_table() else { return asked };
+    // Of each the last one counts; the others are not read: there may be as many as the file has room for.
+    let (mut run_path, mut old_run_path) = (None, None);
     for entry in table.iter() {
-        let text = || table.string(entry).ok().map(|text| String::from_utf8_lossy(text).into_owned());
         if entry.tag == DT_RUNPATH {
-            asked.run_path = text();
+            run_path = Some(entry);
         } else if entry.tag == DT_RPATH {
-            asked.old_run_path = text();
+            old_run_path = Some(entry);
         } else if entry.tag == DT_FLAGS_1 {
             asked.nowhere_else = entry.val & DF_1_NODEFLIB.0 != 0;
         }
     }
+    let text = |entry| {
+        let text = table.string(entry).ok()?;
+        Some(String::from_utf8_lossy(text.get(..LONGEST_LIST).unwrap_or(text)).into_owned())
+    };
+    asked.run_path = run_path.and_then(text);
+    asked.old_run_path = old_run_path.and_then(text);
     asked
 }
 
