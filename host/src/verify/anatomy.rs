@@ -1,15 +1,16 @@
 //! What a library's file says of itself beside its manifest: what it is, what it links to, and how its thread-locals are reached.
 
 use object::elf::{
-    DF_1_NODEFLIB, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_RPATH, DT_RUNPATH, PT_TLS, R_AARCH64_TLS_TPREL,
-    R_X86_64_TPOFF64,
+    DF_1_NODEFLIB, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, PT_TLS,
+    R_AARCH64_TLS_TPREL, R_X86_64_TPOFF64,
 };
-use object::read::elf::{ElfFile, FileHeader, ProgramHeader as _};
+use object::read::elf::{Dyn as _, ElfFile, FileHeader, ProgramHeader as _};
 use object::{
     Architecture, Object as _, ObjectSymbol as _, ObjectSymbolTable as _, RelocationFlags, RelocationTarget,
 };
 use serde::{Deserialize, Serialize};
 
+use super::elf::{text, texts};
 use super::mark::Mark;
 use super::needs::{Asked, Needed};
 
@@ -84,20 +85,11 @@ const LONGEST_LIST: usize = 64 << 10;
 
 /// Looks at a file that parsed whole.
 pub(super) fn anatomy(file: &object::File<'_>, bytes: &[u8], root: &str, mark: Option<Mark>) -> Anatomy {
-    let mut names = Vec::new();
-    for library in file.import_libraries().into_iter().flatten().take(LIBRARIES).flatten() {
-        let name = library.name();
-        let name = String::from_utf8_lossy(name.get(..LONGEST).unwrap_or(name)).into_owned();
-        if !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let mut asked = match file {
+    let asked = match file {
         object::File::Elf32(elf) => asked(elf, bytes),
         object::File::Elf64(elf) => asked(elf, bytes),
-        _ => Asked::default(),
+        _ => Asked { names: imported(file), ..Asked::default() },
     };
-    asked.names = names;
     let thread_locals = match file {
         object::File::Elf32(elf) => thread_locals(elf),
         object::File::Elf64(elf) => thread_locals(elf),
@@ -115,6 +107,19 @@ pub(super) fn anatomy(file: &object::File<'_>, bytes: &[u8], root: &str, mark: O
     }
 }
 
+/// What a file that is no ELF file links to.
+fn imported(file: &object::File<'_>) -> Vec<String> {
+    let mut names = Vec::new();
+    for library in file.import_libraries().into_iter().flatten().take(LIBRARIES).flatten() {
+        let name = library.name();
+        let name = String::from_utf8_lossy(name.get(..LONGEST).unwrap_or(name)).into_owned();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
 /// As Rust calls it in a target's name.
 fn architecture(found: Architecture) -> String {
     match found {
@@ -126,24 +131,42 @@ fn architecture(found: Architecture) -> String {
 
 fn asked<Elf: FileHeader>(elf: &ElfFile<'_, Elf>, bytes: &[u8]) -> Asked {
     let mut asked = Asked { head: bytes.get(..20).unwrap_or_default().to_vec(), ..Asked::default() };
-    let Ok(table) = elf.elf_dynamic_table() else { return asked };
-    // Of each the last one counts; the others are not read: there may be as many as the file has room for.
+    let endian = elf.endian();
+    let Ok(Some((dynamic, strings))) = elf.elf_section_table().dynamic(endian, elf.data()) else {
+        return asked;
+    };
+    let texts = texts(elf, strings).unwrap_or_default();
+    let text_of = |at, longest| {
+        let (text, ends) = text(texts, at, longest)?;
+        Some((String::from_utf8_lossy(text).into_owned(), ends))
+    };
+    // Of each of these the last one counts; the others are not read: there may be as many as the file has room for.
     let (mut run_path, mut old_run_path) = (None, None);
-    for entry in table.iter() {
-        if entry.tag == DT_RUNPATH {
-            run_path = Some(entry);
-        } else if entry.tag == DT_RPATH {
-            old_run_path = Some(entry);
-        } else if entry.tag == DT_FLAGS_1 {
-            asked.nowhere_else = entry.val & DF_1_NODEFLIB.0 != 0;
+    let mut needed = 0;
+    for (tag, value) in dynamic.iter().map(|entry| (entry.d_tag(endian), entry.d_val(endian).into())) {
+        match tag {
+            DT_NULL => break,
+            DT_RUNPATH => run_path = Some(value),
+            DT_RPATH => old_run_path = Some(value),
+            DT_FLAGS_1 => asked.nowhere_else = value & DF_1_NODEFLIB.0 != 0,
+            DT_NEEDED if needed < LIBRARIES => {
+                needed += 1;
+                let name = text_of(value, LONGEST).map(|(name, _)| name);
+                asked.names.extend(name.filter(|name| !asked.names.contains(name)));
+            }
+            _ => {}
         }
     }
-    let text = |entry| {
-        let text = table.string(entry).ok()?;
-        Some(String::from_utf8_lossy(text.get(..LONGEST_LIST).unwrap_or(text)).into_owned())
+    let list = |at| {
+        let (mut list, ends) = text_of(at, LONGEST_LIST)?;
+        if !ends {
+            // Its last entry is cut off.
+            list.truncate(list.rfind(':').unwrap_or_default());
+        }
+        Some(list)
     };
-    asked.run_path = run_path.and_then(text);
-    asked.old_run_path = old_run_path.and_then(text);
+    asked.run_path = run_path.and_then(list);
+    asked.old_run_path = old_run_path.and_then(list);
     asked
 }
 

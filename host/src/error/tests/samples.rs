@@ -72,7 +72,11 @@ fn files() -> Vec<Trouble> {
         DiscoverError::Open(denied()).into(),
         DiscoverError::Held.into(),
         VerifyError::Read(denied()).into(),
-        VerifyError::NoRoom("failed to load it now: of 64 bytes of memory (the memory of this machine) 60 are taken".to_owned()).into(),
+        VerifyError::NoRoom(
+            "failed to load it now: of 64 bytes of memory (the memory of this machine) 60 are taken"
+                .to_owned(),
+        )
+        .into(),
         VerifyError::Broken("a section lies beyond the end of the file".to_owned()).into(),
         VerifyError::Empty.into(),
         VerifyError::Moving.into(),
