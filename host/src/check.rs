@@ -29,7 +29,7 @@ pub struct Report {
     #[serde(default)]
     pub code: Option<String>,
     /// Who can mend it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
     /// `elf`, `pe` or `mach-o`.
     pub format: Option<String>,

@@ -267,7 +267,7 @@ fn check(manifest: &Manifest) -> Result<semver::Version, VerifyError> {
 
 /// What the system's loader would find out, and tell in its own words or in none.
 fn check_anatomy(anatomy: &Anatomy) -> Result<(), VerifyError> {
-    match (anatomy.thread_locals, anatomy::REST) {
+    match (anatomy.thread_locals, anatomy::rest()) {
         (Some(locals), Some(rest)) if !locals.fit() => {
             Err(VerifyError::ThreadLocals { bytes: locals.bytes, rest })
         }

@@ -1,5 +1,8 @@
 //! What a library's file says of itself beside its manifest: what it is, what it links to, and how its thread-locals are reached.
 
+use std::ffi::OsStr;
+use std::sync::OnceLock;
+
 use object::elf::{
     DF_1_NODEFLIB, DF_STATIC_TLS, DT_FLAGS, DT_FLAGS_1, DT_NEEDED, DT_NULL, DT_RPATH, DT_RUNPATH, PT_TLS,
     R_AARCH64_TLS_TPREL, R_X86_64_TPOFF64,
@@ -57,22 +60,35 @@ pub struct ThreadLocals {
 impl ThreadLocals {
     /// Whether there is room for two versions of it at once, as a swap needs it.
     pub(super) fn fit(self) -> bool {
-        !self.initial_exec || REST.is_none_or(|rest| self.bytes.saturating_mul(2) <= rest)
+        !self.initial_exec || rest().is_none_or(|rest| self.bytes.saturating_mul(2) <= rest)
     }
 }
 
 /// What the system's loader keeps of each thread's memory for libraries with initial-exec thread-locals that come late. That of glibc
-/// is 1,664 bytes (x86-64, 2.33 and later, where `glibc.rtld.optional_static_tls` is not set); before it was about as much. musl has
+/// is 1,664 bytes (x86-64, 2.33 and later, where [`OF_GLIBC`] is not set); before it was about as much. musl has
 /// none and refuses such libraries. Elsewhere it is not known, and not judged.
-pub(super) const REST: Option<u64> = if !cfg!(target_os = "linux") {
-    None
-} else if cfg!(target_env = "musl") {
-    Some(0)
-} else if cfg!(target_env = "gnu") {
-    Some(1664)
-} else {
-    None
-};
+pub(super) fn rest() -> Option<u64> {
+    // As it was when this was first asked, before any plugin was there: the loader has read it once, too.
+    static SET: OnceLock<bool> = OnceLock::new();
+    if !cfg!(target_os = "linux") {
+        None
+    } else if cfg!(target_env = "musl") {
+        Some(0)
+    } else if cfg!(target_env = "gnu") {
+        let is_set = *SET.get_or_init(|| sets_rest(&std::env::var_os("GLIBC_TUNABLES").unwrap_or_default()));
+        (!is_set).then_some(1664)
+    } else {
+        None
+    }
+}
+
+/// The setting of glibc by which it keeps more or less than it does by itself.
+const OF_GLIBC: &str = "glibc.rtld.optional_static_tls";
+
+fn sets_rest(tunables: &OsStr) -> bool {
+    let tunables = tunables.to_string_lossy();
+    tunables.split(':').any(|one| one.split('=').next() == Some(OF_GLIBC))
+}
 
 /// A file may name as many libraries as it likes, and looking for each takes its time: those beyond are the probe's to find.
 const LIBRARIES: usize = 256;
@@ -200,4 +216,18 @@ fn has_fixed_distances<Elf: FileHeader>(elf: &ElfFile<'_, Elf>) -> bool {
         matches!(relocation.flags(), RelocationFlags::Elf { r_type } if r_type == wanted)
             && is_own(relocation.target())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_loader_is_told_how_much_room_it_keeps_nothing_is_judged_by_what_it_keeps_by_itself() {
+        let sets = |tunables: &str| sets_rest(OsStr::new(tunables));
+        assert!(sets("glibc.malloc.check=1:glibc.rtld.optional_static_tls=4096"));
+        assert!(
+            !sets("") && !sets("glibc.rtld.nns=8") && !sets("glibc.rtld.optional_static_tls_of_another=1")
+        );
+    }
 }

@@ -73,7 +73,8 @@ fn files() -> Vec<Trouble> {
         DiscoverError::Held.into(),
         VerifyError::Read(denied()).into(),
         VerifyError::NoRoom(
-            "failed to load it now: of 64 bytes of memory (the memory of this machine) 60 are taken"
+            "failed to load it now: of 64 open files (RLIMIT_NOFILE) 49 are taken, and a load is begun with 16 left; raise it, by `ulimit -n` or \
+             `LimitNOFILE=`, or take plugins away; it is tried again by itself"
                 .to_owned(),
         )
         .into(),
