@@ -29,7 +29,7 @@ pub struct Report {
     #[serde(default)]
     pub code: Option<String>,
     /// Who can mend it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
     /// `elf`, `pe` or `mach-o`.
     pub format: Option<String>,
@@ -109,17 +109,22 @@ fn look(file: &Path, config: &Config, deep: bool, report: &mut Report) -> Result
         copy.rewind().ok()?;
         format_of(&head).map(ToOwned::to_owned)
     });
-    let verified = verify(discovered).map_err(|refused| {
+    let mut verified = verify(discovered).map_err(|refused| {
         report.digest = refused.digest.map(|digest| digest.as_str().to_owned());
         report.bytes = refused.bytes;
         report.manifest = refused.manifest.map(|manifest| *manifest);
-        report.anatomy = refused.anatomy.map(|anatomy| *anatomy);
+        report.anatomy = refused.anatomy.map(|mut anatomy| {
+            anatomy.look_for_needs();
+            *anatomy
+        });
         refused.error
     })?;
+    let needs = verified.require_needs();
     report.digest = Some(verified.digest.as_str().to_owned());
     report.bytes = Some(verified.bytes.len() as u64);
     report.manifest = Some(verified.manifest.clone());
     report.anatomy = Some(verified.anatomy.clone());
+    needs?;
 
     report.trust = Some(trusted(&verified, lies_there, config)?.to_string());
     let not_staged = |what: &str, e: std::io::Error| Trouble::new(Code::NotStaged, format!("{what}: {e}"));

@@ -78,8 +78,7 @@ pub(crate) struct Refused {
 impl Refused {
     /// Whether the same file may be readable later.
     pub(crate) fn may_pass(&self) -> bool {
-        // A library that is missing may be installed without a trace in this file.
-        matches!(self.error, VerifyError::Read(_) | VerifyError::Missing { .. })
+        self.error.may_pass()
     }
 
     /// Whether a writer that is still at it could explain the refusal.
@@ -100,6 +99,9 @@ pub(crate) enum VerifyError {
     /// Reading failed.
     #[error("failed to read it: {0}")]
     Read(#[from] std::io::Error),
+    /// There is no memory for it.
+    #[error("{0}")]
+    NoRoom(String),
     /// It changed while it was read.
     #[error("failed to read it: it is still being written")]
     Moving,
@@ -164,6 +166,14 @@ pub(crate) enum VerifyError {
     ThreadLocals { bytes: u64, rest: u64 },
 }
 
+impl VerifyError {
+    /// Whether it is none of the file's own.
+    pub(crate) fn may_pass(&self) -> bool {
+        // A library that is missing may be installed without a trace in this file.
+        matches!(self, Self::Read(_) | Self::NoRoom(_) | Self::Missing { .. })
+    }
+}
+
 fn where_it_is_missing(beside: bool) -> &'static str {
     if beside {
         "it is in none of the folders that the system's loader looks in, and `$ORIGIN` is none of them, since what is mapped is a \
@@ -198,6 +208,18 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     }
     let source = held(file);
     Ok(Verified { path, fingerprint, digest, manifest, version, mark, anatomy, bytes, source })
+}
+
+impl Verified {
+    /// Looks for what it links to, and refuses it where that is missing. Not on the loop, which waits for no folder that a file names.
+    pub(crate) fn require_needs(&mut self) -> Result<(), VerifyError> {
+        self.anatomy.look_for_needs();
+        let missing = |needed: &&Needed| matches!(needed.place, Place::Missing | Place::MissingBeside);
+        self.anatomy.needs.iter().find(missing).map_or(Ok(()), |needed| {
+            let (library, beside) = (needed.library.clone(), needed.place == Place::MissingBeside);
+            Err(VerifyError::Missing { library, beside })
+        })
+    }
 }
 
 /// A manifest that is refused: as much of it as could be read, and why.
@@ -245,13 +267,7 @@ fn check(manifest: &Manifest) -> Result<semver::Version, VerifyError> {
 
 /// What the system's loader would find out, and tell in its own words or in none.
 fn check_anatomy(anatomy: &Anatomy) -> Result<(), VerifyError> {
-    for needed in &anatomy.needs {
-        if let Place::Missing | Place::MissingBeside = needed.place {
-            let (library, beside) = (needed.library.clone(), needed.place == Place::MissingBeside);
-            return Err(VerifyError::Missing { library, beside });
-        }
-    }
-    match (anatomy.thread_locals, anatomy::REST) {
+    match (anatomy.thread_locals, anatomy::rest()) {
         (Some(locals), Some(rest)) if !locals.fit() => {
             Err(VerifyError::ThreadLocals { bytes: locals.bytes, rest })
         }

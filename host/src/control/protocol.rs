@@ -209,7 +209,7 @@ pub struct Failure {
     #[serde(default)]
     pub code: Option<String>,
     /// Who can mend it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 /// Who can mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -15,6 +15,14 @@ pub enum Blame {
     Host,
     /// Whoever runs the host: files, settings, keys, the machine.
     Operator,
+}
+
+impl Blame {
+    /// Reads it where it is one that is known here: a newer host may blame somebody else, and its answer is to be read.
+    pub(crate) fn if_known<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Self>, D::Error> {
+        let told = Option::<serde_json::Value>::deserialize(from)?;
+        Ok(told.and_then(|told| serde_json::from_value(told).ok()))
+    }
 }
 
 impl fmt::Display for Blame {

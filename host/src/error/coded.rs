@@ -86,6 +86,7 @@ impl Coded for VerifyError {
     fn code(&self) -> Code {
         match self {
             Self::Read(_) => Code::FileUnread,
+            Self::NoRoom(_) => Code::NoRoom,
             Self::Moving => Code::BeingWritten,
             Self::Empty => Code::Empty,
             Self::TooLarge(_) => Code::TooLarge,

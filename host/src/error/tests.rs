@@ -92,3 +92,15 @@ fn trouble_keeps_its_code_whatever_words_are_put_around_it() {
     assert_eq!(told.code, Code::Empty);
     assert!(told.starts_with("plugins/libecho.so: failed to read it"), "{told}");
 }
+
+#[test]
+fn whom_a_newer_host_blames_is_nobody_who_is_known_here_and_its_answer_is_read() {
+    let blamed = |json: &str| {
+        let told = format!(r#"{{"exit": 4, "message": "failed", "code": null, "blame": {json}}}"#);
+        serde_json::from_str::<crate::control::protocol::Failure>(&told).unwrap().blame
+    };
+    assert_eq!(blamed(r#""operator""#), Some(Blame::Operator));
+    assert_eq!(blamed(r#""the weather""#), None);
+    assert_eq!(blamed(r#"{"who": 7}"#), None);
+    assert_eq!(blamed("null"), None);
+}

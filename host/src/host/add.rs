@@ -44,7 +44,8 @@ impl Host {
         let real = std::fs::canonicalize(file)
             .map_err(|e| refused(Trouble::new(Code::FileUnread, format!("failed to find it: {e}"))))?;
         let discovered = discover(&real).map_err(|e| refused(e.into()))?;
-        let verified = verify(discovered).map_err(|e| refused(e.error.into()))?;
+        let mut verified = verify(discovered).map_err(|e| refused(e.error.into()))?;
+        verified.require_needs().map_err(|e| refused(e.into()))?;
         let Some(name) = file.file_name().filter(|_| crate::discover::is_library_name(file)) else {
             let text = format!("failed to add it: its name does not end in {}", std::env::consts::DLL_SUFFIX);
             return Err(refused(Trouble::new(Code::FileNameNotLibrary, text)));

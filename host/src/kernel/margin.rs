@@ -20,8 +20,8 @@ const THREADS: u64 = 8;
 /// Beside its bytes: the probe, a lane's stack, what it allocates.
 const BYTES: u64 = 32 << 20;
 
-/// The bytes are read once, mapped here and in the probe, and written to where they are relocated.
-const COPIES: u64 = 4;
+/// The bytes are read once, to what is mapped here and in the probe; and each page is written to at most, where it is relocated.
+const COPIES: u64 = 2;
 
 /// To look at all of it takes as long as a load's other steps before the first answer. So it is looked at when an operation has ended, and
 /// what was seen counts for a moment where there is room for so many loads; limits, which take no time, are asked for each time.

@@ -29,7 +29,7 @@ use crate::probe::{ProbeError, probe};
 use crate::swap::{Capsule, Stages, guarded};
 use crate::trust::{By, warns};
 use crate::unload::{Reason, Remains, Unloaded, uncreated, unload};
-use crate::verify::verify;
+use crate::verify::{VerifyError, verify};
 
 /// How an operation ended, for the loop.
 #[derive(Debug)]
@@ -100,7 +100,11 @@ fn steps(
     let passing =
         |e: std::io::Error, code, what: &str| failed(FailureKind::Passing, code, format!("{what}: {e}"));
 
-    let verified = stages.time("verify", || {
+    let unverified = |error: VerifyError| {
+        let kind = if error.may_pass() { FailureKind::Passing } else { FailureKind::Refused };
+        refused(kind, error.into())
+    };
+    let mut verified = stages.time("verify", || {
         fault::point("verify", name)
             .map_err(|e| passing(e, Code::FileUnread, "failed to read the file again"))?;
         // What the loop has read just now is what runs, whatever lies there by now: the next look sees that.
@@ -108,8 +112,17 @@ fn steps(
             return Ok(*read);
         }
         let discovered = discover(&candidate.path).map_err(|_| moved())?;
-        verify(discovered).ok().filter(|v| v.digest == candidate.digest).ok_or_else(moved)
+        match verify(discovered) {
+            Ok(verified) if verified.digest == candidate.digest => Ok(verified),
+            Err(refused) if refused.may_pass() || refused.digest.as_ref() == Some(&candidate.digest) => {
+                Err(unverified(refused.error))
+            }
+            // It is another: the next look tells what.
+            Ok(_) | Err(_) => Err(moved()),
+        }
     })?;
+    // Here and not where files are looked at: the file says where to look, and that may keep whoever does.
+    stages.time("needs", || verified.require_needs()).map_err(unverified)?;
     // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun.
     let lanes = shared.config.room_of(name).lanes as u64;
     stages

@@ -71,7 +71,7 @@ pub struct Row {
     #[serde(default)]
     pub code: Option<String>,
     /// Who can mend it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
     /// How many of its old generations could not be unmapped.
     #[serde(default)]
@@ -303,7 +303,7 @@ pub struct Receipt {
     #[serde(default)]
     pub code: Option<String>,
     /// Who can mend it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
     /// When it ended, milliseconds since 1970.
     pub unix_ms: u64,
@@ -362,7 +362,7 @@ pub struct Event {
     #[serde(default)]
     pub code: Option<String>,
     /// Who can mend it.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
 }
 

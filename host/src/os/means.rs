@@ -184,20 +184,22 @@ mod linux {
     }
 
     fn memory_of_2(group: &Path, file: &str) -> Option<Mean> {
-        memory(group, file, "memory.current", "inactive_file ")
+        memory(group, file, "memory.current", &["inactive_file ", "active_file ", "slab_reclaimable "])
     }
 
     fn memory_of_1(group: &Path, file: &str) -> Option<Mean> {
-        memory(group, file, "memory.usage_in_bytes", "total_inactive_file ")
+        memory(group, file, "memory.usage_in_bytes", &["total_inactive_file ", "total_active_file "])
     }
 
-    /// What can be given back at once (files that were read) is not used.
-    fn memory(group: &Path, file: &str, current: &str, idle: &str) -> Option<Mean> {
+    /// What is given back at need is not used: files that were read, of whatever age, and what the kernel remembers of them.
+    fn memory(group: &Path, file: &str, current: &str, idle: &[&str]) -> Option<Mean> {
         // The older kind has a number for no limit.
         let limit = value(&group.join(file)).filter(|limit| *limit < 1 << 60)?;
         let stat = std::fs::read_to_string(group.join("memory.stat")).unwrap_or_default();
-        let idle = stat.lines().find_map(|line| line.strip_prefix(idle)?.trim().parse::<u64>().ok());
-        let used = value(&group.join(current))?.saturating_sub(idle.unwrap_or_default());
+        let of =
+            |line: &str| idle.iter().find_map(|name| line.strip_prefix(name)?.trim().parse::<u64>().ok());
+        let idle: u64 = stat.lines().filter_map(of).sum();
+        let used = value(&group.join(current))?.saturating_sub(idle);
         Some(Mean { kind: Kind::Bytes, by: group.join(file).display().to_string(), used, limit })
     }
 
@@ -230,9 +232,13 @@ mod linux {
             write(&inner, "memory.current", "70\n");
             write(outer, "memory.max", "100\n");
             write(outer, "memory.current", "90\n");
-            write(outer, "memory.stat", "anon 1\ninactive_file 30\nactive_file 5\n");
+            write(
+                outer,
+                "memory.stat",
+                "anon 1\ninactive_file 30\nactive_file 5\nslab_reclaimable 3\nslab 7\n",
+            );
             let means = above(top.path(), "/outer/inner", "memory.max", memory_of_2);
-            assert_eq!(means.iter().map(|mean| (mean.used, mean.limit)).collect::<Vec<_>>(), [(60, 100)]);
+            assert_eq!(means.iter().map(|mean| (mean.used, mean.limit)).collect::<Vec<_>>(), [(52, 100)]);
             write(&inner, "pids.max", "8\n");
             write(&inner, "pids.current", "3\n");
             let means = above(top.path(), "/outer/inner", "pids.max", threads);

@@ -46,7 +46,7 @@ impl Bytes {
             usize::try_from(len).ok().filter(|_| len <= MAX_BYTES).ok_or(VerifyError::TooLarge(len))?;
         if len > LARGE {
             // Before it is all in memory: who has none is ended by the system.
-            margin::require(&os::means(0), len, 0).map_err(io::Error::other)?;
+            margin::require(&os::means(0), len, 0).map_err(VerifyError::NoRoom)?;
         }
         let read = match sealed(file, path, len) {
             Ok(bytes) => Ok(bytes),

@@ -5,14 +5,25 @@
 //! probe need not notice before a plugin does what the probe did not try (a panic that cannot be unwound ends the process). So one
 //! is held against the other. The code itself is not looked at: what is changed there, only a signature can tell.
 
+mod texts;
+
 use object::elf;
 use object::read::elf::{Dynamic, ElfFile, FileHeader, ProgramHeader as _, Rela as _, SectionHeader as _};
+
+pub(super) use texts::{exported, text, texts};
 
 /// A segment is as long as its sections, and what a page adds, of whatever size.
 const SLACK: u64 = 64 << 10;
 
 /// The smallest page of any system.
 const PAGE: u64 = 4096;
+
+/// No linker writes as many of either: each section is looked for in each segment.
+const SEGMENTS: usize = 256;
+const SECTIONS: usize = 65_535;
+
+/// No section has a longer name.
+const LONGEST_NAME: usize = 4096;
 
 /// An entry of the table of sections, of what is in memory at run time.
 #[derive(Debug, Clone)]
@@ -42,10 +53,22 @@ struct Segment {
 pub(super) fn contradiction<Elf: FileHeader>(file: &ElfFile<'_, Elf>) -> Option<String> {
     let endian = file.endian();
     let table = file.elf_section_table();
+    let (segments, sections) = (file.elf_program_headers().len(), table.len());
+    if segments > SEGMENTS || sections > SECTIONS {
+        return Some(format!("it has {segments} program headers and {sections} sections"));
+    }
+    let names = texts::section_names(file).unwrap_or_default();
+    let name_of = |section: &Elf::SectionHeader| {
+        let (name, ends) = text(names, section.sh_name(endian).into(), LONGEST_NAME)?;
+        ends.then_some(name)
+    };
+    if !table.iter().all(|section| name_of(section).is_some()) {
+        return Some("a section's name is not in its table of names".to_owned());
+    }
     let sections: Vec<Section<'_>> = table
         .iter()
         .map(|section| Section {
-            name: table.section_name(endian, section).unwrap_or_default(),
+            name: name_of(section).unwrap_or_default(),
             kind: section.sh_type(endian),
             flags: section.sh_flags(endian).0,
             address: section.sh_addr(endian).into(),
@@ -162,13 +185,19 @@ fn named(sections: &[Section<'_>], segments: &[Segment]) -> Option<String> {
     (!agrees).then(|| "its thread-locals are said to be in two places".to_owned())
 }
 
+/// Whether a section of this name is written to by the loader only: `.data.rel.ro`, and `.data.rel.ro.local`, which gold keeps.
+fn is_for_a_moment(name: &[u8]) -> bool {
+    const OF_LOADER: &[u8] = b".rel.ro";
+    name.windows(OF_LOADER.len()).any(|part| part == OF_LOADER)
+}
+
 /// What is written to at run time is not protected from that.
 fn protected(sections: &[Section<'_>], segments: &[Segment]) -> Option<String> {
     let written = |section: &&Section<'_>| {
         let is = |of: &[u8]| {
             section.name == of || section.name.strip_prefix(of).is_some_and(|rest| rest.starts_with(b"."))
         };
-        section.flags & SHF_WRITE != 0 && (is(b".data") || is(b".bss")) && !section.name.ends_with(b".rel.ro")
+        section.flags & SHF_WRITE != 0 && (is(b".data") || is(b".bss")) && !is_for_a_moment(section.name)
     };
     let relro = segments.iter().filter(|segment| segment.kind == elf::PT_GNU_RELRO);
     let found = relro.flat_map(|segment| {

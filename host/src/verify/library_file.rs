@@ -122,7 +122,10 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
         if !section.file_range().is_none_or(within) {
             return Err(broken("a section ends behind the file"));
         }
-        section.name().map_err(broken)?;
+        // Of ELF below, where they are read no further than a name is long.
+        if file.format() != BinaryFormat::Elf {
+            section.name().map_err(broken)?;
+        }
     }
     // Linkers write the table of sections last: a file that was allocated before it was written ends in zeros.
     if sections == 0 {
@@ -138,6 +141,11 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
 
 /// The address of an exported symbol.
 fn exported(file: &object::File<'_>, name: &str) -> Result<Option<u64>, VerifyError> {
+    match file {
+        object::File::Elf32(elf) => return Ok(elf::exported(elf, name.as_bytes())),
+        object::File::Elf64(elf) => return Ok(elf::exported(elf, name.as_bytes())),
+        _ => {}
+    }
     // Mach-O puts an underscore before each name.
     let same = |found: &[u8]| found == name.as_bytes() || found.strip_prefix(b"_") == Some(name.as_bytes());
     for export in file.exports().map_err(broken)? {

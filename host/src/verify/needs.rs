@@ -1,7 +1,6 @@
 //! What a library links to, looked for where the system's loader will look for it: one that is missing is named before anything runs.
 //!
-//! Linux with glibc or musl is judged. The loader itself is not asked: a plugin may keep it for itself for ever, and whoever reads files
-//! waits for no plugin. So its order is followed, generously: a library that is found here and not by the loader is the probe's to tell,
+//! Linux with glibc or musl is judged. The loader itself is not asked: a plugin may keep it for itself for ever. So its order is followed, generously: a library that is found here and not by the loader is the probe's to tell,
 //! one that is missing here is missing. What those libraries link to in turn is the probe's, too.
 //!
 //! Windows and macOS have libraries without files (API sets, the cache of dyld), and others are found by what the process has loaded by
@@ -10,7 +9,6 @@
 mod cache;
 mod process;
 
-use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -52,9 +50,11 @@ pub enum Place {
     Unknown,
 }
 
-/// What a file says about where its libraries are.
-#[derive(Debug, Default)]
+/// What a file says about its libraries and where they are.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Asked {
+    /// What it links to.
+    pub(super) names: Vec<String>,
     /// Its first bytes: a library of another format or processor is passed over.
     pub(super) head: Vec<u8>,
     /// `DT_RUNPATH`.
@@ -73,23 +73,31 @@ struct Folders {
 }
 
 impl Asked {
-    /// Looks for each.
-    pub(super) fn look_for(&self, names: Vec<String>) -> Vec<Needed> {
-        let place = |name: &str| if KNOWN { self.place(name) } else { Place::Unknown };
-        names.into_iter().map(|library| Needed { place: place(&library), library }).collect()
+    /// What it links to, as long as it is not looked for.
+    pub(super) fn unknown(&self) -> Vec<Needed> {
+        self.names.iter().map(|name| Needed { library: name.clone(), place: Place::Unknown }).collect()
     }
 
-    fn place(&self, name: &str) -> Place {
+    /// Looks for each. It takes as long as the folders that the file names: a share that does not answer keeps whoever asks.
+    pub(super) fn look_for(&self) -> Vec<Needed> {
+        if !KNOWN {
+            return self.unknown();
+        }
+        let folders = self.folders();
+        let of = |name: &String| Needed { place: self.place(name, &folders), library: name.clone() };
+        self.names.iter().map(of).collect()
+    }
+
+    fn place(&self, name: &str, folders: &Folders) -> Place {
         if process::has_file(name) || (cfg!(target_env = "musl") && is_of_musl(name)) {
             return Place::Host;
         }
         // A name with a slash is a path.
         if name.contains('/') {
-            let folders = expanded(name, None);
-            let there = folders.all.into_iter().find(|path| self.fits(path));
-            return there.map_or(missing(folders.beside), Place::At);
+            let named = expanded(name, None);
+            let there = named.all.into_iter().find(|path| self.fits(path));
+            return there.map_or(missing(named.beside), Place::At);
         }
-        let folders = self.folders();
         if let Some(there) = folders.all.iter().find_map(|folder| self.in_folder(folder, name)) {
             return Place::At(there);
         }
@@ -106,17 +114,17 @@ impl Asked {
     /// Where it is looked for, beside the cache.
     fn folders(&self) -> Folders {
         let mut folders = Folders::default();
+        let program = std::env::current_exe().ok();
+        let of_program = program.as_deref().and_then(Path::parent);
         match &self.run_path {
             Some(run_path) => {
-                folders.add(process::library_path(), None);
+                folders.add(process::library_path(), of_program);
                 folders.add(run_path.split(':'), None);
             }
             None => {
                 folders.add(self.old_run_path.iter().flat_map(|path| path.split(':')), None);
-                let program = std::env::current_exe().ok();
-                let of_program = program.as_deref().and_then(Path::parent);
                 folders.add(process::run_path_of_program().split(':'), of_program);
-                folders.add(process::library_path(), None);
+                folders.add(process::library_path(), of_program);
             }
         }
         if !self.nowhere_else {
@@ -137,12 +145,14 @@ impl Asked {
 
     /// Whether a file is there, for the same processor.
     fn fits(&self, path: &Path) -> bool {
-        // The file names where to look: a pipe there would be waited for.
+        // The file names where to look: a pipe there would be waited for, and so would a file of the kernel's that has nothing to tell yet.
         if !std::fs::metadata(path).is_ok_and(|there| there.is_file()) {
             return false;
         }
         let mut head = [0; 20];
-        let read = File::open(path).and_then(|mut file| file.read_exact(&mut head));
+        // Libraries are links, mostly, and this reader follows none.
+        let opened = std::fs::canonicalize(path).and_then(|real| crate::os::patient_reader().open(real));
+        let read = opened.and_then(|mut file| file.read_exact(&mut head));
         // Class and byte order, then the processor.
         let alike = |range: std::ops::Range<usize>| self.head.get(range.clone()) == head.get(range);
         read.is_ok() && alike(0..6) && alike(18..20)

@@ -262,8 +262,8 @@ pub(super) const TABLE: &[Explanation] = &[
         code: Code::LibraryMissing,
         title: "A library that it links to is missing",
         blame: Blame::Operator,
-        meaning: "It was looked for where the system's loader looks for it, before anything of the file ran. The file is looked at again \
-                  at each rescan, since the library may be installed meanwhile.",
+        meaning: "It was looked for where the system's loader looks for it, before anything of the file ran. It is looked for again \
+                  every 5 s, since it may be installed meanwhile; what served before serves on.",
         causes: &[
             "a library that is not installed on this machine",
             "a run path with `$ORIGIN`: what is mapped is a private copy, which has no neighbours",

@@ -72,6 +72,12 @@ fn files() -> Vec<Trouble> {
         DiscoverError::Open(denied()).into(),
         DiscoverError::Held.into(),
         VerifyError::Read(denied()).into(),
+        VerifyError::NoRoom(
+            "failed to load it now: of 64 open files (RLIMIT_NOFILE) 49 are taken, and a load is begun with 16 left; raise it, by `ulimit -n` or \
+             `LimitNOFILE=`, or take plugins away; it is tried again by itself"
+                .to_owned(),
+        )
+        .into(),
         VerifyError::Broken("a section lies beyond the end of the file".to_owned()).into(),
         VerifyError::Empty.into(),
         VerifyError::Moving.into(),

@@ -121,3 +121,33 @@ fn a_table_of_the_dynamic_section_that_is_elsewhere_shorter_or_left_out_is_seen(
     }
     assert!(seen >= 8, "{seen} entries were changed");
 }
+
+#[test]
+fn more_program_headers_than_any_linker_writes_are_not_looked_at() {
+    let mut changed = real();
+    let count = ElfFile64::<Endianness>::parse(&*changed).unwrap().elf_program_headers().len();
+    assert!(count <= SEGMENTS);
+    // e_phnum. The table goes on into what lies behind it.
+    changed[56..58].copy_from_slice(&1000_u16.to_le_bytes());
+    assert!(of(&changed).is_some_and(|why| why.contains("1000 program headers")));
+}
+
+#[test]
+fn what_the_loader_alone_writes_to_is_protected_by_any_linker() {
+    for name in [".data.rel.ro", ".data.rel.ro.local", ".data.rel.ro.local.x"] {
+        assert!(is_for_a_moment(name.as_bytes()), "{name}");
+    }
+    assert!(!is_for_a_moment(b".data") && !is_for_a_moment(b".data.rel"));
+}
+
+#[test]
+fn a_table_of_names_without_ends_is_damaged() {
+    let mut changed = real();
+    let names = {
+        let file = ElfFile64::<Endianness>::parse(&*changed).unwrap();
+        let section = file.section_by_name(".shstrtab").unwrap().file_range().unwrap();
+        usize::try_from(section.0).unwrap()..usize::try_from(section.0 + section.1).unwrap()
+    };
+    changed[names].fill(b'x');
+    assert!(of(&changed).is_some_and(|why| why.contains("table of names")));
+}

@@ -6,12 +6,16 @@ fn folder() -> (tempfile::TempDir, Vec<u8>) {
     (tempfile::tempdir().unwrap(), program[..64].to_vec())
 }
 
+fn place(asked: &Asked, name: &str) -> Place {
+    asked.place(name, &asked.folders())
+}
+
 #[test]
 fn what_the_host_links_to_is_there() {
     let (_, head) = folder();
     let asked = Asked { head, ..Asked::default() };
     let c = if cfg!(target_env = "musl") { "libc.so" } else { "libc.so.6" };
-    assert_eq!(asked.place(c), Place::Host);
+    assert_eq!(place(&asked, c), Place::Host);
 }
 
 #[test]
@@ -29,9 +33,9 @@ fn a_library_is_found_along_the_run_path_and_passed_over_where_it_is_of_another_
     let found = Place::At(second.join("libx-of-a-test.so.1"));
     for old in [false, true] {
         let [run_path, old_run_path] = [!old, old].map(|this| this.then(|| run_path.clone()));
-        let asked = Asked { head: head.clone(), run_path, old_run_path, nowhere_else: false };
-        assert_eq!(asked.place("libx-of-a-test.so.1"), found);
-        assert_eq!(asked.place("libx-of-a-test.so.2"), Place::Missing);
+        let asked = Asked { head: head.clone(), run_path, old_run_path, ..Asked::default() };
+        assert_eq!(place(&asked, "libx-of-a-test.so.1"), found);
+        assert_eq!(place(&asked, "libx-of-a-test.so.2"), Place::Missing);
     }
 }
 
@@ -43,7 +47,7 @@ fn a_library_in_a_folder_for_newer_processors_is_found() {
     std::fs::write(newer.join("liby-of-a-test.so"), &head).unwrap();
     let run_path = Some(top.path().display().to_string());
     let asked = Asked { head, run_path, ..Asked::default() };
-    assert_eq!(asked.place("liby-of-a-test.so"), Place::At(newer.join("liby-of-a-test.so")));
+    assert_eq!(place(&asked, "liby-of-a-test.so"), Place::At(newer.join("liby-of-a-test.so")));
 }
 
 #[test]
@@ -52,12 +56,12 @@ fn a_library_beside_the_file_is_not_beside_what_is_mapped() {
     std::fs::write(top.path().join("libz-of-a-test.so"), &head).unwrap();
     for run_path in ["$ORIGIN", "/nowhere:${ORIGIN}/lib"] {
         let asked = Asked { head: head.clone(), run_path: Some(run_path.to_owned()), ..Asked::default() };
-        assert_eq!(asked.place("libz-of-a-test.so"), Place::MissingBeside);
+        assert_eq!(place(&asked, "libz-of-a-test.so"), Place::MissingBeside);
     }
     let path = top.path().join("libz-of-a-test.so");
     let asked = Asked { head, ..Asked::default() };
-    assert_eq!(asked.place(path.to_str().unwrap()), Place::At(path));
-    assert_eq!(asked.place("$ORIGIN/libz-of-a-test.so"), Place::MissingBeside);
+    assert_eq!(place(&asked, path.to_str().unwrap()), Place::At(path));
+    assert_eq!(place(&asked, "$ORIGIN/libz-of-a-test.so"), Place::MissingBeside);
 }
 
 #[test]
@@ -74,6 +78,6 @@ fn what_is_no_file_is_not_opened_and_so_not_waited_for() {
     let pipe = top.path().join("libp-of-a-test.so");
     rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
     let asked = Asked { head, run_path: Some(top.path().display().to_string()), ..Asked::default() };
-    assert_eq!(asked.place("libp-of-a-test.so"), Place::Missing);
-    assert_eq!(asked.place(pipe.to_str().unwrap()), Place::Missing);
+    assert_eq!(place(&asked, "libp-of-a-test.so"), Place::Missing);
+    assert_eq!(place(&asked, pipe.to_str().unwrap()), Place::Missing);
 }
