@@ -140,6 +140,12 @@ impl Inbox {
         turn.serving = Some((generation.load, Arc::clone(&generation.lane)));
         let Some(subscriber) = turn.subscriber.clone() else { return 0 };
         subscriber.mailbox.resume();
+        // One that waits on another generation's lane may wait for ever: all of its threads may hang.
+        if turn.running.as_ref().is_some_and(|running| {
+            !Arc::ptr_eq(&running.lane, &generation.lane) && running.job.life().give_up_waiting()
+        }) {
+            turn.running = None;
+        }
         let waiting = self.hand().batch.len() + subscriber.mailbox.counts().depth;
         self.look_in(turn);
         waiting as u64

@@ -200,6 +200,25 @@ fn a_message_that_hangs_costs_its_thread_and_the_next_one_comes() {
 }
 
 #[test]
+fn a_generation_of_which_all_threads_hang_does_not_keep_messages_from_the_next_one() {
+    // As many as a lane leaves behind, and the one that is left in its seat.
+    const HANGING: u64 = 17;
+    let here = here();
+    let (_slot, _old) = here.serve(1, &Service::default());
+    HOLD.store(true, Ordering::SeqCst);
+    (0..HANGING).for_each(|_| assert_eq!(here.publish(u64::MAX).taken, 1));
+    here.publish(5);
+    for number in 1..=HANGING {
+        until(|| HELD.load(Ordering::SeqCst) == number);
+        assert_eq!(here.inboxes.go_on_without(std::time::Duration::ZERO), ["takes".into()]);
+    }
+    assert_eq!(here.counts().waiting, 1);
+    here.serve(2, &Service::default());
+    until(|| seen() == [(2, 5)]);
+    HOLD.store(false, Ordering::SeqCst);
+}
+
+#[test]
 fn a_stopped_service_takes_no_messages_or_keeps_them_as_it_is_set() {
     for when_stopped in [WhenStopped::Reject, WhenStopped::Keep] {
         let here = here();
