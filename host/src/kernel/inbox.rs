@@ -20,8 +20,13 @@ use super::lane::{GivenUp, Job, Lane};
 use super::slot::Slot;
 use crate::bus::{Message, Subscriber, Wake};
 
-/// Messages that leave the mailbox at once. So many more than its capacity may be in memory.
+/// Messages that leave the mailbox at once. So many more than its capacity may be in memory, but where its senders wait for room.
 const BATCH: usize = 64;
+
+/// Messages of a batch that make room together, and how long one may take until each makes room by itself: a sender waits for a
+/// second, and a batch may take longer.
+const TOGETHER: usize = 8;
+const SLOW: Duration = Duration::from_millis(1);
 
 /// Messages that a generation was brought.
 #[derive(Debug, Default)]
@@ -101,6 +106,8 @@ struct Running {
 #[derive(Debug, Default)]
 struct Hand {
     batch: VecDeque<Message>,
+    // Where that came from.
+    from: Option<Arc<Subscriber>>,
     given: u64,
     // Dropped from here.
     dropped: u64,
@@ -220,9 +227,17 @@ impl Inbox {
             if hand.number != number {
                 return None;
             }
-            subscriber.mailbox.take(BATCH, &mut hand.batch);
+            subscriber.mailbox.hand(BATCH, &mut hand.batch);
+            hand.from = Some(subscriber);
         }
         let message = hand.batch.pop_front();
+        let was_slow = hand.since.is_some_and(|since| since.elapsed() >= SLOW);
+        if let Some(from) = &hand.from
+            && message.is_some()
+            && (was_slow || hand.batch.len().is_multiple_of(TOGETHER))
+        {
+            from.mailbox.still_hold(hand.batch.len());
+        }
         hand.since = message.as_ref().map(|_| Instant::now());
         if message.is_some() {
             hand.given += 1;
