@@ -128,6 +128,18 @@ impl Wake for Bell {
     }
 }
 
+impl Hand {
+    fn counts(&self, subscriber: Option<&Subscriber>) -> InboxCounts {
+        let mailbox = subscriber.map(|subscriber| subscriber.mailbox.counts()).unwrap_or_default();
+        InboxCounts {
+            accepted: mailbox.accepted,
+            dropped: mailbox.dropped + self.dropped,
+            given: self.given,
+            waiting: (mailbox.depth + self.batch.len()) as u64,
+        }
+    }
+}
+
 impl Inbox {
     pub(super) fn new(slot: Arc<Slot>) -> Arc<Self> {
         Arc::new(Self { slot, turn: Mutex::default(), hand: Mutex::default() })
@@ -178,11 +190,25 @@ impl Inbox {
         }
     }
 
-    /// Its subscription is given up.
-    pub(super) fn leave(&self) -> Option<Arc<Subscriber>> {
+    /// Its subscription is given up, by `remove`, and what waits is dropped. What went through it.
+    pub(super) fn leave(&self, remove: impl FnOnce(&Subscriber)) -> InboxCounts {
         let mut turn = self.turn();
         turn.serving = None;
-        turn.subscriber.take()
+        let subscriber = turn.subscriber.take();
+        drop(turn);
+        // Not under the lock: the bus has its own.
+        if let Some(subscriber) = &subscriber {
+            remove(subscriber);
+        }
+        let mut hand = self.hand();
+        // No delivery has this number: none takes anything any more.
+        hand.number = 0;
+        hand.dropped += hand.batch.len() as u64;
+        let dropped = std::mem::take(&mut hand.batch);
+        let counts = hand.counts(subscriber.as_deref());
+        drop(hand);
+        drop(dropped);
+        counts
     }
 
     /// There may be something to bring.
@@ -279,14 +305,7 @@ impl Inbox {
     pub(super) fn counts<R>(&self, read: impl FnOnce() -> R) -> (InboxCounts, R) {
         let subscriber = self.turn().subscriber.clone();
         let hand = self.hand();
-        let mailbox = subscriber.map(|subscriber| subscriber.mailbox.counts()).unwrap_or_default();
-        let counts = InboxCounts {
-            accepted: mailbox.accepted,
-            dropped: mailbox.dropped + hand.dropped,
-            given: hand.given,
-            waiting: (mailbox.depth + hand.batch.len()) as u64,
-        };
-        (counts, read())
+        (hand.counts(subscriber.as_deref()), read())
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {
