@@ -6,6 +6,7 @@
 //! on.
 
 mod carry;
+mod newest;
 mod ready;
 mod rehearse;
 mod stages;
@@ -17,6 +18,7 @@ use hotbay_state::KeyRing;
 
 use carry::Room;
 pub(crate) use carry::{Capsule, Sealed, begin_draft, give};
+use newest::{keep_whole, write_newest};
 use ready::{Ready, ready};
 pub(crate) use stages::{Stages, guarded};
 
@@ -102,16 +104,17 @@ pub(crate) struct GivenUp {
     pub(crate) old_is_down: Option<Trouble>,
 }
 
-/// Replaces `old` by a loaded candidate.
+/// Replaces `old` by a loaded candidate. `serves` is told of it once callers go there, before anybody is waited for.
 pub(crate) fn swap(
     swap: &Swap<'_>,
     candidate: Loaded,
     stages: &mut Stages,
+    serves: &mut dyn FnMut(&Generation),
 ) -> Result<Committed, Box<GivenUp>> {
     let swapped = if swap.old.plugin.is_stateful() && swap.handover != Handover::Beside {
-        stateful(swap, candidate, stages)
+        stateful(swap, candidate, stages, serves)
     } else {
-        stateless(swap, candidate, stages)
+        stateless(swap, candidate, stages, serves)
     };
     if swapped.as_ref().is_err_and(|given_up| given_up.old_is_down.is_none()) {
         // The old generation has all of its state: force cost nothing.
@@ -121,7 +124,12 @@ pub(crate) fn swap(
 }
 
 /// Publish, then drain: both run for a moment, nobody waits.
-fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, Box<GivenUp>> {
+fn stateless(
+    swap: &Swap<'_>,
+    candidate: Loaded,
+    stages: &mut Stages,
+    serves: &mut dyn FnMut(&Generation),
+) -> Result<Committed, Box<GivenUp>> {
     let candidate_kept = Arc::clone(&candidate.generation);
     let given_up = |reason| {
         let (candidate, passage) = (Arc::clone(&candidate_kept), Passage::default());
@@ -130,6 +138,7 @@ fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<
     let started = stages.time("start", || start(candidate, swap.callback));
     let new = started.map_err(|(_, error)| given_up(error.into()))?.generation;
     swap.old.left(publish(swap, &new, stages).map_err(&given_up)?);
+    serves(&new);
     let drained = stages.guarded("drain", || Ok(drain(swap.old, swap.drain)?)).is_ok();
     if swap.old.plugin.is_stateful() {
         // Both versions run: what is lost now is lost.
@@ -144,7 +153,12 @@ fn stateless(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<
 }
 
 /// Drain, then publish: callers wait at the gate for as long as the state is on its way.
-fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<Committed, Box<GivenUp>> {
+fn stateful(
+    swap: &Swap<'_>,
+    candidate: Loaded,
+    stages: &mut Stages,
+    serves: &mut dyn FnMut(&Generation),
+) -> Result<Committed, Box<GivenUp>> {
     let candidate_kept = Arc::clone(&candidate.generation);
     let ready = match swap.handover {
         Handover::Carried => ready(swap, &candidate_kept, stages).map(Some),
@@ -179,6 +193,9 @@ fn stateful(swap: &Swap<'_>, candidate: Loaded, stages: &mut Stages) -> Result<C
         }
     };
     drop(opening);
+    if let Ok(Carried { new, .. }) = &carried {
+        serves(new);
+    }
     // Not before: to free it, every processor has to pass a barrier.
     drop(replaced);
     drop(one_gate);
@@ -273,23 +290,6 @@ fn pause_and_carry(
     })
 }
 
-/// The state of the old generation goes to nobody: the newest there is must be on the disk before it stops.
-fn write_newest(swap: &Swap<'_>, stages: &mut Stages) -> Result<(), Trouble> {
-    let (old, within) = (swap.old, swap.callback);
-    let paused = stages.time("pause", || pause(old, within)).map_err(Trouble::from);
-    let written = paused.and_then(|()| {
-        let keys = swap.snapshots.keys();
-        let exported = stages.time("export", || swap.export(&keys, old.schema(), Plain::default()));
-        let written = exported
-            .map_err(Trouble::from)
-            .and_then(|state| stages.guarded("snapshot", || swap.snapshots.save(old, keys, state).map(drop)));
-        written.inspect_err(|_| resume(old, within))
-    });
-    written.map_err(|why| {
-        why.within(format_args!("failed to keep the newest state of version {}", old.manifest().version))
-    })
-}
-
 /// Publishes the new generation; one that cannot be published is stopped again.
 fn publish(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Replaced, Trouble> {
     let published = stages.guarded("publish", || {
@@ -375,20 +375,6 @@ fn carry_over(
         Ok(plain) => Ok((capsule, plain)),
         Err(reason) => Err(Undone { reason, capsule: Some(Box::new(capsule)), old_is_down: None }),
     }
-}
-
-/// A step down leaves out what the older schema has no place for: all of it is on disk first, and kept aside by the next to
-/// write there.
-fn keep_whole(swap: &Swap<'_>, stages: &mut Stages) -> Result<Capsule, Trouble> {
-    let (old, keys) = (swap.old, swap.snapshots.keys());
-    let export = || swap.export(&keys, old.schema(), Plain::default());
-    let state = stages.time("export", export)?;
-    let whole = stages.guarded("seal", || {
-        let (whole, _) = Capsule::seal(swap.snapshots, keys, old, old.schema(), state, Vec::new())?;
-        swap.snapshots.save_capsule(&old.name, &whole).map(|()| whole)
-    });
-    swap.snapshots.keep_next_aside(&old.name);
-    whole
 }
 
 #[cfg(test)]

@@ -6,14 +6,14 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::Message;
+use super::{Message, PATIENCE};
 
 /// What a full mailbox does with one message more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
-    /// The sender waits for room: a second at most, or as long as it said. Who waited in vain is told, and nobody waits again
-    /// until something was taken.
+    /// The sender waits for room: a second at most, or as long as it said. Who waited in vain is told. After a second in vain nobody
+    /// waits again until something was taken, but who said how long.
     #[default]
     Block,
     /// It is not taken, and the sender is told.
@@ -72,7 +72,9 @@ struct Inside {
     senders: usize,
     // Whoever is to be woken found nothing: the next message wakes it.
     asleep: bool,
-    // A sender waited in vain, and nothing was taken since.
+    // Taken to be brought one by one, and not brought yet: where senders wait for room, these keep theirs.
+    handed: usize,
+    // A sender waited in vain for as long as one waits, and nothing was taken since.
     stalled: bool,
     resting: bool,
     closed: bool,
@@ -108,13 +110,24 @@ impl Mailbox {
         let inside = self.lock();
         match inside.refuses() {
             Some(took) => took,
-            None if inside.queue.len() >= self.capacity => Took::Full,
+            None if self.is_full(&inside) => Took::Full,
             None => self.put(inside, message.clone()),
         }
     }
 
-    /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait.
-    pub(super) fn push(&self, message: Message, until: impl FnOnce() -> Option<Instant>) -> Took {
+    fn is_full(&self, inside: &Inside) -> bool {
+        let handed = if self.when_full == WhenFull::Block { inside.handed } else { 0 };
+        inside.queue.len() + handed >= self.capacity
+    }
+
+    /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait. One that is to
+    /// be `confirmed` waits for as long as its sender said, whoever else waited in vain.
+    pub(super) fn push(
+        &self,
+        message: Message,
+        confirmed: bool,
+        until: impl FnOnce() -> Option<Instant>,
+    ) -> Took {
         let mut inside = self.lock();
         let mut until = Some(until);
         let mut waits = None;
@@ -123,7 +136,7 @@ impl Mailbox {
                 inside.refused += u64::from(took != Took::Closed);
                 return took;
             }
-            if inside.queue.len() < self.capacity {
+            if !self.is_full(&inside) {
                 return self.put(inside, message);
             }
             match self.when_full {
@@ -133,9 +146,10 @@ impl Mailbox {
                     continue;
                 }
                 WhenFull::Reject => {}
-                WhenFull::Block if inside.stalled => {}
+                WhenFull::Block if inside.stalled && !confirmed => {}
                 WhenFull::Block => {
-                    let until = *waits.get_or_insert_with(|| until.take().and_then(|until| until()));
+                    let (since, until) = *waits
+                        .get_or_insert_with(|| (Instant::now(), until.take().and_then(|until| until())));
                     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
                     if left.is_none_or(|left| !left.is_zero()) {
                         inside.senders += 1;
@@ -151,7 +165,8 @@ impl Mailbox {
                         inside.senders -= 1;
                         continue;
                     }
-                    inside.stalled = true;
+                    // Who waited for a shorter time says nothing of who would wait longer.
+                    inside.stalled |= !confirmed && since.elapsed() >= PATIENCE;
                 }
             }
             inside.refused += 1;
@@ -175,7 +190,8 @@ impl Mailbox {
 
     /// Takes `most` messages at most, oldest first, and puts them behind those in `into`. Where there are none, whoever is to be
     /// woken is woken by the next one. How many it took.
-    pub(crate) fn take(&self, most: usize, into: &mut VecDeque<Message>) -> usize {
+    #[cfg(test)]
+    fn take(&self, most: usize, into: &mut VecDeque<Message>) -> usize {
         let mut inside = self.lock();
         let taken = inside.take(most, into);
         inside.asleep |= taken == 0;
@@ -183,7 +199,25 @@ impl Mailbox {
         taken
     }
 
-    /// The same, and waits for the first one until `until`. `None` where nothing comes any more.
+    /// The same, for who brings them one by one: `into` is empty, its first message is brought at once, and of the others
+    /// [`Mailbox::still_hold`] is told.
+    pub(crate) fn hand(&self, most: usize, into: &mut VecDeque<Message>) {
+        let mut inside = self.lock();
+        let taken = inside.take(most, into);
+        inside.asleep |= taken == 0;
+        inside.handed = taken.saturating_sub(1);
+        self.leave(inside, taken);
+    }
+
+    /// So many of those that were handed out are still to be brought: the others make room.
+    pub(crate) fn still_hold(&self, handed: usize) {
+        let mut inside = self.lock();
+        let brought = inside.handed.saturating_sub(handed);
+        inside.handed = handed;
+        self.leave(inside, brought);
+    }
+
+    /// Takes as [`Mailbox::take`] does, and waits for the first one until `until`. `None` where nothing comes any more.
     pub(super) fn wait(
         &self,
         most: usize,
@@ -229,6 +263,7 @@ impl Mailbox {
     pub(crate) fn rest(&self) {
         let mut inside = self.lock();
         inside.resting = true;
+        inside.handed = 0;
         inside.dropped += inside.queue.len() as u64;
         let dropped = std::mem::take(&mut inside.queue);
         drop(inside);
@@ -245,6 +280,18 @@ impl Mailbox {
         self.lock().closed = true;
         self.filled.notify_all();
         self.emptied.notify_all();
+    }
+
+    /// Senders that sleep.
+    #[cfg(test)]
+    pub(super) fn senders(&self) -> usize {
+        self.lock().senders
+    }
+
+    /// Receivers that sleep.
+    #[cfg(test)]
+    pub(super) fn receivers(&self) -> usize {
+        self.lock().receivers
     }
 
     pub(crate) fn counts(&self) -> Counts {
@@ -264,8 +311,8 @@ impl Inside {
 
     fn take(&mut self, most: usize, into: &mut VecDeque<Message>) -> usize {
         let taken = self.queue.len().min(most);
-        if taken == self.queue.len() && into.is_empty() {
-            // Both keep their memory.
+        if taken == self.queue.len() && into.is_empty() && most > 1 {
+            // Both keep their memory; what who takes one brings is too small to be the queue's.
             std::mem::swap(&mut self.queue, into);
         } else {
             into.extend(self.queue.drain(..taken));

@@ -130,7 +130,7 @@ impl Bus {
         after
     }
 
-    /// Takes a subscription out, and closes its mailbox. What is in it can still be taken.
+    /// Takes a subscription out, and closes its mailbox. What is in it is dropped: topics may remember the mailbox for long.
     pub(crate) fn remove(&self, subscriber: &Subscriber) {
         let mut inside = self.inside();
         for pattern in &subscriber.patterns {
@@ -140,6 +140,7 @@ impl Bus {
         self.version.fetch_add(1, Ordering::Release);
         drop(inside);
         subscriber.mailbox.close();
+        subscriber.mailbox.rest();
     }
 
     /// Ends all subscriptions: who receives gets what is there, and then the end.

@@ -155,7 +155,7 @@ impl Bus {
             // A deadline that no clock can hold is none.
             Instant::now().checked_add(patience)
         };
-        route.carry(message, until)
+        route.carry(message, matches!(manner, Manner::Confirm(_)), until)
     }
 }
 
@@ -164,7 +164,11 @@ fn conclude(message: &Message, carried: Carried, manner: Manner) -> Result<Publi
     if matches!(manner, Manner::Confirm(_)) && !refused.is_empty() {
         let refused = refused.into_iter().map(|(subscriber, took)| NotTaken {
             name: subscriber.name.to_string(),
-            why: if took == Took::Resting { "takes nothing: its service is stopped" } else { "is full" },
+            why: match took {
+                Took::Resting => "takes nothing: its service is stopped",
+                Took::Closed => "takes nothing: it has just been given up",
+                Took::Full | Took::Taken => "is full",
+            },
         });
         return Err(PublishError::NotTaken { taken, refused: refused.collect() });
     }

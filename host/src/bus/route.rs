@@ -49,15 +49,24 @@ impl Route {
 
     /// Puts a message into each mailbox, and into one of each group. All of them together are waited for until `until`, which is
     /// asked for when the first one has no room.
-    pub(super) fn carry(&self, message: &Message, until: impl Fn() -> Option<Instant>) -> Carried {
+    pub(super) fn carry(
+        &self,
+        message: &Message,
+        confirmed: bool,
+        until: impl Fn() -> Option<Instant>,
+    ) -> Carried {
         let mut carried = Carried::default();
         let mut limit: Option<Option<Instant>> = None;
         for subscriber in &self.alone {
-            let took = subscriber.mailbox.push(message.clone(), || *limit.get_or_insert_with(&until));
-            carried.note(subscriber, took);
+            let until = || *limit.get_or_insert_with(&until);
+            let took = subscriber.mailbox.push(message.clone(), confirmed, until);
+            // One that has just gone is nobody's any more.
+            if took != Took::Closed {
+                carried.note(subscriber, took);
+            }
         }
         for group in &self.groups {
-            let (member, took) = group.carry(message, || *limit.get_or_insert_with(&until));
+            let (member, took) = group.carry(message, confirmed, || *limit.get_or_insert_with(&until));
             carried.note(member, took);
         }
         carried
@@ -65,26 +74,42 @@ impl Route {
 }
 
 impl Group {
-    /// Whoever is next and has room; where nobody has, what is done is for who is next to say.
-    fn carry(&self, message: &Message, until: impl FnOnce() -> Option<Instant>) -> (&Arc<Subscriber>, Took) {
+    /// Whoever is next and has room; where nobody has, what is done is for who is next to say. Who leaves or rests meanwhile, or has
+    /// no room in the end, does not take it from the others: they are asked once more.
+    fn carry(
+        &self,
+        message: &Message,
+        confirmed: bool,
+        mut until: impl FnMut() -> Option<Instant>,
+    ) -> (&Arc<Subscriber>, Took) {
         let next = self.next.fetch_add(1, Ordering::Relaxed);
-        let members = (0..self.members.len())
-            .map(|after| &self.members[(next.wrapping_add(after)) % self.members.len()]);
-        let mut full = None;
-        let mut other = None;
-        for member in members {
-            match member.mailbox.offer(message) {
-                Took::Taken => return (member, Took::Taken),
-                Took::Full => drop(full.get_or_insert(member)),
-                took => drop(other.get_or_insert((member, took))),
+        let mut last = None;
+        loop {
+            let members = (0..self.members.len())
+                .map(|after| &self.members[(next.wrapping_add(after)) % self.members.len()]);
+            let (mut full, mut resting) = (None, None);
+            for member in members {
+                match member.mailbox.offer(message) {
+                    Took::Taken => return (member, Took::Taken),
+                    Took::Full => drop(full.get_or_insert(member)),
+                    Took::Resting => drop(resting.get_or_insert(member)),
+                    Took::Closed => {}
+                }
             }
-        }
-        match (full, other) {
-            (Some(member), _) => (member, member.mailbox.push(message.clone(), until)),
-            // None takes anything now; it counts as refused by one of them.
-            (None, Some((member, Took::Resting))) => (member, member.mailbox.push(message.clone(), || None)),
-            (None, Some(ended)) => ended,
-            (None, None) => unreachable!("a group has a member"),
+            // Who had no room, or none takes anything now: it counts as refused by one of them, once.
+            let asked = match last {
+                Some((_, Took::Full)) => None,
+                Some((_, Took::Resting)) => full,
+                _ => full.or(resting),
+            };
+            let Some(member) = asked else {
+                return last.unwrap_or((&self.members[next % self.members.len()], Took::Closed));
+            };
+            let took = member.mailbox.push(message.clone(), confirmed, &mut until);
+            if took == Took::Taken {
+                return (member, took);
+            }
+            last = Some((member, took));
         }
     }
 }
@@ -93,8 +118,6 @@ impl Carried {
     fn note(&mut self, subscriber: &Arc<Subscriber>, took: Took) {
         match took {
             Took::Taken => self.taken += 1,
-            // It has just gone: it is nobody's any more.
-            Took::Closed => {}
             took => self.refused.push((Arc::clone(subscriber), took)),
         }
     }

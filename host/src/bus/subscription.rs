@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::mailbox::{Mailbox, Wake};
@@ -14,9 +14,6 @@ pub(crate) const ROOM: usize = 1024;
 
 /// More could not be meant: each message is some 200 bytes and what it carries.
 const MOST: usize = 10_000_000;
-
-/// Messages that a receiver takes from its mailbox at once.
-const BATCH: usize = 256;
 
 /// How to subscribe.
 #[derive(Debug, Clone)]
@@ -136,15 +133,14 @@ pub enum Receive {
 /// from it; each message is taken once.
 pub struct Subscription {
     bus: Arc<Bus>,
-    subscriber: Arc<Subscriber>,
-    taken: Mutex<VecDeque<Message>>,
+    pub(super) subscriber: Arc<Subscriber>,
 }
 
 impl Bus {
     /// Subscribes, for who takes messages himself.
     pub(crate) fn subscribe(self: &Arc<Self>, subscribe: Subscribe) -> Subscription {
         let subscriber = self.add(subscribe, None);
-        Subscription { bus: Arc::clone(self), subscriber, taken: Mutex::default() }
+        Subscription { bus: Arc::clone(self), subscriber }
     }
 }
 
@@ -154,11 +150,9 @@ impl Subscription {
     /// # Errors
     /// [`Receive`]
     pub fn receive(&self, deadline: Duration) -> Result<Message, Receive> {
-        let mut taken = self.taken();
-        if let Some(message) = taken.pop_front() {
-            return Ok(message);
-        }
-        self.fill(&mut taken, deadline)?;
+        // One at a time: what were taken and not received would make room for others too early.
+        let mut taken = VecDeque::new();
+        self.wait(1, &mut taken, deadline)?;
         taken.pop_front().ok_or(Receive::TimedOut)
     }
 
@@ -169,12 +163,6 @@ impl Subscription {
     /// [`Receive`]; `into` is then empty.
     pub fn receive_all(&self, into: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
         into.clear();
-        let mut taken = self.taken();
-        if !taken.is_empty() {
-            std::mem::swap(&mut *taken, into);
-            return Ok(());
-        }
-        drop(taken);
         self.wait(usize::MAX, into, deadline)
     }
 
@@ -184,20 +172,12 @@ impl Subscription {
         self.subscriber.mailed()
     }
 
-    fn fill(&self, taken: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
-        self.wait(BATCH, taken, deadline)
-    }
-
     fn wait(&self, most: usize, into: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
         match self.subscriber.mailbox.wait(most, into, Instant::now().checked_add(deadline)) {
             None => Err(Receive::Ended),
             Some(0) => Err(Receive::TimedOut),
             Some(_) => Ok(()),
         }
-    }
-
-    fn taken(&self) -> MutexGuard<'_, VecDeque<Message>> {
-        self.taken.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

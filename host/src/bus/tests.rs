@@ -106,6 +106,60 @@ fn a_group_of_which_nobody_has_room_refuses_once() {
 }
 
 #[test]
+fn a_group_of_which_one_leaves_while_a_message_waits_for_it_gives_it_to_another() {
+    for leaves in [true, false] {
+        let bus = Arc::new(Bus::default());
+        let member =
+            |name: &str| bus.subscribe(Subscribe::new(name, patterns(&["w"])).queue("g").capacity(1));
+        let members = [member("a"), member("b")];
+        // The first message goes to the first member, the second one to the second, and the third one waits for the first.
+        (0..2).for_each(|number| assert_eq!(published(&bus, "w", &number.to_string()).taken, 1));
+        std::thread::scope(|scope| {
+            let waits =
+                scope.spawn(|| bus.publish(&"test".into(), "w", b"2"[..].into(), Manner::Confirm(LONG)));
+            let [first, second] = &members;
+            crate::linked::until(|| first.subscriber.mailbox.senders() == 1);
+            assert_eq!(texts(second), ["1"]);
+            if leaves {
+                bus.remove(&first.subscriber);
+            } else {
+                first.subscriber.mailbox.rest();
+            }
+            assert_eq!(waits.join().unwrap().map(|sent| sent.taken), Ok(1), "leaves: {leaves}");
+            assert_eq!(texts(second), ["2"]);
+        });
+    }
+}
+
+#[test]
+fn a_group_of_which_all_leave_while_a_message_waits_refuses_it() {
+    let bus = Arc::new(Bus::default());
+    let only = bus.subscribe(Subscribe::new("a", patterns(&["w"])).queue("g").capacity(1));
+    published(&bus, "w", "");
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| bus.publish(&"test".into(), "w", b""[..].into(), Manner::Confirm(LONG)));
+        crate::linked::until(|| only.subscriber.mailbox.senders() == 1);
+        bus.remove(&only.subscriber);
+        let error = waits.join().unwrap().unwrap_err();
+        assert!(matches!(error, PublishError::NotTaken { taken: 0, .. }), "{error}");
+    });
+    assert_eq!(only.mailed().depth, 0, "what waited is not kept for nobody");
+}
+
+#[test]
+fn who_receives_with_a_short_deadline_does_not_wait_for_who_has_a_long_one() {
+    let bus = Arc::new(Bus::default());
+    let all = subscribed(&bus, "all", &[">"]);
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| all.receive(LONG).map(|message| message.topic().to_owned()));
+        crate::linked::until(|| all.subscriber.mailbox.receivers() == 1);
+        assert_eq!(all.receive(Duration::ZERO).unwrap_err(), Receive::TimedOut);
+        published(&bus, "a", "");
+        assert_eq!(waits.join().unwrap(), Ok("a".to_owned()));
+    });
+}
+
+#[test]
 fn a_confirmed_message_names_the_mailboxes_that_did_not_take_it() {
     let bus = Arc::new(Bus::default());
     let (roomy, tight) = (

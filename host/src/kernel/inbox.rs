@@ -20,8 +20,13 @@ use super::lane::{GivenUp, Job, Lane};
 use super::slot::Slot;
 use crate::bus::{Message, Subscriber, Wake};
 
-/// Messages that leave the mailbox at once. So many more than its capacity may be in memory.
+/// Messages that leave the mailbox at once. So many more than its capacity may be in memory, but where its senders wait for room.
 const BATCH: usize = 64;
+
+/// Messages of a batch that make room together, and how long one may take until each makes room by itself: a sender waits for a
+/// second, and a batch may take longer.
+const TOGETHER: usize = 8;
+const SLOW: Duration = Duration::from_millis(1);
 
 /// Messages that a generation was brought.
 #[derive(Debug, Default)]
@@ -101,6 +106,8 @@ struct Running {
 #[derive(Debug, Default)]
 struct Hand {
     batch: VecDeque<Message>,
+    // Where that came from.
+    from: Option<Arc<Subscriber>>,
     given: u64,
     // Dropped from here.
     dropped: u64,
@@ -117,6 +124,18 @@ impl Wake for Bell {
     fn wake(&self) {
         if let Some(inbox) = self.0.upgrade() {
             inbox.look();
+        }
+    }
+}
+
+impl Hand {
+    fn counts(&self, subscriber: Option<&Subscriber>) -> InboxCounts {
+        let mailbox = subscriber.map(|subscriber| subscriber.mailbox.counts()).unwrap_or_default();
+        InboxCounts {
+            accepted: mailbox.accepted,
+            dropped: mailbox.dropped + self.dropped,
+            given: self.given,
+            waiting: (mailbox.depth + self.batch.len()) as u64,
         }
     }
 }
@@ -140,6 +159,12 @@ impl Inbox {
         turn.serving = Some((generation.load, Arc::clone(&generation.lane)));
         let Some(subscriber) = turn.subscriber.clone() else { return 0 };
         subscriber.mailbox.resume();
+        // One that waits on another generation's lane may wait for ever: all of its threads may hang.
+        if turn.running.as_ref().is_some_and(|running| {
+            !Arc::ptr_eq(&running.lane, &generation.lane) && running.job.life().give_up_waiting()
+        }) {
+            turn.running = None;
+        }
         let waiting = self.hand().batch.len() + subscriber.mailbox.counts().depth;
         self.look_in(turn);
         waiting as u64
@@ -165,11 +190,25 @@ impl Inbox {
         }
     }
 
-    /// Its subscription is given up.
-    pub(super) fn leave(&self) -> Option<Arc<Subscriber>> {
+    /// Its subscription is given up, by `remove`, and what waits is dropped. What went through it.
+    pub(super) fn leave(&self, remove: impl FnOnce(&Subscriber)) -> InboxCounts {
         let mut turn = self.turn();
         turn.serving = None;
-        turn.subscriber.take()
+        let subscriber = turn.subscriber.take();
+        drop(turn);
+        // Not under the lock: the bus has its own.
+        if let Some(subscriber) = &subscriber {
+            remove(subscriber);
+        }
+        let mut hand = self.hand();
+        // No delivery has this number: none takes anything any more.
+        hand.number = 0;
+        hand.dropped += hand.batch.len() as u64;
+        let dropped = std::mem::take(&mut hand.batch);
+        let counts = hand.counts(subscriber.as_deref());
+        drop(hand);
+        drop(dropped);
+        counts
     }
 
     /// There may be something to bring.
@@ -214,9 +253,17 @@ impl Inbox {
             if hand.number != number {
                 return None;
             }
-            subscriber.mailbox.take(BATCH, &mut hand.batch);
+            subscriber.mailbox.hand(BATCH, &mut hand.batch);
+            hand.from = Some(subscriber);
         }
         let message = hand.batch.pop_front();
+        let was_slow = hand.since.is_some_and(|since| since.elapsed() >= SLOW);
+        if let Some(from) = &hand.from
+            && message.is_some()
+            && (was_slow || hand.batch.len().is_multiple_of(TOGETHER))
+        {
+            from.mailbox.still_hold(hand.batch.len());
+        }
         hand.since = message.as_ref().map(|_| Instant::now());
         if message.is_some() {
             hand.given += 1;
@@ -258,14 +305,7 @@ impl Inbox {
     pub(super) fn counts<R>(&self, read: impl FnOnce() -> R) -> (InboxCounts, R) {
         let subscriber = self.turn().subscriber.clone();
         let hand = self.hand();
-        let mailbox = subscriber.map(|subscriber| subscriber.mailbox.counts()).unwrap_or_default();
-        let counts = InboxCounts {
-            accepted: mailbox.accepted,
-            dropped: mailbox.dropped + hand.dropped,
-            given: hand.given,
-            waiting: (mailbox.depth + hand.batch.len()) as u64,
-        };
-        (counts, read())
+        (hand.counts(subscriber.as_deref()), read())
     }
 
     fn turn(&self) -> MutexGuard<'_, Turn> {

@@ -10,6 +10,14 @@ use super::slot::Slot;
 use crate::bus::{Bus, Pattern, Subscribe};
 use crate::config::{Service, WhenStopped};
 
+/// What waited when a generation began to serve.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Waiting {
+    pub(crate) messages: u64,
+    /// It subscribes to nothing: the last counts of the inbox that its service had.
+    pub(crate) forgotten: Option<InboxCounts>,
+}
+
 /// One per host.
 #[derive(Debug)]
 pub(crate) struct Inboxes {
@@ -22,13 +30,12 @@ impl Inboxes {
         Self { bus, all: Mutex::default() }
     }
 
-    /// A generation serves: it gets what waits for its service, and what comes by the topics that it declares. How many messages
-    /// wait.
-    pub(crate) fn serve(&self, slot: &Arc<Slot>, generation: &Generation, room: &Service) -> u64 {
+    /// A generation serves: it gets what waits for its service, and what comes by the topics that it declares. What
+    /// waits.
+    pub(crate) fn serve(&self, slot: &Arc<Slot>, generation: &Generation, room: &Service) -> Waiting {
         let patterns = patterns(generation);
         if patterns.is_empty() {
-            self.forget(slot.name());
-            return 0;
+            return Waiting { messages: 0, forgotten: self.forget(slot.name()) };
         }
         let queue = Some(generation.manifest().queue.as_str()).filter(|queue| !queue.is_empty());
         let mut all = self.all();
@@ -48,7 +55,7 @@ impl Inboxes {
                 self.bus.add(subscribe, Some(Arc::new(Bell(Arc::downgrade(&inbox)))))
             }
         });
-        inbox.serve(generation)
+        Waiting { messages: inbox.serve(generation), forgotten: None }
     }
 
     /// A service is stopped, or broke down.
@@ -58,9 +65,9 @@ impl Inboxes {
         }
     }
 
-    /// A service is gone, or subscribes to nothing any more.
-    pub(crate) fn forget(&self, service: &str) {
-        let Some(inbox) = self.all().remove(service) else { return };
+    /// A service is gone, or subscribes to nothing any more. What went through its inbox, if it had one: what waited was dropped.
+    pub(crate) fn forget(&self, service: &str) -> Option<InboxCounts> {
+        let inbox = self.all().remove(service)?;
         let (InboxCounts { waiting, .. }, ()) = inbox.counts(|| ());
         if waiting > 0 {
             tracing::warn!(
@@ -69,9 +76,7 @@ impl Inboxes {
                 "messages are dropped: it subscribes to nothing any more"
             );
         }
-        if let Some(subscriber) = inbox.leave() {
-            self.bus.remove(&subscriber);
-        }
+        Some(inbox.leave(|subscriber| self.bus.remove(subscriber)))
     }
 
     /// Goes on without messages that are not handled within `deadline`. The services that have such.

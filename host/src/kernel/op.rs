@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use super::files::{Candidate, Wanted};
 use super::generation::Generation;
+use super::inboxes::Waiting;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
 use super::view::{Receipt, Side};
@@ -228,10 +229,10 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
 }
 
 /// A generation serves: it gets the messages that wait for its service. How many those are.
-fn serve_messages(shared: &Shared, generation: &Generation) -> u64 {
+fn serve_messages(shared: &Shared, generation: &Generation) -> Waiting {
     let name = &generation.name;
     // Of a service that is being forgotten there is none.
-    let Ok(slot) = shared.registry.slot(name) else { return 0 };
+    let Ok(slot) = shared.registry.slot(name) else { return Waiting::default() };
     shared.inboxes.serve(&slot, generation, &shared.config.service_of(name))
 }
 

@@ -121,7 +121,7 @@ impl Kernel {
         if ended > 0 {
             self.gone.insert(name.to_owned(), Past { committed, counts, remains });
         }
-        self.shared.inboxes.forget(name);
+        let _ = self.shared.inboxes.forget(name);
         self.shared.registry.remove(name);
     }
 }

@@ -134,7 +134,7 @@ fn run(
 ) -> Result<Committed, Box<GivenUp>> {
     let one_gate = &Mutex::new(());
     let swap_of = of(bay, slot, old, one_gate);
-    swap(&swap_of, candidate, &mut Stages::default())
+    swap(&swap_of, candidate, &mut Stages::default(), &mut |_| {})
 }
 
 fn ask(slot: &Arc<Slot>, method: &str) -> String {
@@ -242,6 +242,28 @@ fn a_call_that_outlived_one_swap_is_waited_for_by_the_next() {
 }
 
 #[test]
+fn who_is_told_that_the_new_generation_serves_is_told_before_anybody_is_waited_for() {
+    for handover in [Handover::Beside, Handover::Carried] {
+        let bay = Bay::new();
+        let (slot, old) = bay.serve::<Counter<0>>();
+        let one_gate = &Mutex::new(());
+        let swap_of = Swap { handover, drain: LONG, ..of(&bay, &slot, &old, one_gate) };
+        // Beside the old one: the swap waits for this caller, who ends when he is told.
+        let mut inside =
+            (handover == Handover::Beside).then(|| slot.lease(std::time::Instant::now() + LONG).unwrap());
+        let mut told = Vec::new();
+        let mut serves = |new: &Generation| {
+            drop(inside.take());
+            told.push(new.number);
+            assert_eq!(ask(&slot, "starts"), "1", "nobody is held up at the gate");
+        };
+        let candidate = bay.load::<Counter<0>>(2);
+        let committed = swap(&swap_of, candidate, &mut Stages::default(), &mut serves).unwrap();
+        assert_eq!((committed.drained, told), (true, vec![2]), "{handover:?}");
+    }
+}
+
+#[test]
 fn callers_that_arrive_behind_the_gate_are_answered_by_the_new_generation() {
     let bay = Bay::new();
     let (slot, old) = bay.serve::<Counter<0>>();
@@ -259,7 +281,8 @@ fn callers_that_arrive_behind_the_gate_are_answered_by_the_new_generation() {
         let mut generation = old;
         for number in 2..12 {
             let swap_of = Swap { drain: LONG, ..of(&bay, &slot, &generation, one_gate) };
-            let committed = swap(&swap_of, bay.load::<Counter<0>>(number), &mut Stages::default()).unwrap();
+            let committed =
+                swap(&swap_of, bay.load::<Counter<0>>(number), &mut Stages::default(), &mut |_| {}).unwrap();
             let counts = generation.tally.counts();
             assert_eq!(counts.entered, counts.answered);
             assert!(matches!(unload(generation, &[], LONG), Unloaded::Gone));
@@ -279,9 +302,9 @@ fn a_forced_swap_that_is_given_up_claims_no_loss() {
     bay.snapshots.save(&old, bay.snapshots.keys(), state).unwrap();
     let (one_gate, mut stages) = (&Mutex::new(()), Stages::default());
     let swap_of = Swap { force: true, ..of(&bay, &slot, &old, one_gate) };
-    let given_up = swap(&swap_of, bay.load::<Counter<5>>(2), &mut stages).unwrap_err();
+    let given_up = swap(&swap_of, bay.load::<Counter<5>>(2), &mut stages, &mut |_| {}).unwrap_err();
     assert_eq!(stages.forced, None);
     serves_on(&slot, *given_up, "the port: it is in use", "2");
-    swap(&swap_of, bay.load::<Counter<0>>(2), &mut stages).unwrap();
+    swap(&swap_of, bay.load::<Counter<0>>(2), &mut stages, &mut |_| {}).unwrap();
     assert!(stages.forced.is_some_and(|cost| cost.contains("what changed since is lost")));
 }

@@ -42,11 +42,11 @@ fn a_full_mailbox_refuses_drops_its_oldest_or_makes_the_sender_wait() {
     ] {
         let mailbox = Mailbox::new(2, when_full, None);
         assert_eq!(
-            (mailbox.push(message(1), never), mailbox.push(message(2), never)),
+            (mailbox.push(message(1), false, never), mailbox.push(message(2), false, never)),
             (Took::Taken, Took::Taken)
         );
         let until = || if when_full == WhenFull::Block { soon() } else { never() };
-        assert_eq!(mailbox.push(message(3), until), took, "{when_full:?}");
+        assert_eq!(mailbox.push(message(3), false, until), took, "{when_full:?}");
         let counts = mailbox.counts();
         assert_eq!((counts.dropped, counts.refused), (dropped, u64::from(took == Took::Full)));
         let mut taken = VecDeque::new();
@@ -58,9 +58,9 @@ fn a_full_mailbox_refuses_drops_its_oldest_or_makes_the_sender_wait() {
 #[test]
 fn who_waits_for_room_gets_it_when_something_is_taken() {
     let mailbox = Mailbox::new(1, WhenFull::Block, None);
-    mailbox.push(message(1), never);
+    mailbox.push(message(1), false, never);
     thread::scope(|scope| {
-        let waits = scope.spawn(|| mailbox.push(message(2), || None));
+        let waits = scope.spawn(|| mailbox.push(message(2), false, || None));
         let mut taken = VecDeque::new();
         while taken.len() < 2 {
             mailbox.wait(1, &mut taken, Some(Instant::now() + LONG)).unwrap();
@@ -72,41 +72,76 @@ fn who_waits_for_room_gets_it_when_something_is_taken() {
 #[test]
 fn after_one_who_waited_in_vain_nobody_waits_until_something_is_taken() {
     let mailbox = Mailbox::new(1, WhenFull::Block, None);
-    mailbox.push(message(1), never);
-    assert_eq!(mailbox.push(message(2), soon), Took::Full);
-    assert_eq!(mailbox.push(message(3), never), Took::Full);
+    mailbox.push(message(1), false, never);
+    let patient = || Some(Instant::now() + PATIENCE);
+    assert_eq!(mailbox.push(message(2), false, patient), Took::Full);
+    assert_eq!(mailbox.push(message(3), false, never), Took::Full);
     mailbox.take(1, &mut VecDeque::new());
-    mailbox.push(message(4), never);
+    mailbox.push(message(4), false, never);
     let asked = AtomicUsize::new(0);
     let until = || {
         asked.fetch_add(1, Ordering::Relaxed);
         soon()
     };
-    assert_eq!((mailbox.push(message(5), until), asked.load(Ordering::Relaxed)), (Took::Full, 1));
+    assert_eq!((mailbox.push(message(5), false, until), asked.load(Ordering::Relaxed)), (Took::Full, 1));
+}
+
+#[test]
+fn who_said_how_long_waits_for_himself_alone() {
+    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    mailbox.push(message(1), false, never);
+    assert_eq!(mailbox.push(message(2), true, soon), Took::Full);
+    assert!(!mailbox.lock().stalled, "others may be more patient");
+    mailbox.lock().stalled = true;
+    thread::scope(|scope| {
+        let waits = scope.spawn(|| mailbox.push(message(3), true, || Some(Instant::now() + LONG)));
+        crate::linked::until(|| mailbox.lock().senders == 1);
+        mailbox.take(1, &mut VecDeque::new());
+        assert_eq!(waits.join().unwrap(), Took::Taken);
+    });
+}
+
+#[test]
+fn what_is_handed_out_keeps_its_room_until_it_is_brought() {
+    for (when_full, free) in [(WhenFull::Block, [1, 2, 1]), (WhenFull::Reject, [4, 0, 0])] {
+        let mailbox = Mailbox::new(4, when_full, None);
+        (1..5).for_each(|number| assert_eq!(mailbox.offer(&message(number)), Took::Taken));
+        let mut hand = VecDeque::new();
+        mailbox.hand(64, &mut hand);
+        assert_eq!(numbers(&hand), [1, 2, 3, 4]);
+        let room = || (0..9).filter(|_| mailbox.offer(&message(9)) == Took::Taken).count();
+        let found = [(); 3].map(|()| {
+            let found = room();
+            let left = mailbox.lock().handed.saturating_sub(2);
+            mailbox.still_hold(left);
+            found
+        });
+        assert_eq!(found, free, "{when_full:?}");
+    }
 }
 
 #[test]
 fn a_mailbox_that_rests_drops_what_waits_and_wakes_who_waits_for_room() {
     let mailbox = Mailbox::new(1, WhenFull::Block, None);
-    mailbox.push(message(1), never);
+    mailbox.push(message(1), false, never);
     thread::scope(|scope| {
-        let waits = scope.spawn(|| mailbox.push(message(2), || None));
+        let waits = scope.spawn(|| mailbox.push(message(2), false, || None));
         crate::linked::until(|| mailbox.lock().senders == 1);
         mailbox.rest();
         assert_eq!(waits.join().unwrap(), Took::Resting);
     });
-    assert_eq!(mailbox.push(message(3), never), Took::Resting);
+    assert_eq!(mailbox.push(message(3), false, never), Took::Resting);
     mailbox.resume();
-    assert_eq!(mailbox.push(message(4), never), Took::Taken);
+    assert_eq!(mailbox.push(message(4), false, never), Took::Taken);
     assert_eq!(mailbox.counts(), Counts { accepted: 2, dropped: 1, refused: 2, depth: 1 });
 }
 
 #[test]
 fn a_closed_mailbox_gives_what_is_there_and_then_the_end() {
     let mailbox = Mailbox::new(4, WhenFull::Block, None);
-    mailbox.push(message(1), never);
+    mailbox.push(message(1), false, never);
     mailbox.close();
-    assert_eq!(mailbox.push(message(2), never), Took::Closed);
+    assert_eq!(mailbox.push(message(2), false, never), Took::Closed);
     let mut taken = VecDeque::new();
     assert_eq!((mailbox.wait(4, &mut taken, None), mailbox.wait(4, &mut taken, None)), (Some(1), None));
 }
@@ -122,16 +157,16 @@ fn whoever_found_nothing_is_woken_once() {
     let count = Arc::new(Count(AtomicUsize::new(0)));
     let mailbox = Mailbox::new(8, WhenFull::Block, Some(Arc::clone(&count) as _));
     let woken = || count.0.load(Ordering::Relaxed);
-    mailbox.push(message(1), never);
-    mailbox.push(message(2), never);
+    mailbox.push(message(1), false, never);
+    mailbox.push(message(2), false, never);
     assert_eq!(woken(), 1);
     let mut taken = VecDeque::new();
     mailbox.take(8, &mut taken);
-    mailbox.push(message(3), never);
+    mailbox.push(message(3), false, never);
     assert_eq!(woken(), 1, "who took something looks again");
     mailbox.take(8, &mut taken);
     assert_eq!(mailbox.take(8, &mut taken), 0);
-    mailbox.push(message(4), never);
+    mailbox.push(message(4), false, never);
     assert_eq!(woken(), 2);
 }
 
@@ -144,7 +179,7 @@ fn threads_that_push_and_take_lose_nothing_and_each_senders_order_holds() {
             let mailbox = &mailbox;
             scope.spawn(move || {
                 for number in 0..EACH {
-                    assert_eq!(mailbox.push(message(sender * EACH + number), || None), Took::Taken);
+                    assert_eq!(mailbox.push(message(sender * EACH + number), false, || None), Took::Taken);
                 }
             });
         }
@@ -181,7 +216,7 @@ proptest! {
                 prop_assert_eq!(numbers(&taken), wanted);
                 continue;
             }
-            mailbox.push(message(number), never);
+            mailbox.push(message(number), false, never);
             if expected.len() == capacity && !drops {
                 refused += 1;
                 continue;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
+use std::time::{Duration, Instant};
 
 use super::Inbox;
 use crate::bus::{Message, delivering};
@@ -9,8 +10,9 @@ use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Job, Life};
 use crate::kernel::slot::Slot;
 
-/// Messages that are brought before requests that wait get their turn.
+/// Messages that are brought before requests that wait get their turn, and how long that may take.
 const TURN: usize = 64;
+const LONG: Duration = Duration::from_millis(5);
 
 /// Why a delivery ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -86,7 +88,12 @@ impl Job for Delivery {
     }
 
     fn work(&self) {
-        let ended = (0..TURN).find_map(|_| self.step()).unwrap_or(Ended::Turn);
+        let begun = Instant::now();
+        let step = |number| match self.step() {
+            None if number + 1 < TURN && begun.elapsed() < LONG => None,
+            ended => Some(ended.unwrap_or(Ended::Turn)),
+        };
+        let ended = (0..TURN).find_map(step).unwrap_or(Ended::Turn);
         self.ended.store(ended as u8, Ordering::Release);
     }
 

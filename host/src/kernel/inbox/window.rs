@@ -14,14 +14,18 @@ pub(crate) struct MessageWindow {
     pub(crate) inbox_after: InboxCounts,
     pub(crate) old_after: HandledCounts,
     pub(crate) new: HandledCounts,
-    /// Waited when the new generation began to serve.
+    /// Waited when the new generation began to serve, or the old one went on.
     pub(crate) waited: u64,
+    /// What the old generation was brought by then, where it went on.
+    pub(crate) went_on: Option<HandledCounts>,
+    /// The last counts, where the new generation subscribes to nothing.
+    pub(crate) forgotten: Option<InboxCounts>,
 }
 
 impl MessageWindow {
     /// What the window's `end` is for the old generation is known by then.
     pub(crate) fn messages(&self, end: End) -> Messages {
-        let Self { inbox_before, old_before, inbox_after, old_after, new, waited } = self;
+        let Self { inbox_before, old_before, inbox_after, old_after, new, waited, .. } = self;
         let given = inbox_after.given.saturating_sub(inbox_before.given);
         let begun = old_after.begun.saturating_sub(old_before.begun) + new.begun;
         // Of what a mailbox took, what is neither dropped nor given waits.
@@ -35,8 +39,15 @@ impl MessageWindow {
             End::GoesOn | End::Left => (0, 0),
         };
         let left = if end == End::Left { old_after.begun } else { old_after.done };
+        // Those that had waited are told beside these.
+        let old = match self.went_on {
+            Some(at) => {
+                left.min(at.begun).saturating_sub(old_before.done) + left.saturating_sub(at.begun + *waited)
+            }
+            None => left.saturating_sub(old_before.done),
+        };
         Messages {
-            old: left.saturating_sub(old_before.done),
+            old,
             waited: *waited,
             new: new.done.saturating_sub(*waited),
             lost: given.saturating_sub(begun)
@@ -63,6 +74,7 @@ mod tests {
             old_after: handled(12, 12),
             new: handled(13, 12),
             waited: 7,
+            ..MessageWindow::default()
         };
         let expected = Messages { old: 4, waited: 7, new: 5, ..Messages::default() };
         assert_eq!(window.messages(End::Drained), expected);
@@ -78,5 +90,24 @@ mod tests {
         // One that was given twice.
         let twice = MessageWindow { new: handled(14, 13), ..window };
         assert_eq!(twice.messages(End::Drained).duplicated, 1);
+    }
+
+    #[test]
+    fn where_the_old_generation_goes_on_what_waited_is_told_once() {
+        let handled = |begun, done| HandledCounts { begun, done, failed: 0 };
+        let inbox = |accepted, given, waiting| InboxCounts { accepted, dropped: 0, given, waiting };
+        for (given, old) in [(13, 2), (19, 2), (22, 5)] {
+            let window = MessageWindow {
+                inbox_before: inbox(10, 10, 0),
+                old_before: handled(10, 10),
+                inbox_after: inbox(24, given, 24 - given),
+                old_after: handled(given, given),
+                went_on: Some(handled(12, 12)),
+                waited: 7,
+                ..MessageWindow::default()
+            };
+            let expected = Messages { old, waited: 7, ..Messages::default() };
+            assert_eq!(window.messages(End::GoesOn), expected, "{given} were given");
+        }
     }
 }

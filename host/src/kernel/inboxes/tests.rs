@@ -5,6 +5,7 @@ use hotbay_plugin_api::prelude::*;
 
 use super::*;
 use crate::bus::{Manner, Published, WhenFull};
+use crate::kernel::lane::{Job, Life};
 use crate::linked::{Bay, LONG, until};
 
 /// What generations of the test plugin were brought: generation, and number.
@@ -35,6 +36,10 @@ impl Plugin for Takes {
         }
         if number == u64::MAX - 1 {
             panic!("on purpose");
+        }
+        if number == u64::MAX - 2 {
+            let begun = std::time::Instant::now();
+            until(|| begun.elapsed() > std::time::Duration::from_millis(6));
         }
         SEEN.lock().unwrap().push((self.generation, number));
         Ok(())
@@ -156,8 +161,9 @@ fn through_a_hundred_swaps_nothing_is_lost_and_order_holds() {
             let next = crate::start::start(loaded, LONG).unwrap().generation;
             serving.left(slot.publish(Arc::clone(&next)));
             gate.open();
-            crate::drain::drain(&serving, LONG).unwrap();
+            // As in a swap: before the old one is waited for.
             here.inboxes.serve(&slot, &next, &room);
+            crate::drain::drain(&serving, LONG).unwrap();
             let counts = serving.handled.counts();
             assert_eq!(counts.begun, counts.done, "it is drained");
             retired += counts.done;
@@ -200,6 +206,63 @@ fn a_message_that_hangs_costs_its_thread_and_the_next_one_comes() {
 }
 
 #[test]
+fn a_generation_of_which_all_threads_hang_does_not_keep_messages_from_the_next_one() {
+    // As many as a lane leaves behind, and the one that is left in its seat.
+    const HANGING: u64 = 17;
+    let here = here();
+    let (_slot, _old) = here.serve(1, &Service::default());
+    HOLD.store(true, Ordering::SeqCst);
+    (0..HANGING).for_each(|_| assert_eq!(here.publish(u64::MAX).taken, 1));
+    here.publish(5);
+    for number in 1..=HANGING {
+        until(|| HELD.load(Ordering::SeqCst) == number);
+        assert_eq!(here.inboxes.go_on_without(std::time::Duration::ZERO), ["takes".into()]);
+    }
+    assert_eq!(here.counts().waiting, 1);
+    here.serve(2, &Service::default());
+    until(|| seen() == [(2, 5)]);
+    HOLD.store(false, Ordering::SeqCst);
+}
+
+/// A request that notes how many messages were handled before it.
+#[derive(Default)]
+struct Note {
+    life: Life,
+    seen: AtomicU64,
+}
+
+impl Job for Note {
+    fn life(&self) -> &Life {
+        &self.life
+    }
+
+    fn work(&self) {
+        self.seen.store(seen().len() as u64, Ordering::SeqCst);
+    }
+
+    fn deliver(&self) {
+        self.life.end();
+    }
+}
+
+#[test]
+fn a_request_behind_slow_messages_does_not_wait_for_many_of_them() {
+    let here = here();
+    let (_slot, generation) = here.serve(1, &Service::default());
+    HOLD.store(true, Ordering::SeqCst);
+    here.publish(u64::MAX);
+    (0..9).for_each(|_| assert_eq!(here.publish(u64::MAX - 2).taken, 1));
+    until(|| HELD.load(Ordering::SeqCst) == 1);
+    let note = Arc::new(Note::default());
+    generation.lane.request(Arc::clone(&note) as _, || ()).unwrap();
+    HOLD.store(false, Ordering::SeqCst);
+    until(|| note.life.is_done());
+    let before = note.seen.load(Ordering::SeqCst);
+    assert!((1..=2).contains(&before), "{before} messages were handled before it");
+    until(|| seen().len() == 10);
+}
+
+#[test]
 fn a_stopped_service_takes_no_messages_or_keeps_them_as_it_is_set() {
     for when_stopped in [WhenStopped::Reject, WhenStopped::Keep] {
         let here = here();
@@ -228,10 +291,18 @@ fn a_stopped_service_takes_no_messages_or_keeps_them_as_it_is_set() {
 fn a_version_without_topics_ends_the_subscription() {
     let here = here();
     let (slot, old) = here.serve(1, &Service::default());
+    HOLD.store(true, Ordering::SeqCst);
+    assert_eq!(here.publish(u64::MAX).taken, 1);
+    until(|| HELD.load(Ordering::SeqCst) == 1);
     assert_eq!(here.publish(1).taken, 1);
     let next = crate::start::start(here.bay.load::<Deaf>(2), LONG).unwrap().generation;
     old.left(slot.publish(Arc::clone(&next)));
-    here.inboxes.serve(&slot, &next, &Service::default());
+    let waiting = here.inboxes.serve(&slot, &next, &Service::default());
+    let counts = InboxCounts { accepted: 2, dropped: 1, given: 1, waiting: 0 };
+    assert_eq!((waiting.messages, waiting.forgotten), (0, Some(counts)));
+    HOLD.store(false, Ordering::SeqCst);
+    crate::drain::drain(&old, LONG).unwrap();
+    assert_eq!(old.handled.counts().done, 1, "what is dropped is brought to nobody");
     assert_eq!((here.publish(2).taken, here.bay.registry.bus().view()[0].mailboxes.len()), (0, 0));
 }
 

@@ -68,6 +68,11 @@ impl Life {
         }
     }
 
+    /// Gives it up unless it has begun; whether it was given up. Then it will never begin.
+    pub(crate) fn give_up_waiting(&self) -> bool {
+        self.goes(WAITING, GIVEN_UP)
+    }
+
     /// Lets it be lived once more, by whoever it belongs to alone.
     pub(crate) fn renew(&self) {
         self.stage.store(WAITING, Ordering::Release);

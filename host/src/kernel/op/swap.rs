@@ -14,6 +14,7 @@ use crate::error::Trouble;
 use crate::kernel::files::Wanted;
 use crate::kernel::generation::Generation;
 use crate::kernel::inbox::{HandledCounts, MessageWindow};
+use crate::kernel::inboxes::Waiting;
 use crate::kernel::probation::Mark;
 use crate::kernel::receipt::{End, Window};
 use crate::kernel::service::{Failure, FailureKind};
@@ -124,9 +125,14 @@ pub(super) fn attempt(
         force,
         is_way_back: draft.back.is_some(),
     };
-    match crate::swap::swap(&swap, loaded, &mut draft.stages) {
+    // Before the old one is waited for: its messages stand still from then on.
+    let messages = &mut draft.messages;
+    let mut serves = |new: &Generation| {
+        let Waiting { messages: waited, forgotten } = serve_messages(shared, new);
+        (messages.waited, messages.forgotten) = (waited, forgotten);
+    };
+    match crate::swap::swap(&swap, loaded, &mut draft.stages, &mut serves) {
         Ok(committed) => {
-            draft.messages.waited = serve_messages(shared, &committed.new);
             draft.window.passage = committed.passage;
             draft.window.end = if committed.drained { End::Drained } else { End::Left };
             draft.window.old_after = old.tally.counts();
@@ -167,7 +173,11 @@ pub(super) fn attempt(
         }
         Err(given_up) => {
             match &given_up.old_is_down {
-                None => draft.messages.waited = serve_messages(shared, &old),
+                None => {
+                    let (inbox, at) = shared.inboxes.counts(&name, || handled.counts());
+                    (draft.messages.waited, draft.messages.went_on) = (inbox.waiting, Some(at));
+                    serve_messages(shared, &old);
+                }
                 Some(_) => rest_messages(shared, &name),
             }
             draft.window.passage = given_up.passage;

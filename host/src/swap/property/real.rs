@@ -177,7 +177,7 @@ impl Real {
             force: false,
             is_way_back: false,
         };
-        let done = swap(&transaction, candidate, &mut Stages::default());
+        let done = swap(&transaction, candidate, &mut Stages::default(), &mut |_| {});
         let counted = self.clock.now();
         window.old_after = old.tally.counts();
         drop(lease);

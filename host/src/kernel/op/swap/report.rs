@@ -40,6 +40,7 @@ impl Draft {
         read: impl FnOnce() -> (HandledCounts, HandledCounts),
     ) {
         let (inbox, (old, new)) = shared.inboxes.counts(name, read);
+        let inbox = self.messages.forgotten.unwrap_or(inbox);
         self.messages = MessageWindow { inbox_after: inbox, old_after: old, new, ..self.messages };
     }
 }
