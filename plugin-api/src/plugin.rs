@@ -41,7 +41,7 @@ pub trait Plugin: Sized + Send + Sync + 'static {
 
     /// Takes a message of a topic that `export_plugin!` declares. One at a time, in the order in which each sender published them; in a
     /// swap those that wait go to the next generation. Other messages wait meanwhile: what takes long belongs on a thread of the
-    /// plugin's own. What is published from here on this thread [follows from](Message::causes) this message.
+    /// plugin's own. One that was given up at its deadline may still run beside the next one. What is published from here on this thread [follows from](Message::causes) this message.
     ///
     /// Called by: the host, for the mailbox of the service. State: started. Thread: a lane; calls may run beside it. May call back:
     /// yes. Panic: as an error.

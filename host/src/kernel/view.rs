@@ -264,7 +264,7 @@ pub struct Requests {
 }
 
 /// What became of the messages of a service in a swap's window. Disjoint: of those that left its mailbox, or waited there when the new
-/// generation began to serve, old + waited + new + lost + dropped.
+/// generation began to serve or the old one went on, old + waited + new + lost + dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Messages {
     /// Handled by the old generation, an error included.

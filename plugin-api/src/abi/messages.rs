@@ -94,7 +94,8 @@ pub struct RawPublished {
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 pub struct MessagesExtension {
-    /// Takes one message. Started; on a lane, one at a time; may call back. The host keeps nothing of the answer but whether it
+    /// Takes one message. Started; on a lane, one at a time, but one that was given up at its deadline may run beside the next; may
+    /// call back. The host keeps nothing of the answer but whether it
     /// is one, and the words of an error.
     pub deliver: extern "C" fn(Instance, message: &RawMessage<'_>, error: &mut RawBuffer) -> Status,
 }

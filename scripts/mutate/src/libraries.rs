@@ -13,9 +13,10 @@ use crate::layout::{Layout, renamed};
 use crate::strip::stripped;
 
 /// Fixtures that a host can do nothing about once they run, on purpose: they keep the system's loader, or a thread that holds their
-/// library, for good, or state that cannot be kept, so that they are not stopped. What becomes of such is tested elsewhere; here they would
+/// library, for good, or state that cannot be kept, so that they are not stopped; one takes all the mappings that there are. What becomes of such is tested elsewhere; here they would
 /// hide what becomes of the others.
-const FOR_GOOD: [&str; 4] = ["exports_without_end", "forgets_tokio", "hangs_in_finalizer", "keeps_a_thread"];
+const FOR_GOOD: [&str; 5] =
+    ["exports_without_end", "forgets_tokio", "hangs_in_finalizer", "keeps_a_thread", "takes_mappings"];
 
 /// A library as it was built.
 #[derive(Debug)]
