@@ -210,7 +210,7 @@ fn a_generation_of_which_all_threads_hang_does_not_keep_messages_from_the_next_o
     // As many as a lane leaves behind, and the one that is left in its seat.
     const HANGING: u64 = 17;
     let here = here();
-    let (_slot, _old) = here.serve(1, &Service::default());
+    let (_slot, old) = here.serve(1, &Service::default());
     HOLD.store(true, Ordering::SeqCst);
     (0..HANGING).for_each(|_| assert_eq!(here.publish(u64::MAX).taken, 1));
     here.publish(5);
@@ -222,6 +222,8 @@ fn a_generation_of_which_all_threads_hang_does_not_keep_messages_from_the_next_o
     here.serve(2, &Service::default());
     until(|| seen() == [(2, 5)]);
     HOLD.store(false, Ordering::SeqCst);
+    // What they note is of this test.
+    until(|| old.handled.counts().done == HANGING);
 }
 
 /// A request that notes how many messages were handled before it.
