@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::super::{Outcome, Report, remains};
 use super::Back;
-use crate::error::{Code, Trouble, shown};
+use crate::error::{Trouble, shown};
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::generation::Generation;
@@ -97,9 +97,13 @@ pub(super) fn rolled_back(
     }
     let (to, reason) = (draft.to.clone(), failure.reason.clone());
     let receipt = receipt(draft, view::Outcome::RolledBack, Some(reason.clone()), &unloaded);
-    // A file that moved meanwhile was no attempt: the next look makes one. Nor was one that was put off, every few seconds.
-    if reason.code == Code::NoRoom {
-        tracing::warn!(plugin = %name, %reason, "put off");
+    // A file that moved meanwhile was no attempt: the next look makes one. What is tried again every few seconds, and fails as it did
+    // before, is told once: there is room for so many receipts.
+    let again = |last: &Receipt| last.to.digest == to.digest && last.code == receipt.code;
+    if failure.kind == FailureKind::Passing
+        && shared.history.read(&name).is_ok_and(|all| all.last().is_some_and(again))
+    {
+        tracing::debug!(plugin = %name, %reason, "put off once more");
     } else if failure.kind != FailureKind::Moved {
         keep(shared, &name, &receipt);
         shared.journal.note("rolled_back", Some(&name), Some(&to), reason);
