@@ -132,11 +132,17 @@ fn tried(object: Object, request: Request, say: &Say, before: &Census) -> Result
     if deep.is_some() {
         return unload(plugin, say, changes).map_err(|why| Ended::Refused(broken(why)));
     }
-    say.stage("unloading the library");
-    // Whoever started this process waits no longer than its own deadline.
-    let _ = plugin.close(Duration::MAX);
     say.stage("looking what it changed");
-    let changes = changes();
+    let mut changed = changes();
+    // A thread that has only just begun holds no library: with the code taken away under it, the probe would die before it can tell.
+    if !changed.iter().any(|change| change.starts_with("left thread")) {
+        say.stage("unloading the library");
+        // Whoever started this process waits no longer than its own deadline.
+        let _ = plugin.close(Duration::MAX);
+        say.stage("looking what it changed");
+        changed = changes();
+    }
+    let changes = changed;
     // What its file is mapped from is needed until now: the plugin may not close it.
     drop(object);
     if changes.is_empty() {

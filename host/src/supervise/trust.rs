@@ -42,6 +42,10 @@ impl Kernel {
             if service.busy.is_some() || service.probation.is_some() || service.condemned().is_some() {
                 continue;
             }
+            // Kept bytes that stand in for a file say nothing of how far it is to come: somebody may just have lowered the mark for that file.
+            if !self.candidates_of(name).iter().any(|file| file.digest == serving.digest) {
+                continue;
+            }
             let good = service.good.as_ref().map(|good| &good.digest);
             if let Err(error) = self.shared.trust.settle(name, &serving.digest, good) {
                 tracing::error!(plugin = name, %error, "failed to note its security version: one below it is not refused yet");
