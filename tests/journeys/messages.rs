@@ -1,5 +1,7 @@
 //! Messages of an embedding program, through swaps of whom they are for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hotbay::bus::{Pattern, Receive, Subscribe};
@@ -22,19 +24,26 @@ fn listens_through_many_swaps_and_none_of_many_messages_is_lost_or_out_of_order(
     let publisher = hosted.host().publisher("test");
     let mut sent = 0_u64;
     for swap in 1..=swaps {
-        // While the swap goes on, and more than its mailbox holds.
+        // For as long as the swap goes on, and more than its mailbox holds.
+        let is_live = AtomicBool::new(false);
         let publish = || {
-            for number in sent..sent + each {
+            let mut number = sent;
+            while number < sent + each || !is_live.load(Ordering::Relaxed) {
                 let published = publisher.confirm("numbers.next", number.to_string().as_bytes(), PATIENCE);
                 assert_eq!(published.unwrap().taken, 1);
+                number += 1;
             }
+            number
         };
-        std::thread::scope(|scope| {
-            scope.spawn(publish);
+        sent = std::thread::scope(|scope| {
+            let published = scope.spawn(publish);
             let (file, version) = VERSIONS[usize::try_from(swap % 2).unwrap()];
-            hosted.live("listens", &fixture(file), version);
+            // Also when it does not come to live: the scope waits for the publisher.
+            let lived = catch_unwind(AssertUnwindSafe(|| hosted.live("listens", &fixture(file), version)));
+            is_live.store(true, Ordering::Relaxed);
+            let published = published.join().unwrap();
+            lived.map(|_| published).unwrap_or_else(|failed| resume_unwind(failed))
         });
-        sent += each;
     }
     eventually("all of them were heard", || (heard(&hosted)["count"] == sent).then_some(()));
     assert_eq!(heard(&hosted)["gaps"], 0);
