@@ -14,9 +14,8 @@ use hotbay_state::{KeyId, KeyRing, OpenError, Store, StoreError};
 
 use super::files::Candidate;
 use super::generation::Generation;
-use super::kept::{Kept, bytes_path, is_bytes};
+use super::kept::{Kept, bytes_path, copy_bytes, is_bytes};
 use super::records::{Records, remove};
-use crate::os;
 use crate::swap::{Capsule, Sealed};
 use crate::verify::Digest;
 
@@ -109,7 +108,7 @@ impl Good {
         let is_there = || fs::read(&path).is_ok_and(|bytes| Digest::of(&bytes) == *old.digest());
         if !linked && !is_there() {
             remove(&path);
-            io::copy(&mut fs::File::open(copy)?, &mut os::private_file().open(&path)?)?;
+            copy_bytes(copy, &path)?;
         }
         let kept = Kept::of(old);
         let is_ready = self.ready().remove(name).is_some_and(|ready| ready == *old.digest());

@@ -1,5 +1,7 @@
 //! Bytes of a version that served, kept in the home folder: what they are, and where they lie.
 
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use hotbay_plugin_api::manifest::Manifest;
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
+use crate::os;
 use crate::verify::Digest;
 
 /// What is known of kept bytes. They are verified like any other file when they are loaded.
@@ -44,6 +47,11 @@ impl Kept {
 /// Where the bytes of this digest are kept. A dot is in no service's name.
 pub(crate) fn bytes_path(folder: &Path, service: &str, digest: &Digest) -> PathBuf {
     folder.join(format!("{service}.{}{}", digest.short(), std::env::consts::DLL_SUFFIX))
+}
+
+/// Copies bytes to where they are kept: nobody else reads them there.
+pub(super) fn copy_bytes(from: &Path, to: &Path) -> io::Result<()> {
+    io::copy(&mut File::open(from)?, &mut os::private_file().open(to)?).map(drop)
 }
 
 /// Whether it is a name of kept bytes, as far as it ends like one.

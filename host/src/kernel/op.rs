@@ -125,7 +125,8 @@ fn steps(
     // Here and not where files are looked at: the file says where to look, and that may keep whoever does.
     stages.time("needs", || verified.require_needs()).map_err(unverified)?;
     // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun.
-    let lanes = shared.config.room_of(name).lanes as u64;
+    let room = shared.config.room_of(name);
+    let lanes = room.lanes as u64;
     stages
         .time("means", || {
             fault::point("means", name).map_err(|e| e.to_string())?;
@@ -173,7 +174,6 @@ fn steps(
         tracing::warn!(plugin = %name, "it is loaded although it is {standing}");
     }
     let load_number = shared.next_load();
-    let room = shared.config.room_of(name);
     let deadline = shared.config.swap.callback;
     let place = Place { name, number, load: load_number, room, config, deadline };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;

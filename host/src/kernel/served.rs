@@ -11,9 +11,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::files::Candidate;
 use super::generation::Generation;
-use super::kept::{Kept, bytes_path, is_bytes};
+use super::kept::{Kept, bytes_path, copy_bytes, is_bytes};
 use super::records::{Records, remove};
-use crate::os;
 
 /// The folder. Operations write, one at a time per service; the loop reads.
 #[derive(Debug)]
@@ -59,7 +58,7 @@ impl Served {
         remove(&path);
         // It is never written again: a second name for it costs nothing. Windows: a name of what is mapped could not be removed.
         if cfg!(windows) || fs::hard_link(copy, &path).is_err() {
-            io::copy(&mut fs::File::open(copy)?, &mut os::private_file().open(&path)?)?;
+            copy_bytes(copy, &path)?;
         }
         let kept = Kept::of(serves);
         self.records.write(name, &kept, false)?;

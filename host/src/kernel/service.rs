@@ -304,6 +304,11 @@ impl Service {
         self.failed.get(digest).is_some_and(|failure| failure.kind == FailureKind::Unread)
     }
 
+    /// The version that wrote the state there is, as far as that is known: of kept ones who served last, else the last good one.
+    pub(crate) fn writer(&self) -> Option<&Candidate> {
+        self.served.as_ref().or(self.good.as_ref())
+    }
+
     /// Of candidates that failed the one to tell of: one that served and was rolled back, else the highest version.
     pub(crate) fn highest<'a>(&self, candidates: &[&'a Candidate]) -> Option<&'a Candidate> {
         candidates.iter().copied().max_by_key(|c| (self.is_rolled_back(&c.digest), &c.version))

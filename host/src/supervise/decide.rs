@@ -127,12 +127,10 @@ impl Kernel {
             candidates.extend(good);
         } else if service.serving.is_none() && candidates.iter().any(|c| service.is_unread_by(&c.digest)) {
             let stateful = |kept: &&Candidate| kept.manifest.state.is_some();
-            // Where it is known who wrote it, nobody else does, who would leave out what that one added.
-            let kept = match &service.served {
-                Some(served) => Some(served).filter(|served| !service.failed.contains_key(&served.digest)),
-                None => service.good.as_ref(),
-            };
-            let kept = kept.filter(stateful);
+            // Where that one failed as well, nobody else does, who would leave out what it added.
+            let tried =
+                |kept: &&Candidate| service.served.is_some() && service.failed.contains_key(&kept.digest);
+            let kept = service.writer().filter(|kept| !tried(kept)).filter(stateful);
             let is_new = |kept: &&Candidate| candidates.iter().all(|file| file.digest != kept.digest);
             candidates.extend(kept.filter(is_new));
         }
@@ -344,8 +342,8 @@ fn step_after_failure(service: &Service, candidates: &[&Candidate], files: &[&Ca
         FailureKind::Refused => Phase::Rejected,
         FailureKind::Faulted | FailureKind::Moved | FailureKind::Passing => Phase::Faulted,
         FailureKind::Unread => {
-            let kept = service.served.as_ref().or(service.good.as_ref());
-            let tried = kept.and_then(|kept| Some((&kept.version, service.failed.get(&kept.digest)?)));
+            let tried =
+                service.writer().and_then(|kept| Some((&kept.version, service.failed.get(&kept.digest)?)));
             let tried = tried.filter(|(_, failure)| failure.kind != FailureKind::RolledBack);
             let instead = tried.map(|(version, failure)| {
                 format!(

@@ -7,6 +7,15 @@ fn key(byte: u8) -> Key {
     Key::new(&[byte; 32]).unwrap()
 }
 
+/// A home folder, its snapshots, sealed with the first key, and what is kept there.
+fn home() -> (tempfile::TempDir, Snapshots, Good) {
+    let home = tempfile::tempdir().unwrap();
+    let store = Store::open(home.path().join("state")).unwrap();
+    let snapshots = Snapshots::new(key(1).into(), store);
+    let good = Good::open(home.path()).unwrap();
+    (home, snapshots, good)
+}
+
 fn capsule(snapshots: &Snapshots, state: &[u8]) -> Capsule {
     let (keys, sequence) = (snapshots.keys(), snapshots.next_sequence("echo"));
     let stamp = Stamp { service: "echo", schema: 1, sequence, ..Stamp::default() };
@@ -16,10 +25,7 @@ fn capsule(snapshots: &Snapshots, state: &[u8]) -> Capsule {
 
 #[test]
 fn a_state_that_is_kept_after_its_key_was_retired_is_sealed_with_the_new_one() {
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path().join("state")).unwrap();
-    let snapshots = Snapshots::new(key(1).into(), store);
-    let good = Good::open(home.path()).unwrap();
+    let (_home, snapshots, good) = home();
     // A swap carried it, and its snapshot is on the disk; then, before it is kept, the keys are rotated, and the old one is retired.
     let carried = capsule(&snapshots, b"of the swap");
     snapshots.save_capsule("echo", &carried).unwrap();
@@ -38,10 +44,7 @@ fn a_state_that_is_kept_after_its_key_was_retired_is_sealed_with_the_new_one() {
 
 #[test]
 fn a_state_whose_key_seals_still_is_kept_as_another_name_of_its_snapshot() {
-    let home = tempfile::tempdir().unwrap();
-    let store = Store::open(home.path().join("state")).unwrap();
-    let snapshots = Snapshots::new(key(1).into(), store);
-    let good = Good::open(home.path()).unwrap();
+    let (_home, snapshots, good) = home();
     let carried = capsule(&snapshots, b"of the swap");
     snapshots.save_capsule("echo", &carried).unwrap();
     snapshots.keep_beside("echo", &carried, |state| good.keep_state("echo", Some(state))).unwrap();
