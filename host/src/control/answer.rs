@@ -11,11 +11,11 @@ use serde_json::Value;
 use tokio::task;
 
 use super::exit::Exit;
-use super::protocol::{Failure, Request};
+use super::protocol::{FailedOne, Failure, Lifecycle, Request};
 use crate::bus::{Headers, Outgoing, Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
-use crate::kernel::view::{Event, Phase, Row};
-use crate::{CallError, Changed, ControlError, Host};
+use crate::kernel::view::{Action, Event, Phase, Row};
+use crate::{CallError, Changed, ControlError, Host, Which};
 
 /// What a client is called as a sender, and as a subscriber.
 pub(super) const CLIENT: &str = "cli";
@@ -158,8 +158,8 @@ fn carry_out(
             value(&published.map_err(Failure::from)?)
         }
         Request::Topics => value(&host.topics()),
-        Request::Call { service, method, .. } => {
-            let reply = host.request(&service, &method, body, deadline)?;
+        Request::Call { service, method, own_deadline, .. } => {
+            let reply = host.request(&service, &method, body, (!own_deadline).then_some(deadline))?;
             return Ok((Value::Null, reply));
         }
         Request::Add { file, force: false, .. } => changed(host.add(&file, deadline)?),
@@ -170,6 +170,11 @@ fn carry_out(
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+        Request::Restart { name, .. } => changed(host.restart_service(&name, deadline)?),
+        Request::Lifecycle { action, which, dry_run, .. } => {
+            value(&lifecycle(host, action, &which, dry_run, deadline)?)
+        }
+        Request::Breaker { name, force } => value(&host.breaker(&name, force)?),
         Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
         Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
         Request::Import { .. } => {
@@ -180,6 +185,29 @@ fn carry_out(
         Request::RetireKey { id } => value(&host.retire_key(&id)?),
     };
     Ok((value?, Vec::new()))
+}
+
+fn lifecycle(
+    host: &Host,
+    action: Action,
+    which: &Which,
+    dry_run: bool,
+    deadline: Duration,
+) -> Result<Lifecycle, ControlError> {
+    let mut done = Lifecycle { plan: host.plan(action, which)?, ..Lifecycle::default() };
+    if dry_run {
+        return Ok(done);
+    }
+    for (name, answer) in host.change_services(action, which, deadline)? {
+        match answer {
+            Ok(mut changed) => {
+                spell(&mut changed.row);
+                done.changed.push(changed);
+            }
+            Err(error) => done.failed.push(FailedOne { name, failure: error.into() }),
+        }
+    }
+    Ok(done)
 }
 
 /// A host that is being stopped lists nothing; that is not to be taken for a host without plugins.

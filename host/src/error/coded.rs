@@ -197,6 +197,9 @@ impl Coded for CallError {
             Self::TimedOut { .. } => Code::CallTimedOut,
             Self::TooManyHops { .. } => Code::TooManyHops,
             Self::Refused { .. } => Code::CallRefused,
+            Self::BreakerOpen { .. } => Code::BreakerOpen,
+            Self::TooManyInside { .. } => Code::TooManyInside,
+            Self::TooFast { .. } => Code::TooFast,
         }
     }
 }

@@ -66,7 +66,7 @@ pub use window::Window;
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 2;
+pub const CONTRACT_MINOR: u32 = 3;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";
