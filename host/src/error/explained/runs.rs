@@ -391,7 +391,7 @@ pub(super) const STARTED: &[Explanation] = &[
         meaning: "`when_dependency_stops = \"stop\"` of the service says so. It starts by itself when the other one serves again.",
         causes: &["the other one was stopped, or failed"],
         unchanged: "Its state on disk, and every other service.",
-        next: &["`hotbay why` of the other service says why it does not run, `hotbay start` starts it"],
+        next: &["`hotbay why OTHER` says why that one does not run, `hotbay start OTHER` starts it"],
         example: "service `logger`, which it requires, is stopped",
     },
 ];
