@@ -268,6 +268,35 @@ mod tests {
     }
 
     #[test]
+    fn why_says_restarts_and_breaker_and_how_a_quarantine_is_lifted() {
+        let mut status = after_a_failed_swap(Phase::Quarantined, None);
+        status.row.code = Some("HB0663".to_owned());
+        status.row.reason = Some("restarted 3 times within 60000 ms, and again: a call panicked".to_owned());
+        status.supervised = serde_json::from_value(serde_json::json!({
+            "restarts": 3, "lately": 3, "why": "a call panicked", "unix_ms": 0, "state": "its state is kept",
+        }))
+        .unwrap();
+        status.breaker = serde_json::from_value(serde_json::json!({
+            "state": "half-open", "forced": null, "why": "9 of 9 calls failed", "opened": 2, "again_in_ms": 0,
+        }))
+        .unwrap();
+        let why = explain(&status);
+        let because = why.because.join("\n");
+        assert!(
+            because.contains("restarts by supervision: 3, of these 3 lately; last: a call panicked"),
+            "{because}"
+        );
+        assert!(
+            because.contains("its breaker is half-open") && because.contains("9 of 9 calls failed"),
+            "{because}"
+        );
+        assert!(because.contains("its state is kept"), "{because}");
+        let next = why.next.join("\n");
+        assert!(next.contains("`hotbay start echo` starts it again"), "{next}");
+        assert!(!next.contains("right key"), "{next}");
+    }
+
+    #[test]
     fn what_to_do_next_can_be_copied_into_a_shell() {
         let next = |phase| explain(&after_a_failed_swap(phase, None)).next.join("\n");
         assert!(next(Phase::Quarantined).contains("`hotbay start echo --fresh`"));
