@@ -102,6 +102,7 @@ impl Bay {
             bytes: 0,
             held: None,
             copy: (path, std::sync::OnceLock::new()),
+            read: Mutex::default(),
         };
         let generation = Generation {
             name: Arc::clone(self.slot(declaration.name).name()),
