@@ -14,6 +14,8 @@ use exchange::{Ended, Exchange};
 use hotbay_plugin_api::abi::{Out, Status};
 
 use crate::CallError;
+use crate::bus::{self, Cancel};
+use crate::error::nearest_first;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Job, LaneError};
 use crate::kernel::lease::HOP_LIMIT;
@@ -74,13 +76,14 @@ fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Ask
 /// The same where nobody serves right now.
 #[cold]
 fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
+    let given = bus::remaining().unwrap_or_default();
     match slot.enter(&mut |generation, entry| enter(generation, entry, method, request, reply.again())) {
         Ok(asked) => asked,
-        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, Duration::ZERO)))),
+        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, given)))),
     }
 }
 
-/// Calls through the lane, within `deadline`, and appends the reply to `reply`.
+/// Calls through the lane, within `deadline` and no longer than who asked this thread waits, and appends the reply to `reply`.
 pub(crate) fn request(
     slot: &Slot,
     method: &str,
@@ -88,17 +91,36 @@ pub(crate) fn request(
     reply: &mut Vec<u8>,
     deadline: Duration,
 ) -> Called {
-    // A deadline that no clock can hold is none.
-    let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
+    request_until(slot, method, request, reply, deadline, None)
+}
+
+/// The same; who cancels waits no more for its turn.
+pub(crate) fn request_until(
+    slot: &Slot,
+    method: &str,
+    request: &[u8],
+    reply: &mut Vec<u8>,
+    deadline: Duration,
+    cancel: Option<&Cancel>,
+) -> Called {
+    let limit = bus::limit();
+    let cancel = cancel.or(limit.cancel.as_ref());
+    let given = bus::end_of(deadline);
+    let deadline = bus::remaining().map_or(deadline, |left| left.min(deadline));
+    let until = given.unwrap_or_else(|| Instant::now() + FAR);
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
+    // Said at once: it waits for nothing that others do there.
+    if let Some(error) = unknown(slot, lease.generation(), method) {
+        return Err(error);
+    }
     let lane = Arc::clone(&lease.generation().lane);
-    let exchange = Exchange::ask(method, request);
+    let exchange = Exchange::ask(method, request, given);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
     if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
         exchange.keep();
         return Err(turned_away(slot, &error));
     }
-    match exchange.wait(until) {
+    match exchange.wait(until, cancel) {
         Ended::Done(outcome) => {
             let outcome = match outcome {
                 Some(Ok(Ok(()))) => {
@@ -124,13 +146,19 @@ pub(crate) fn request(
             let service = slot.name().to_string();
             Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
         }
+        Ended::Cancelled => {
+            lane.withdraw(&job);
+            drop(job);
+            exchange.expire();
+            Err(Box::new(CallError::Cancelled { service: slot.name().to_string() }))
+        }
     }
 }
 
 /// Has this thread make what it keeps for its requests.
 #[cfg(feature = "cli")]
 pub(crate) fn settle() {
-    Exchange::ask("", b"").keep();
+    Exchange::ask("", b"", None).keep();
 }
 
 #[cold]
@@ -140,6 +168,21 @@ fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
         LaneError::Closed | LaneError::TimedOut => "it is being stopped",
     };
     Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
+}
+
+/// Why a method is not asked for at all: of a service that says which it has, it is none.
+fn unknown(slot: &Slot, generation: &Generation, method: &str) -> Option<Box<CallError>> {
+    let known = &generation.manifest().methods;
+    if known.is_empty() || known.iter().any(|own| own == method) {
+        return None;
+    }
+    Some(no_such_method(slot, method, known.clone()))
+}
+
+#[cold]
+fn no_such_method(slot: &Slot, method: &str, known: Vec<String>) -> Box<CallError> {
+    let (service, known) = (slot.name().to_string(), nearest_first(method, known));
+    Box::new(CallError::NoSuchMethod { service, method: method.to_owned(), known })
 }
 
 fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], reply: Out<'_>) -> Asked {
@@ -189,11 +232,11 @@ fn error(slot: &Slot, method: &str, failure: Failure, mut reply: Out<'_>, before
     };
     let text = reply.take_words(before);
     let service = slot.name().to_string();
-    Box::new(match status {
-        Status::PANICKED => CallError::Panicked { service, text },
-        Status::NO_SUCH_METHOD => CallError::NoSuchMethod { service, method: method.to_owned(), known },
-        _ => CallError::Failed { service, text },
-    })
+    match status {
+        Status::PANICKED => Box::new(CallError::Panicked { service, text }),
+        Status::NO_SUCH_METHOD => no_such_method(slot, method, known),
+        _ => Box::new(CallError::Failed { service, text }),
+    }
 }
 
 #[cold]

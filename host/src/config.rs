@@ -50,6 +50,7 @@
 //! lanes = 1                   # threads that answer its requests
 //! mailbox = 1024              # requests that may wait; more are turned away
 //! messages = 1024             # messages that may wait
+//! message_bytes = 67108864    # bytes of these
 //! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
 //! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
 //!
@@ -73,7 +74,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bus::{ROOM, WhenFull};
+use crate::bus::{BYTES, ROOM, WhenFull};
 use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
@@ -246,6 +247,8 @@ pub struct Service {
     pub mailbox: usize,
     /// `messages`: messages that may wait.
     pub messages: usize,
+    /// `message_bytes`: bytes of these; one message that is larger is taken where none waits.
+    pub message_bytes: usize,
     /// `when_full = "block" | "reject" | "drop-oldest"`: what happens to one message more.
     pub when_full: WhenFull,
     /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
@@ -270,6 +273,7 @@ impl Default for Service {
             lanes: 1,
             mailbox: 1024,
             messages: ROOM,
+            message_bytes: BYTES,
             when_full: WhenFull::default(),
             when_stopped: WhenStopped::default(),
         }

@@ -24,6 +24,7 @@ const HOUR: u64 = 60 * 60 * 1000;
 const LANES: RangeInclusive<u64> = 1..=256;
 /// Room for all of them is made at once.
 const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
+const MESSAGE_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
 /// A tebibyte. More is no limit.
 const MEBIBYTES: u64 = 1 << 20;
 /// What a probe may have of memory.
@@ -113,6 +114,7 @@ struct Service {
     lanes: Option<Spanned<u64>>,
     mailbox: Option<Spanned<u64>>,
     messages: Option<Spanned<u64>>,
+    message_bytes: Option<Spanned<u64>>,
     when_full: Option<WhenFull>,
     when_stopped: Option<WhenStopped>,
 }
@@ -291,12 +293,13 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         *into = usize::try_from(value.into_inner()).unwrap_or(usize::MAX);
         Ok(())
     };
-    for (name, Service { lanes, mailbox, messages, when_full, when_stopped }) in file.service {
+    for (name, Service { lanes, mailbox, messages, message_bytes, when_full, when_stopped }) in file.service {
         valid(&name)?;
         let service = config.service.entry(name.into_inner()).or_default();
         count(&mut service.lanes, lanes, LANES)?;
         count(&mut service.mailbox, mailbox, MAILBOX)?;
         count(&mut service.messages, messages, MAILBOX)?;
+        count(&mut service.message_bytes, message_bytes, MESSAGE_BYTES)?;
         service.when_full = when_full.unwrap_or(service.when_full);
         service.when_stopped = when_stopped.unwrap_or(service.when_stopped);
     }

@@ -152,6 +152,7 @@ codes! {
     706 CallTimedOut
     707 TooManyHops
     708 CallRefused
+    780 CallCancelled
 
     // From one version to the next, and back.
     801 NotDrained
@@ -248,6 +249,9 @@ codes! {
     1302 MessageCircle
     1303 NotTakenByAll
     1304 PublishRefused
+    1380 NobodyAnswers
+    1381 RequestNotTaken
+    1382 RequestDropped
 
     // The host itself.
     9901 Defect

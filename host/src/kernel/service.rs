@@ -10,6 +10,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
+use super::inbox::Handled;
 use super::probation::Probation;
 use super::slot::Slot;
 use super::tally::{Counts, Tally};
@@ -89,6 +90,7 @@ pub(crate) struct Serving {
     /// The file of the plugins folder that it is the answer to: its own, or that of the version that was rolled back.
     pub(crate) home: PathBuf,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) handled: Arc<Handled>,
     pub(crate) stateful: bool,
 }
 
@@ -244,6 +246,7 @@ impl Service {
             source: generation.staged.source.clone(),
             home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
+            handled: Arc::clone(&generation.handled),
             stateful: generation.plugin.is_stateful(),
         });
         self.generation = Some(generation);

@@ -33,6 +33,7 @@
 
 mod buffer;
 mod calls;
+mod deadline;
 mod guard;
 mod host;
 mod messages;
@@ -40,6 +41,7 @@ mod methods;
 mod module;
 mod own;
 mod reader;
+mod requests;
 mod state;
 mod thunk;
 mod window;
@@ -47,6 +49,7 @@ mod window;
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
+pub use deadline::{DEADLINE_EXTENSION, DeadlineExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
@@ -57,6 +60,7 @@ pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
 pub use own::Buffer;
 pub(crate) use reader::Failed;
 pub use reader::{In, LentBytes, LentPieces, Pieces, RawReader};
+pub use requests::{ANSWERS_EXTENSION, AnswersExtension, REQUESTS_EXTENSION, RequestsExtension};
 pub use state::{
     STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, StateTables, state_tables,
 };
@@ -66,7 +70,7 @@ pub use window::Window;
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 2;
+pub const CONTRACT_MINOR: u32 = 3;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

@@ -84,6 +84,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (706, "CallTimedOut"),
     (707, "TooManyHops"),
     (708, "CallRefused"),
+    (780, "CallCancelled"),
     (801, "NotDrained"),
     (802, "SchemaNotRead"),
     (803, "RehearsalFailed"),
@@ -168,5 +169,8 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (1302, "MessageCircle"),
     (1303, "NotTakenByAll"),
     (1304, "PublishRefused"),
+    (1380, "NobodyAnswers"),
+    (1381, "RequestNotTaken"),
+    (1382, "RequestDropped"),
     (9901, "Defect"),
 ];
