@@ -7,9 +7,10 @@ use abi_stable::std_types::RStr;
 use hotbay_plugin_api::abi::{
     BUS_EXTENSION, BusExtension, CALLS_EXTENSION, ExtensionPtr, HostHandle, Instance, MessagesExtension,
     RawBuffer, RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
+    THREADS_EXTENSION,
 };
 
-use super::calls;
+use super::{calls, threads};
 use super::host_side::{guarded, side};
 use super::plugin::{Answer, answer};
 use crate::bus::{Headers, Manner, Message, MessageId, Outgoing, PublishError, Published};
@@ -21,6 +22,7 @@ pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr 
     match (id.as_str(), revision) {
         CALLS_EXTENSION => calls::table(),
         BUS_EXTENSION => ExtensionPtr::of_bus(&TABLE),
+        THREADS_EXTENSION => threads::table(),
         _ => ExtensionPtr::NONE,
     }
 }
