@@ -37,6 +37,10 @@ impl Context {
         Self { link }
     }
 
+    pub(crate) fn link(self) -> HostLink {
+        self.link
+    }
+
     /// Writes a line into the host's log, which adds time, plugin and generation. `tracing::info!` and its like do
     /// the same with fields.
     pub fn log(&self, level: Level, message: impl std::fmt::Display) {

@@ -250,7 +250,7 @@ pub(crate) fn of_pinned(reason: &Reason) -> Code {
         | Reason::Lane { .. }
         | Reason::OtherService => Code::StillInside,
         Reason::Threads { runs, began, .. } if runs.is_empty() && began.is_empty() => Code::ThreadLocalLeft,
-        Reason::Threads { .. } | Reason::Unborn => Code::ThreadLeft,
+        Reason::Threads { .. } | Reason::Told { .. } | Reason::Unborn => Code::ThreadLeft,
         Reason::Marked(_) => Code::MarkedToStay,
         Reason::Busy { .. } => Code::ClosingHangs,
         Reason::Unexplained => Code::StaysUnexplained,

@@ -8,12 +8,12 @@ use abi_stable::std_types::RStr;
 use hotbay_plugin_api::abi::{
     AnswersExtension, BUS_EXTENSION, BusExtension, CALLS_EXTENSION, DEADLINE_EXTENSION, DeadlineExtension,
     ExtensionPtr, HostHandle, Instance, Lent, MessagesExtension, REQUESTS_EXTENSION, RawBuffer, RawHeader,
-    RawId, RawMessage, RawOutgoing, RawPublished, RequestsExtension, Status,
+    RawId, RawMessage, RawOutgoing, RawPublished, RequestsExtension, Status, THREADS_EXTENSION,
 };
 
-use super::calls;
 use super::host_side::{guarded, side};
 use super::plugin::{Answer, answer};
+use super::{calls, threads};
 use crate::bus::{
     self, Headers, Manner, Message, MessageId, Outgoing, PublishError, Published, RequestError,
 };
@@ -29,6 +29,7 @@ pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr 
         BUS_EXTENSION => ExtensionPtr::of_bus(&TABLE),
         REQUESTS_EXTENSION => ExtensionPtr::of_requests(&REQUESTS),
         DEADLINE_EXTENSION => ExtensionPtr::of_deadline(&DEADLINE),
+        THREADS_EXTENSION => threads::table(),
         _ => ExtensionPtr::NONE,
     }
 }

@@ -17,6 +17,7 @@ use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
 use crate::bus::Message;
 use crate::fault;
+use crate::os::Thread;
 use crate::stage::Object;
 
 /// What a plugin answers: done, or how it ended and its words.
@@ -158,18 +159,25 @@ impl Plugin {
     }
 
     pub(crate) fn start(&self) -> Answer {
-        self.host.accept_calls(true);
+        self.host.begin();
         let started = answer(|error| (self.module.start())(self.instance, error));
         if started.is_err() {
-            self.host.accept_calls(false);
+            self.host.end();
         }
         started
     }
 
+    /// Stops it. Its threads are told to end before: who joins them waits for no more than that.
     pub(crate) fn stop(&self) -> Answer {
+        self.host.begin_to_stop();
         let stopped = answer(|error| (self.module.stop())(self.instance, error));
-        self.host.accept_calls(false);
+        self.host.end();
         stopped
+    }
+
+    /// Waits for the threads that the host started for it; those that have not ended by then. After `stop`, or a `start` that failed.
+    pub(crate) fn join_threads(&self, deadline: Duration) -> Vec<Thread> {
+        self.host.threads().join_all(deadline)
     }
 
     pub(crate) fn pause(&self) -> Answer {
