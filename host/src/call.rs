@@ -6,6 +6,7 @@
 mod exchange;
 pub(crate) mod known;
 pub(crate) mod named;
+mod retry;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -17,6 +18,7 @@ use crate::CallError;
 use crate::bus::{self, Cancel};
 use crate::error::nearest_first;
 use crate::kernel::generation::Generation;
+use crate::kernel::guard::Refusal;
 use crate::kernel::lane::{Job, LaneError};
 use crate::kernel::lease::HOP_LIMIT;
 use crate::kernel::slot::{Entry, NoEntry, Slot};
@@ -47,7 +49,7 @@ pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'
     let before = reply.len();
     match ask(slot, method, request, reply.again()) {
         Ok(()) => Ok(()),
-        Err(failure) => Err(error(slot, method, *failure, reply, before)),
+        Err(failure) => retry::inline(slot, method, request, reply, (failure, before)),
     }
 }
 
@@ -83,13 +85,17 @@ fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> A
     }
 }
 
-/// Calls through the lane, within `deadline` and no longer than who asked this thread waits, and appends the reply to `reply`.
+/// Where neither a caller nor the service's settings say how long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Calls through the lane, within `deadline`, else the service's own, and no longer than who asked this thread waits; appends the reply to
+/// `reply`. Where that is declared to do no harm and the settings say so, what was not answered is tried again, within the same deadline.
 pub(crate) fn request(
     slot: &Slot,
     method: &str,
     request: &[u8],
     reply: &mut Vec<u8>,
-    deadline: Duration,
+    deadline: impl Into<Option<Duration>>,
 ) -> Called {
     request_until(slot, method, request, reply, deadline, None)
 }
@@ -100,20 +106,44 @@ pub(crate) fn request_until(
     method: &str,
     request: &[u8],
     reply: &mut Vec<u8>,
-    deadline: Duration,
+    deadline: impl Into<Option<Duration>>,
     cancel: Option<&Cancel>,
 ) -> Called {
     let limit = bus::limit();
     let cancel = cancel.or(limit.cancel.as_ref());
+    let deadline = deadline.into().or_else(|| slot.guard().rules().deadline).unwrap_or(DEADLINE);
     let given = bus::end_of(deadline);
-    let deadline = bus::remaining().map_or(deadline, |left| left.min(deadline));
-    let until = given.unwrap_or_else(|| Instant::now() + FAR);
+    let within = Within {
+        deadline: bus::remaining().map_or(deadline, |left| left.min(deadline)),
+        given,
+        until: given.unwrap_or_else(|| Instant::now() + FAR),
+        cancel,
+    };
+    retry::within(slot, method, within.until, &mut || request_once(slot, method, request, reply, &within))
+}
+
+/// How long a request waits.
+struct Within<'a> {
+    deadline: Duration,
+    /// Its end; none where no clock can hold it.
+    given: Option<Instant>,
+    until: Instant,
+    cancel: Option<&'a Cancel>,
+}
+
+fn request_once(
+    slot: &Slot,
+    method: &str,
+    request: &[u8],
+    reply: &mut Vec<u8>,
+    &Within { deadline, given, until, cancel }: &Within<'_>,
+) -> Called {
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
     // Said at once: it waits for nothing that others do there.
     if let Some(error) = unknown(slot, lease.generation(), method) {
         return Err(error);
     }
-    let lane = Arc::clone(&lease.generation().lane);
+    let (lane, alarm) = (Arc::clone(&lease.generation().lane), Arc::clone(&lease.generation().alarm));
     let exchange = Exchange::ask(method, request, given);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
     if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
@@ -136,7 +166,10 @@ pub(crate) fn request_until(
         }
         Ended::GivenUp { seat } => {
             match seat {
-                Some(seat) => lane.take_over(seat),
+                Some(seat) => {
+                    alarm.give_up(&job);
+                    lane.take_over(seat);
+                }
                 None => {
                     lane.withdraw(&job);
                     drop(job);
@@ -218,6 +251,9 @@ fn answered(generation: &Generation, own: Own<'_>, status: Status) -> Asked {
 fn failed(generation: &Generation, entered: Entered<'_>, status: Status) -> Box<Failure> {
     let is_mistaken = status == Status::NO_SUCH_METHOD;
     entered.fail(is_mistaken);
+    if !is_mistaken {
+        generation.alarm.fault(status == Status::PANICKED);
+    }
     let known = if is_mistaken { generation.manifest().methods.clone() } else { Vec::new() };
     Box::new(Failure::Plugin { status, known })
 }
@@ -246,6 +282,13 @@ fn no_entry(slot: &Slot, refused: NoEntry, deadline: Duration) -> Box<CallError>
         NoEntry::Down { phase, reason } => CallError::NotRunning { service, phase, reason },
         NoEntry::Expired => CallError::TimedOut { service, deadline, doing: "is being swapped" },
         NoEntry::TooManyHops => CallError::TooManyHops { service, limit: HOP_LIMIT },
+        NoEntry::Refused(Refusal::Open { why, again: retry_after }) => {
+            CallError::BreakerOpen { service, why, retry_after }
+        }
+        NoEntry::Refused(Refusal::Crowded { limit }) => CallError::TooManyInside { service, limit },
+        NoEntry::Refused(Refusal::TooFast { per_second, again: retry_after }) => {
+            CallError::TooFast { service, per_second, retry_after }
+        }
     })
 }
 

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
+use crate::kernel::alarm::{Alarm, Wake};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::os;
@@ -32,6 +33,8 @@ pub(crate) struct Place<'a> {
     pub(crate) room: Room,
     pub(crate) config: Option<&'a serde_json::Value>,
     pub(crate) deadline: Duration,
+    /// Who is woken when its calls go wrong.
+    pub(crate) wake: &'a Arc<Wake>,
 }
 
 /// Why a probed plugin was not loaded.
@@ -76,6 +79,7 @@ pub(crate) fn load(
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
+            let alarm = Arc::new(Alarm::new(place.wake));
             let replaced = Mutex::default();
             let (kept, handled) = (Mutex::default(), Arc::default());
             let generation = Generation {
@@ -83,6 +87,7 @@ pub(crate) fn load(
                 number,
                 load,
                 tally,
+                alarm,
                 handled,
                 began,
                 lane,

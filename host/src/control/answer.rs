@@ -11,11 +11,11 @@ use serde_json::Value;
 use tokio::task;
 
 use super::exit::Exit;
-use super::protocol::{Failure, Request};
+use super::protocol::{FailedOne, Failure, Lifecycle, Request};
 use crate::bus::{Cancel, Headers, Outgoing, RequestError, Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
-use crate::kernel::view::{Event, Phase, Row};
-use crate::{CallError, Changed, ControlError, Host};
+use crate::kernel::view::{Action, Event, Phase, Row};
+use crate::{CallError, Changed, ControlError, Host, Which};
 
 /// What a client is called as a sender, and as a subscriber.
 pub(super) const CLIENT: &str = "cli";
@@ -170,7 +170,8 @@ fn carry_out(
             return Ok((Value::Null, asked?));
         }
         Request::Topics => value(&host.topics()),
-        Request::Call { service, method, .. } => {
+        Request::Call { service, method, own_deadline, .. } => {
+            let deadline = (!own_deadline).then_some(deadline);
             let reply = host.request_cancellable(&service, &method, &body, deadline, gone)?;
             return Ok((Value::Null, reply));
         }
@@ -182,6 +183,11 @@ fn carry_out(
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+        Request::Restart { name, .. } => changed(host.restart_service(&name, deadline)?),
+        Request::Lifecycle { action, which, dry_run, .. } => {
+            value(&lifecycle(host, action, &which, dry_run, deadline)?)
+        }
+        Request::Breaker { name, force } => value(&host.breaker(&name, force)?),
         Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
         Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
         Request::Import { .. } => {
@@ -197,6 +203,29 @@ fn carry_out(
 fn outgoing<'a>(headers: &[(String, String)], payload: &'a [u8]) -> Outgoing<'a> {
     let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
     Outgoing { payload, headers, cause: None }
+}
+
+fn lifecycle(
+    host: &Host,
+    action: Action,
+    which: &Which,
+    dry_run: bool,
+    deadline: Duration,
+) -> Result<Lifecycle, ControlError> {
+    let mut done = Lifecycle { plan: host.plan(action, which)?, ..Lifecycle::default() };
+    if dry_run {
+        return Ok(done);
+    }
+    for (name, answer) in host.change_services(action, which, deadline)? {
+        match answer {
+            Ok(mut changed) => {
+                spell(&mut changed.row);
+                done.changed.push(changed);
+            }
+            Err(error) => done.failed.push(FailedOne { name, failure: error.into() }),
+        }
+    }
+    Ok(done)
 }
 
 /// A host that is being stopped lists nothing; that is not to be taken for a host without plugins.

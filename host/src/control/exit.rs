@@ -64,7 +64,11 @@ impl From<&CallError> for Exit {
     fn from(error: &CallError) -> Self {
         match error {
             CallError::NoSuchService { .. } | CallError::NoSuchMethod { .. } => Exit::NotFound,
-            CallError::NotRunning { .. } | CallError::Refused { .. } => Exit::Refused,
+            CallError::NotRunning { .. }
+            | CallError::Refused { .. }
+            | CallError::BreakerOpen { .. }
+            | CallError::TooManyInside { .. }
+            | CallError::TooFast { .. } => Exit::Refused,
             CallError::Failed { .. } | CallError::Panicked { .. } | CallError::TooManyHops { .. } => {
                 Exit::Failed
             }

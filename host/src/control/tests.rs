@@ -174,7 +174,7 @@ impl Bench {
 }
 
 fn call() -> Request {
-    Request::Call { service: "echo".into(), method: "echo".into(), deadline_ms: 1000 }
+    Request::Call { service: "echo".into(), method: "echo".into(), deadline_ms: 1000, own_deadline: false }
 }
 
 #[test]

@@ -214,6 +214,9 @@ impl Coded for CallError {
             Self::TooManyHops { .. } => Code::TooManyHops,
             Self::Cancelled { .. } => Code::CallCancelled,
             Self::Refused { .. } => Code::CallRefused,
+            Self::BreakerOpen { .. } => Code::BreakerOpen,
+            Self::TooManyInside { .. } => Code::TooManyInside,
+            Self::TooFast { .. } => Code::TooFast,
         }
     }
 }

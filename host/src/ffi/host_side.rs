@@ -257,7 +257,11 @@ fn status(failure: &CallError) -> Status {
         CallError::NoSuchMethod { .. } => Status::NO_SUCH_METHOD,
         CallError::Panicked { .. } => Status::PANICKED,
         CallError::TimedOut { .. } | CallError::Cancelled { .. } => Status::TIMED_OUT,
-        CallError::TooManyHops { .. } | CallError::Refused { .. } => Status::REFUSED,
+        CallError::TooManyHops { .. }
+        | CallError::Refused { .. }
+        | CallError::BreakerOpen { .. }
+        | CallError::TooManyInside { .. }
+        | CallError::TooFast { .. } => Status::REFUSED,
         _ => Status::FAILED,
     }
 }

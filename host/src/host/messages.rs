@@ -88,7 +88,7 @@ impl Host {
         service: &str,
         method: &str,
         request: &[u8],
-        deadline: Duration,
+        deadline: impl Into<Option<Duration>>,
         cancel: &Cancel,
     ) -> Result<Vec<u8>, CallError> {
         let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());

@@ -69,6 +69,7 @@ impl Kernel {
                 .failed
                 .retain(|digest, failure| failure.kind == FailureKind::RolledBack && !is_there(digest));
             service.rest = None;
+            service.restarts.lift();
         }
     }
 

@@ -13,6 +13,12 @@ pub struct Declaration {
     pub version: &'static str,
     /// Services that must run before this one starts, and stop after it.
     pub requires: &'static [&'static str],
+    /// Services that it uses where they run, and starts without. Where it subscribes to `hotbay.service.NAME` it is told when one comes
+    /// or goes. Since contract 1.3; an older host starts it without them, and tells nothing.
+    pub wants: &'static [&'static str],
+    /// Of its methods, those that may be called twice where once was meant, with the same result: a host that is set to retries tries these
+    /// again, and no others. Since contract 1.3.
+    pub idempotent: &'static [&'static str],
     /// Among services that could start next, the higher number goes first.
     pub priority: i32,
     /// The methods it answers. A caller who asks for another is told these.
@@ -37,6 +43,8 @@ impl Declaration {
             name,
             version,
             requires: &[],
+            wants: &[],
+            idempotent: &[],
             priority: 0,
             methods: &[],
             topics: &[],
@@ -100,6 +108,14 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.number(CONTRACT_MINOR as u64);
     json.raw("\",\"requires\":");
     json.strings(d.requires);
+    if !d.wants.is_empty() {
+        json.raw(",\"wants\":");
+        json.strings(d.wants);
+    }
+    if !d.idempotent.is_empty() {
+        json.raw(",\"idempotent\":");
+        json.strings(d.idempotent);
+    }
     json.raw(",\"priority\":");
     if d.priority < 0 {
         json.raw("-");
@@ -271,6 +287,8 @@ mod tests {
     fn what_is_encoded_at_compile_time_parses_to_the_same() {
         const DECLARATION: Declaration = Declaration {
             requires: &["logger", "kv"],
+            wants: &["cache"],
+            idempotent: &["get"],
             priority: -7,
             methods: &["quote\"back\\slash\n"],
             topics: &["orders.>"],
@@ -289,6 +307,10 @@ mod tests {
         assert_eq!(manifest.version, "2.10.0");
         assert_eq!(manifest.contract, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}"));
         assert_eq!(manifest.requires, ["logger", "kv"]);
+        assert_eq!(
+            (&*manifest.wants, &*manifest.idempotent),
+            (&["cache".to_owned()][..], &["get".to_owned()][..])
+        );
         assert_eq!(manifest.priority, -7);
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
         assert_eq!((&manifest.topics[..], &*manifest.queue), (&["orders.>".to_owned()][..], "workers"));

@@ -171,6 +171,14 @@ fn calls() -> Vec<Trouble> {
         CallError::TooManyHops { service: service(), limit: 32 }.into(),
         CallError::Cancelled { service: service() }.into(),
         CallError::Refused { service: service(), text: "1024 requests wait already".to_owned() }.into(),
+        CallError::BreakerOpen {
+            service: service(),
+            why: "13 of 20 calls failed within 10000 ms".to_owned(),
+            retry_after: Some(SECONDS),
+        }
+        .into(),
+        CallError::TooManyInside { service: service(), limit: 8 }.into(),
+        CallError::TooFast { service: service(), per_second: 10, retry_after: SECONDS / 50 }.into(),
         ControlError::NotFound { name: "greter".to_owned(), known: known() }.into(),
         ControlError::Superseded { command: "start", name: service(), by: "it was stopped meanwhile" }.into(),
         ControlError::Busy { command: "roll back", name: service(), with: "a swap" }.into(),
