@@ -15,6 +15,8 @@ use exchange::{Ended, Exchange};
 use hotbay_plugin_api::abi::{Out, Status};
 
 use crate::CallError;
+use crate::bus::{self, Cancel};
+use crate::error::nearest_first;
 use crate::kernel::generation::Generation;
 use crate::kernel::guard::Refusal;
 use crate::kernel::lane::{Job, LaneError};
@@ -76,17 +78,18 @@ fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Ask
 /// The same where nobody serves right now.
 #[cold]
 fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
+    let given = bus::remaining().unwrap_or_default();
     match slot.enter(&mut |generation, entry| enter(generation, entry, method, request, reply.again())) {
         Ok(asked) => asked,
-        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, Duration::ZERO)))),
+        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, given)))),
     }
 }
 
 /// Where neither a caller nor the service's settings say how long.
 const DEADLINE: Duration = Duration::from_secs(30);
 
-/// Calls through the lane, within `deadline`, else the service's own, and appends the reply to `reply`. Where that is declared to do no harm and
-/// the settings say so, what was not answered is tried again, within the same deadline.
+/// Calls through the lane, within `deadline`, else the service's own, and no longer than who asked this thread waits; appends the reply to
+/// `reply`. Where that is declared to do no harm and the settings say so, what was not answered is tried again, within the same deadline.
 pub(crate) fn request(
     slot: &Slot,
     method: &str,
@@ -94,10 +97,38 @@ pub(crate) fn request(
     reply: &mut Vec<u8>,
     deadline: impl Into<Option<Duration>>,
 ) -> Called {
+    request_until(slot, method, request, reply, deadline, None)
+}
+
+/// The same; who cancels waits no more for its turn.
+pub(crate) fn request_until(
+    slot: &Slot,
+    method: &str,
+    request: &[u8],
+    reply: &mut Vec<u8>,
+    deadline: impl Into<Option<Duration>>,
+    cancel: Option<&Cancel>,
+) -> Called {
+    let limit = bus::limit();
+    let cancel = cancel.or(limit.cancel.as_ref());
     let deadline = deadline.into().or_else(|| slot.guard().rules().deadline).unwrap_or(DEADLINE);
-    // A deadline that no clock can hold is none.
-    let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
-    retry::within(slot, method, until, &mut || request_once(slot, method, request, reply, (deadline, until)))
+    let given = bus::end_of(deadline);
+    let within = Within {
+        deadline: bus::remaining().map_or(deadline, |left| left.min(deadline)),
+        given,
+        until: given.unwrap_or_else(|| Instant::now() + FAR),
+        cancel,
+    };
+    retry::within(slot, method, within.until, &mut || request_once(slot, method, request, reply, &within))
+}
+
+/// How long a request waits.
+struct Within<'a> {
+    deadline: Duration,
+    /// Its end; none where no clock can hold it.
+    given: Option<Instant>,
+    until: Instant,
+    cancel: Option<&'a Cancel>,
 }
 
 fn request_once(
@@ -105,17 +136,21 @@ fn request_once(
     method: &str,
     request: &[u8],
     reply: &mut Vec<u8>,
-    (deadline, until): (Duration, Instant),
+    &Within { deadline, given, until, cancel }: &Within<'_>,
 ) -> Called {
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
+    // Said at once: it waits for nothing that others do there.
+    if let Some(error) = unknown(slot, lease.generation(), method) {
+        return Err(error);
+    }
     let (lane, alarm) = (Arc::clone(&lease.generation().lane), Arc::clone(&lease.generation().alarm));
-    let exchange = Exchange::ask(method, request);
+    let exchange = Exchange::ask(method, request, given);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
     if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
         exchange.keep();
         return Err(turned_away(slot, &error));
     }
-    match exchange.wait(until) {
+    match exchange.wait(until, cancel) {
         Ended::Done(outcome) => {
             let outcome = match outcome {
                 Some(Ok(Ok(()))) => {
@@ -144,13 +179,19 @@ fn request_once(
             let service = slot.name().to_string();
             Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
         }
+        Ended::Cancelled => {
+            lane.withdraw(&job);
+            drop(job);
+            exchange.expire();
+            Err(Box::new(CallError::Cancelled { service: slot.name().to_string() }))
+        }
     }
 }
 
 /// Has this thread make what it keeps for its requests.
 #[cfg(feature = "cli")]
 pub(crate) fn settle() {
-    Exchange::ask("", b"").keep();
+    Exchange::ask("", b"", None).keep();
 }
 
 #[cold]
@@ -160,6 +201,21 @@ fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
         LaneError::Closed | LaneError::TimedOut => "it is being stopped",
     };
     Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
+}
+
+/// Why a method is not asked for at all: of a service that says which it has, it is none.
+fn unknown(slot: &Slot, generation: &Generation, method: &str) -> Option<Box<CallError>> {
+    let known = &generation.manifest().methods;
+    if known.is_empty() || known.iter().any(|own| own == method) {
+        return None;
+    }
+    Some(no_such_method(slot, method, known.clone()))
+}
+
+#[cold]
+fn no_such_method(slot: &Slot, method: &str, known: Vec<String>) -> Box<CallError> {
+    let (service, known) = (slot.name().to_string(), nearest_first(method, known));
+    Box::new(CallError::NoSuchMethod { service, method: method.to_owned(), known })
 }
 
 fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], reply: Out<'_>) -> Asked {
@@ -212,11 +268,11 @@ fn error(slot: &Slot, method: &str, failure: Failure, mut reply: Out<'_>, before
     };
     let text = reply.take_words(before);
     let service = slot.name().to_string();
-    Box::new(match status {
-        Status::PANICKED => CallError::Panicked { service, text },
-        Status::NO_SUCH_METHOD => CallError::NoSuchMethod { service, method: method.to_owned(), known },
-        _ => CallError::Failed { service, text },
-    })
+    match status {
+        Status::PANICKED => Box::new(CallError::Panicked { service, text }),
+        Status::NO_SUCH_METHOD => no_such_method(slot, method, known),
+        _ => Box::new(CallError::Failed { service, text }),
+    }
 }
 
 #[cold]

@@ -50,6 +50,7 @@
 //! lanes = 1                   # threads that answer its requests
 //! mailbox = 1024              # requests that may wait; more are turned away
 //! messages = 1024             # messages that may wait
+//! message_bytes = 67108864    # bytes of these
 //! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
 //! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
 //!

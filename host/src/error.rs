@@ -6,6 +6,7 @@
 mod code;
 mod coded;
 mod explained;
+mod near;
 mod page;
 mod trouble;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub use code::{Blame, Code, NoCode};
 pub(crate) use coded::of_pinned;
 pub use explained::{Explanation, nearest};
+pub(crate) use near::nearest_first;
 pub use page::page;
 pub use trouble::Trouble;
 pub(crate) use trouble::{Coded, Why, shown};
@@ -162,6 +164,12 @@ pub enum CallError {
         service: String,
         /// The limit.
         limit: usize,
+    },
+    /// Whoever asked has gone meanwhile.
+    #[error("failed to answer: who asked service `{service}` has given up")]
+    Cancelled {
+        /// The service.
+        service: String,
     },
     /// The service's breaker is open, so that the call was not begun.
     #[error("failed to call service `{service}`: its breaker is open, {why}{}", again(retry_after))]

@@ -55,6 +55,7 @@ mod watch;
 
 pub mod bus;
 pub mod check;
+mod context;
 mod host;
 pub mod kernel;
 

@@ -1,7 +1,7 @@
 //! Start: bring the state along and let the plugin take what it needs from outside.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Status;
 use zeroize::Zeroizing;
@@ -16,6 +16,7 @@ use crate::ffi::{Answer, Plugin};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
 use crate::load::Loaded;
+use crate::os::Thread;
 
 mod state;
 
@@ -61,16 +62,33 @@ pub(crate) fn start(loaded: Loaded, deadline: Duration) -> Result<Started, (Load
 
 /// Starts a plugin, also one that was stopped. One that comes out of its `start` late is stopped again.
 pub(crate) fn start_again(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
-    callback(generation, "start", deadline, Plugin::start, |plugin, answer| {
+    let begun = Instant::now();
+    let started = callback(generation, "start", deadline, Plugin::start, |plugin, answer| {
         if answer.is_ok() {
             let _ = plugin.stop();
         }
-    })
+    });
+    if started.is_err() {
+        wait_for_threads(generation, deadline.saturating_sub(begun.elapsed()));
+    }
+    started
 }
 
-/// Stops a plugin.
+/// Stops a plugin, and waits for the threads that the host started for it: both within the deadline. Those that do not end are told
+/// of, and keep the library from being closed.
 pub(crate) fn stop(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
-    callback(generation, "stop", deadline, Plugin::stop, |_, _| {})
+    let begun = Instant::now();
+    let stopped = callback(generation, "stop", deadline, Plugin::stop, |_, _| {});
+    wait_for_threads(generation, deadline.saturating_sub(begun.elapsed()));
+    stopped
+}
+
+/// From here and not from the lane, which is free for what comes next.
+fn wait_for_threads(generation: &Generation, deadline: Duration) {
+    for Thread { id, name } in generation.plugin.join_threads(deadline) {
+        let (plugin, generation) = (&generation.name, generation.number);
+        tracing::warn!(%plugin, generation, thread = name, id, "a thread did not end with its plugin");
+    }
 }
 
 /// Pauses a plugin. One that comes out of its `pause` late, or with an error, is resumed: it serves on.

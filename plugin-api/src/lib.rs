@@ -11,6 +11,7 @@ mod method;
 mod plugin;
 mod state;
 pub mod testkit;
+mod thread;
 
 pub use abi::Buffer;
 pub use context::{Context, Level};
@@ -23,6 +24,7 @@ pub use plugin::{Plugin, Reply, Request};
 #[cfg(feature = "message-pack")]
 pub use state::MessagePack;
 pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step};
+pub use thread::{StopToken, Thread};
 
 pub use {serde, serde_json, tracing};
 
@@ -33,7 +35,7 @@ pub mod prelude {
     pub use crate::serde::{self, Deserialize, Serialize};
     pub use crate::{
         Buffer, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply, Request, Result,
-        State, Stateful, Step,
+        State, Stateful, Step, StopToken,
     };
     pub use crate::{export_plugin, serde_json, tracing};
 }

@@ -34,6 +34,7 @@ use crate::abi::{
 use crate::{Error, Export, Result};
 
 mod messages;
+mod requests;
 
 pub use messages::Sent;
 use messages::extension;
@@ -47,6 +48,7 @@ pub struct TestHost {
     services: BTreeMap<String, Service>,
     log: Mutex<Vec<String>>,
     published: Mutex<Vec<Sent>>,
+    requests: requests::Requests,
     is_of_1_0: bool,
 }
 

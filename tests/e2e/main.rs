@@ -31,6 +31,7 @@ mod quarantine;
 mod race;
 mod rehearsal;
 mod replace;
+mod requests;
 mod rollback;
 mod sealed;
 mod shutdown;

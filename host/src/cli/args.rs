@@ -100,6 +100,17 @@ pub(super) enum Command {
         #[arg(long)]
         confirm: bool,
     },
+    /// Ask by topic: one of those who answer it does; the reply goes to stdout as it is
+    Request {
+        /// The topic, as in `orders.price`
+        topic: String,
+        /// The bytes: JSON or text as it is, `@FILE` for a file's bytes, `-` for stdin; none without
+        #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+        data: Option<String>,
+        /// What stands beside the bytes; may be given more than once
+        #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
+        headers: Vec<(String, String)>,
+    },
     /// Show messages as they come, until Ctrl-C
     Subscribe {
         /// What to subscribe to: `orders.created`, `orders.*` for any one word, `orders.>` for all that follows

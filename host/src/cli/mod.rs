@@ -17,6 +17,7 @@ mod log;
 mod new;
 mod output;
 mod publish;
+mod request;
 mod run;
 mod sign;
 mod signals;
@@ -88,6 +89,9 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         }
         Command::Publish { topic, data, headers, confirm } => {
             publish::publish(&client(), topic, data.as_deref(), headers, confirm, deadline, &out)
+        }
+        Command::Request { topic, data, headers } => {
+            request::request(&client(), topic, data.as_deref(), headers, deadline, &out)
         }
         Command::Subscribe { patterns, queue, count } => {
             subscribe::subscribe(&client(), patterns, queue, count, &out)

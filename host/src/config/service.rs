@@ -9,7 +9,7 @@ use super::govern::{
     Breaker, BreakerTable, Count, Millis, OFF_OR_TIME, SOME, Supervision, SupervisionTable, TIME,
     WhenDependencyStops, Wrong, time, within,
 };
-use crate::bus::{ROOM, WhenFull};
+use crate::bus::{BYTES, ROOM, WhenFull};
 
 /// How much a service takes at once.
 #[derive(Debug, Clone, PartialEq)]
@@ -21,6 +21,8 @@ pub struct Service {
     pub mailbox: usize,
     /// `messages`: messages that may wait.
     pub messages: usize,
+    /// `message_bytes`: bytes of these; one message that is larger is taken where none waits.
+    pub message_bytes: usize,
     /// `when_full = "block" | "reject" | "drop-oldest"`: what happens to one message more.
     pub when_full: WhenFull,
     /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
@@ -63,6 +65,7 @@ impl Default for Service {
             lanes: 1,
             mailbox: 1024,
             messages: ROOM,
+            message_bytes: BYTES,
             when_full: WhenFull::default(),
             when_stopped: WhenStopped::default(),
             when_dependency_stops: WhenDependencyStops::default(),
@@ -85,6 +88,7 @@ pub(super) struct ServiceTable {
     lanes: Count,
     mailbox: Count,
     messages: Count,
+    message_bytes: Count,
     when_full: Option<WhenFull>,
     when_stopped: Option<WhenStopped>,
     when_dependency_stops: Option<WhenDependencyStops>,
@@ -102,6 +106,7 @@ pub(super) struct ServiceTable {
 const LANES: RangeInclusive<u64> = 1..=256;
 /// Room for all of them is made at once.
 const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
+const MESSAGE_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
 /// More would have callers wait for what does not come.
 const RETRIES: RangeInclusive<u64> = 0..=10;
 
@@ -117,6 +122,7 @@ impl ServiceTable {
         size(&mut service.lanes, self.lanes, &LANES)?;
         size(&mut service.mailbox, self.mailbox, &MAILBOX)?;
         size(&mut service.messages, self.messages, &MAILBOX)?;
+        size(&mut service.message_bytes, self.message_bytes, &MESSAGE_BYTES)?;
         service.when_full = self.when_full.unwrap_or(service.when_full);
         service.when_stopped = self.when_stopped.unwrap_or(service.when_stopped);
         service.when_dependency_stops = self.when_dependency_stops.unwrap_or_default();

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
-use crate::bus::{MessageView, Pattern, PublishError};
+use crate::bus::{MessageView, Pattern, PublishError, RequestError};
 use crate::error::{Blame, Code, Coded as _, Trouble, shown};
 use crate::kernel::view::{Action, BreakerForce, Event, Planned};
 use crate::{CallError, Changed, ControlError, Which};
@@ -60,6 +60,15 @@ pub enum Request {
         /// Whether every mailbox is to have taken it.
         confirm: bool,
         /// How long to wait for that.
+        deadline_ms: u64,
+    },
+    /// A request by topic; the frame's body is its bytes, the answer's body the reply.
+    Ask {
+        /// The topic.
+        topic: String,
+        /// What stands beside the bytes.
+        headers: Vec<(String, String)>,
+        /// How long to wait.
         deadline_ms: u64,
     },
     /// Messages of these patterns, until the client goes away or the host stops. Answered by `Done` when it is subscribed.
@@ -185,6 +194,7 @@ impl Request {
         match self {
             Request::Call { deadline_ms, .. }
             | Request::Publish { deadline_ms, .. }
+            | Request::Ask { deadline_ms, .. }
             | Request::Add { deadline_ms, .. }
             | Request::Reload { deadline_ms, .. }
             | Request::Rollback { deadline_ms, .. }
@@ -294,6 +304,12 @@ impl From<CallError> for Failure {
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        Self::new(Exit::from(&error), error.code(), error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
         Self::new(Exit::from(&error), error.code(), error.to_string())
     }
 }

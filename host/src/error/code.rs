@@ -160,6 +160,7 @@ codes! {
     760 BreakerOpen
     761 TooManyInside
     762 TooFast
+    780 CallCancelled
 
     // From one version to the next, and back.
     801 NotDrained
@@ -256,6 +257,9 @@ codes! {
     1302 MessageCircle
     1303 NotTakenByAll
     1304 PublishRefused
+    1380 NobodyAnswers
+    1381 RequestNotTaken
+    1382 RequestDropped
 
     // The host itself.
     9901 Defect

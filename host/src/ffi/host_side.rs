@@ -12,6 +12,7 @@ use super::messages::extension;
 use crate::CallError;
 use crate::bus::Bus;
 use crate::call::{self, Called};
+use crate::context::Threads;
 use crate::kernel::slot::Slot;
 
 /// What a plugin can reach through its host: the kernel, as little of it as that takes.
@@ -37,6 +38,7 @@ pub(crate) struct HostSide {
     found: [OnceLock<Arc<Slot>>; FOUND],
     methods: Found,
     accepting: Arc<AtomicBool>,
+    threads: Arc<Threads>,
 }
 
 /// A plugin that calls more services than these looks for the others each time.
@@ -50,8 +52,10 @@ impl HostSide {
         services: Arc<dyn Services>,
     ) -> Box<Self> {
         let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
+        let name: Arc<str> = name.into();
         Box::new(Self {
-            name: name.into(),
+            threads: Threads::new(&name, generation),
+            name,
             generation,
             config,
             services,
@@ -64,6 +68,7 @@ impl HostSide {
     /// The same for an instance that is never started: calls to other services are refused.
     pub(super) fn deaf(&self) -> Box<Self> {
         Box::new(Self {
+            threads: Threads::new(&self.name, self.generation),
             name: Arc::clone(&self.name),
             generation: self.generation,
             config: self.config.clone(),
@@ -113,9 +118,25 @@ impl HostSide {
         &self.methods
     }
 
-    /// Whether the plugin may call other services now.
-    pub(super) fn accept_calls(&self, accept: bool) {
-        self.accepting.store(accept, Ordering::Release);
+    pub(super) fn threads(&self) -> &Arc<Threads> {
+        &self.threads
+    }
+
+    /// The plugin is about to start: from here on it may call other services, and have threads.
+    pub(super) fn begin(&self) {
+        self.accepting.store(true, Ordering::Release);
+        self.threads.open();
+    }
+
+    /// It is about to stop: what the host gave it ends. It may still call.
+    pub(super) fn begin_to_stop(&self) {
+        self.threads.tell_to_end();
+    }
+
+    /// It has stopped, or did not start.
+    pub(super) fn end(&self) {
+        self.threads.tell_to_end();
+        self.accepting.store(false, Ordering::Release);
     }
 }
 
@@ -235,7 +256,7 @@ fn status(failure: &CallError) -> Status {
         CallError::NoSuchService { .. } | CallError::NotRunning { .. } => Status::NO_SUCH_SERVICE,
         CallError::NoSuchMethod { .. } => Status::NO_SUCH_METHOD,
         CallError::Panicked { .. } => Status::PANICKED,
-        CallError::TimedOut { .. } => Status::TIMED_OUT,
+        CallError::TimedOut { .. } | CallError::Cancelled { .. } => Status::TIMED_OUT,
         CallError::TooManyHops { .. }
         | CallError::Refused { .. }
         | CallError::BreakerOpen { .. }

@@ -22,6 +22,8 @@
 //!   the first and consumed by the second.
 //! * **F7 What is released is still mapped.** A path of an object is used once, so a library of that path is the one that
 //!   was pinned: with `RTLD_NOLOAD` its initialisers do not run again. If it was never closed, its own handle keeps it.
+//! * **F8 What a plugin hands over runs while it is mapped.** The body of a thread is called once, on a thread of the host's that
+//!   [`Plugin::join_threads`] waits for, destructors included; where one of those has not ended, the library is not closed.
 
 #![allow(unsafe_code, reason = "loading and calling foreign code is what this module is for")]
 
@@ -32,6 +34,7 @@ mod loader;
 mod messages;
 mod plugin;
 mod state;
+mod threads;
 mod twin;
 
 pub(crate) use host_side::{HostSide, Services};

@@ -5,8 +5,9 @@ use std::mem::ManuallyDrop;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
-    MethodsExtension, Out, PluginModuleRef, RawBuffer, Status,
+    ANSWERS_EXTENSION, AnswersExtension, HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION,
+    METHODS_EXTENSION, MessagesExtension, MethodFn, MethodsExtension, Out, PluginModuleRef, RawBuffer,
+    Status,
 };
 use zeroize::Zeroizing;
 
@@ -16,6 +17,7 @@ use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
 use crate::bus::Message;
 use crate::fault;
+use crate::os::Thread;
 use crate::stage::Object;
 
 /// What a plugin answers: done, or how it ended and its words.
@@ -27,6 +29,7 @@ pub(crate) struct Plugin {
     instance: Instance,
     state: Option<StateTable>,
     messages: Option<&'static MessagesExtension>,
+    answers: Option<&'static AnswersExtension>,
     // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
     functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
@@ -134,6 +137,7 @@ impl Plugin {
             // F4: kept beside the library.
             state: StateTable::of(module),
             messages: messages_of(module),
+            answers: answers_of(module),
             functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
@@ -155,18 +159,25 @@ impl Plugin {
     }
 
     pub(crate) fn start(&self) -> Answer {
-        self.host.accept_calls(true);
+        self.host.begin();
         let started = answer(|error| (self.module.start())(self.instance, error));
         if started.is_err() {
-            self.host.accept_calls(false);
+            self.host.end();
         }
         started
     }
 
+    /// Stops it. Its threads are told to end before: who joins them waits for no more than that.
     pub(crate) fn stop(&self) -> Answer {
+        self.host.begin_to_stop();
         let stopped = answer(|error| (self.module.stop())(self.instance, error));
-        self.host.accept_calls(false);
+        self.host.end();
         stopped
+    }
+
+    /// Waits for the threads that the host started for it; those that have not ended by then. After `stop`, or a `start` that failed.
+    pub(crate) fn join_threads(&self, deadline: Duration) -> Vec<Thread> {
+        self.host.threads().join_all(deadline)
     }
 
     pub(crate) fn pause(&self) -> Answer {
@@ -202,6 +213,19 @@ impl Plugin {
         match self.messages {
             Some(table) => messages::deliver(table, self.instance, message),
             None => Err((Status::FAILED, "it takes no messages".to_owned())),
+        }
+    }
+
+    /// Whether it answers requests by topic.
+    pub(crate) fn answers_requests(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Has it answer a request.
+    pub(crate) fn answer(&self, request: &Message, reply: &mut Vec<u8>) -> Answer {
+        match self.answers {
+            Some(table) => messages::answer_request(table, self.instance, request, reply),
+            None => Err((Status::FAILED, "it answers no requests by topic".to_owned())),
         }
     }
 
@@ -277,6 +301,13 @@ fn messages_of(module: PluginModuleRef) -> Option<&'static MessagesExtension> {
     let (id, revision) = MESSAGES_EXTENSION;
     // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
     unsafe { (module.extension())(id.into(), revision).as_messages() }
+}
+
+/// The same of who answers requests.
+fn answers_of(module: PluginModuleRef) -> Option<&'static AnswersExtension> {
+    let (id, revision) = ANSWERS_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_answers() }
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

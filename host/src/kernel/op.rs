@@ -12,11 +12,14 @@ pub(crate) use start::{Begin, start};
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak, mpsc};
+use std::time::Duration;
 
 use super::files::{Candidate, Wanted};
 use super::generation::Generation;
 use super::inboxes::Waiting;
+use super::journal::Journal;
+use super::lane::Lane;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
 use super::view::{Receipt, Side};
@@ -31,6 +34,9 @@ use crate::swap::{Capsule, Stages, guarded};
 use crate::trust::{By, warns};
 use crate::unload::{Reason, Remains, Unloaded, uncreated, unload};
 use crate::verify::{VerifyError, verify};
+
+/// Threads that were waited for before have ended, but for those that do not.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// How an operation ended, for the loop.
 #[derive(Debug)]
@@ -221,10 +227,50 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
     let side = generation.side();
     let name = Arc::clone(&generation.name);
     let lanes = shared.other_lanes(generation.load);
-    let unloaded = unload(generation, &lanes, shared.config.swap.callback);
+    let deadline = shared.config.swap.callback;
+    // Its `stop` has waited for them.
+    let threads = generation.plugin.join_threads(MOMENT);
+    let unloaded = if threads.is_empty() {
+        unload(generation, &lanes, deadline)
+    } else {
+        unload_later(&shared.journal, generation, &lanes, Reason::Told { threads, deadline }, deadline)
+    };
+    tell_unloaded(&shared.journal, &name, &side, &unloaded);
+    unloaded
+}
+
+fn tell_unloaded(journal: &Journal, name: &str, side: &Side, unloaded: &Unloaded) {
     match unloaded.trouble() {
-        None => shared.journal.note("unloaded", Some(&name), Some(&side), "its library is unmapped"),
-        Some(reason) => shared.journal.note("pinned", Some(&name), Some(&side), reason),
+        None => journal.note("unloaded", Some(name), Some(side), "its library is unmapped"),
+        Some(reason) => journal.note("pinned", Some(name), Some(side), reason),
+    }
+}
+
+/// Threads that the host started for it have not ended: it is unloaded when they have, however long that takes.
+fn unload_later(
+    journal: &Arc<Journal>,
+    generation: Arc<Generation>,
+    lanes: &[Arc<Lane>],
+    reason: Reason,
+    deadline: Duration,
+) -> Unloaded {
+    let (tell, later) = mpsc::channel();
+    let left = Remains::of(&generation.staged, generation.number, generation.load);
+    let unloaded = Remains { later: Some(later), ..left }.because(&reason);
+    let journal = Arc::clone(journal);
+    // Others' lanes end meanwhile.
+    let lanes: Vec<Weak<Lane>> = lanes.iter().map(Arc::downgrade).collect();
+    let waiting = os::spawn(&format!("retire-{}", generation.name), move || {
+        while !generation.plugin.join_threads(deadline).is_empty() {}
+        let (name, side) = (Arc::clone(&generation.name), generation.side());
+        let lanes: Vec<Arc<Lane>> = lanes.iter().filter_map(Weak::upgrade).collect();
+        let unloaded = unload(generation, &lanes, deadline);
+        tell_unloaded(&journal, &name, &side, &unloaded);
+        // The loop is gone when the host ends.
+        let _ = tell.send(unloaded);
+    });
+    if let Err(error) = waiting {
+        tracing::error!(%error, "failed to start a thread to retire a generation: it stays until the host ends");
     }
     unloaded
 }

@@ -13,6 +13,7 @@ use super::slot::{self, Slot};
 use crate::CallError;
 use crate::bus::Bus;
 use crate::call::{Called, named};
+use crate::error::nearest_first;
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
@@ -125,8 +126,7 @@ impl Registry {
 
     #[cold]
     fn unknown(&self, service: &str) -> CallError {
-        let mut known: Vec<String> = self.slots().keys().map(ToString::to_string).collect();
-        known.sort();
+        let known = nearest_first(service, self.slots().keys().map(ToString::to_string).collect());
         CallError::NoSuchService { service: service.to_owned(), known }
     }
 

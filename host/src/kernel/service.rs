@@ -11,6 +11,7 @@ use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
 use super::health::Health;
+use super::inbox::Handled;
 use super::probation::Probation;
 use super::restarts::{Restart, Restarts};
 use super::slot::Slot;
@@ -101,6 +102,7 @@ pub(crate) struct Serving {
     /// The file of the plugins folder that it is the answer to: its own, or that of the version that was rolled back.
     pub(crate) home: PathBuf,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) handled: Arc<Handled>,
     pub(crate) stateful: bool,
 }
 
@@ -263,6 +265,7 @@ impl Service {
             source: generation.staged.source.clone(),
             home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
+            handled: Arc::clone(&generation.handled),
             stateful: generation.plugin.is_stateful(),
         });
         self.health = Health::of(&generation);

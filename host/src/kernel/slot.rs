@@ -9,6 +9,7 @@ use super::guard::{Guard, Permit, Refusal};
 use super::lease::{self, Door, Kept, Replaced, Shortcut, Thread, TooDeep};
 use super::tally::Own;
 use super::view::Phase;
+use crate::bus;
 
 /// The place that a name owns.
 #[derive(Debug)]
@@ -177,8 +178,8 @@ impl Slot {
         entered.ok().flatten()
     }
 
-    /// Goes in on this thread, waiting at a closed gate; no lease is held meanwhile, for the one who drains. A call that comes
-    /// out of this very service passes the gate (A → B → A would wait for itself). `body` is run once at most.
+    /// Goes in on this thread, waiting at a closed gate, no longer than who asked this thread waits; no lease is held meanwhile, for the one who
+    /// drains. A call that comes out of this very service passes the gate (A → B → A would wait for itself). `body` is run once at most.
     #[cold]
     pub(crate) fn enter<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
         let mut waited = false;
@@ -193,7 +194,10 @@ impl Slot {
             );
             match again {
                 Some(done) => return Ok(done.map_err(NoEntry::from)?),
-                None => waited |= gate.wait(None, waited) == Pass::Waited,
+                None => match gate.wait(bus::until(), waited) {
+                    Pass::Expired => return Err(Box::new(NoEntry::Expired)),
+                    pass => waited |= pass == Pass::Waited,
+                },
             }
         }
     }

@@ -6,7 +6,8 @@ use super::{Kernel, RETRY};
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
-use crate::kernel::service::{Ended, Failure, FailureKind};
+use crate::kernel::probation::fault_rate;
+use crate::kernel::service::{Ended, Failure, FailureKind, Serving};
 use crate::kernel::view::Phase;
 /// The longest pause between attempts that go on failing.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -43,7 +44,8 @@ impl Kernel {
                 }
             }
             Outcome::Swapped { generation, version, receipt } => {
-                let before = service.serving.as_ref().map_or(0.0, |old| old.tally.counts().fault_rate());
+                let of = |old: &Serving| fault_rate(old.tally.counts(), old.handled.counts());
+                let before = service.serving.as_ref().map_or(0.0, of);
                 let probation = service.probation.take();
                 let home = service.serving.as_ref().map(|old| old.home.clone());
                 service.retire_counts();

@@ -24,6 +24,9 @@
 //!   so no two are exchanged.
 //! * **A5** A [`Buffer`] owns the memory of one vector: `data`, `len` and `capacity` of its [`RawBuffer`] are that vector's at any
 //!   time that nobody grows it, `len` bytes are written, and no two buffers have the same.
+//! * **A6** A [`RawBody`] is made by `Box::into_raw` here, of the very type that the function beside it was compiled for, and with what that
+//!   function asks of threads (`Send`; `Sync` where it may run on several). The host gives it back to that function while the library
+//!   is mapped: as often as the table says, and never after the function that takes it for good.
 
 #![allow(unsafe_code, reason = "the contract's ABI layer: the one place of this crate where pointers cross")]
 #![allow(
@@ -33,6 +36,7 @@
 
 mod buffer;
 mod calls;
+mod deadline;
 mod guard;
 mod host;
 mod messages;
@@ -40,13 +44,16 @@ mod methods;
 mod module;
 mod own;
 mod reader;
+mod requests;
 mod state;
+mod threads;
 mod thunk;
 mod window;
 
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
+pub use deadline::{DEADLINE_EXTENSION, DeadlineExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
@@ -57,9 +64,12 @@ pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
 pub use own::Buffer;
 pub(crate) use reader::Failed;
 pub use reader::{In, LentBytes, LentPieces, Pieces, RawReader};
+pub use requests::{ANSWERS_EXTENSION, AnswersExtension, REQUESTS_EXTENSION, RequestsExtension};
 pub use state::{
     STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, StateTables, state_tables,
 };
+pub(crate) use threads::Started;
+pub use threads::{RawBody, RawThread, THREADS_EXTENSION, ThreadFn, ThreadsExtension};
 pub use thunk::{lib_header, module};
 pub use window::Window;
 

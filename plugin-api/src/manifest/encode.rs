@@ -28,6 +28,9 @@ pub struct Declaration {
     pub topics: &'static [&'static str],
     /// The queue group that it subscribes in, with other services: of each message one of them gets it. Without one, it gets all.
     pub queue: &'static str,
+    /// Topics whose requests it answers, written as `topics` are: they come to [`Plugin::on_request`](crate::Plugin::on_request). Of all who answer
+    /// a topic, one is asked.
+    pub answers: &'static [&'static str],
     /// What it asks the host for. This host only shows it.
     pub capabilities: &'static [&'static str],
 }
@@ -46,6 +49,7 @@ impl Declaration {
             methods: &[],
             topics: &[],
             queue: "",
+            answers: &[],
             capabilities: &[],
         }
     }
@@ -91,14 +95,8 @@ struct Json<const N: usize> {
 
 const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N> {
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
-    let mut at = 0;
-    while at < d.topics.len() {
-        assert!(
-            is_valid_pattern(d.topics[at]),
-            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
-        );
-        at += 1;
-    }
+    check(d.topics);
+    check(d.answers);
     let mut json = Json::<N> { bytes: [0; N], len: 0 };
     json.raw("{\"name\":");
     json.string(d.name);
@@ -129,6 +127,8 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.strings(d.topics);
     json.raw(",\"queue\":");
     json.string(d.queue);
+    json.raw(",\"answers\":");
+    json.strings(d.answers);
     json.raw(",\"capabilities\":");
     json.strings(d.capabilities);
     json.raw(",\"state\":");
@@ -167,6 +167,17 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.string(env!("HOTBAY_TARGET"));
     json.raw(if cfg!(panic = "unwind") { ",\"panic\":\"unwind\"}" } else { ",\"panic\":\"abort\"}" });
     json
+}
+
+const fn check(topics: &[&str]) {
+    let mut at = 0;
+    while at < topics.len() {
+        assert!(
+            is_valid_pattern(topics[at]),
+            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
+        );
+        at += 1;
+    }
 }
 
 impl<const N: usize> Json<N> {
@@ -282,6 +293,7 @@ mod tests {
             methods: &["quote\"back\\slash\n"],
             topics: &["orders.>"],
             queue: "workers",
+            answers: &["orders.price"],
             capabilities: &["http"],
             ..Declaration::of("echo-v2", "2.10.0")
         };
@@ -302,6 +314,7 @@ mod tests {
         assert_eq!(manifest.priority, -7);
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
         assert_eq!((&manifest.topics[..], &*manifest.queue), (&["orders.>".to_owned()][..], "workers"));
+        assert_eq!(manifest.answers, ["orders.price"]);
         let state = manifest.state.unwrap();
         assert_eq!((state.writes, &state.reads[..]), (3, &[1, 2][..]));
         assert_eq!(state.content_type, "application/octet-stream");

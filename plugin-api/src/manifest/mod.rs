@@ -45,6 +45,9 @@ pub struct Manifest {
     /// The queue group that it subscribes in; empty for none.
     #[serde(default)]
     pub queue: String,
+    /// The topics whose requests it answers: patterns.
+    #[serde(default)]
+    pub answers: Vec<String>,
     /// What it asks the host for.
     #[serde(default)]
     pub capabilities: Vec<String>,

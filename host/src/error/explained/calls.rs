@@ -141,4 +141,17 @@ pub(super) const TABLE: &[Explanation] = &[
         ],
         example: "failed to call service `greeter`: there were more than 10 calls per second, its `max_rate`; try again in 100 ms",
     },
+    Explanation {
+        code: Code::CallCancelled,
+        title: "Who asked has given up",
+        blame: Blame::Operator,
+        meaning: "The client of the control socket has gone, or the program that embeds the host cancelled. A request that waited was taken out; one that runs is told, and may end early.",
+        causes: &[
+            "a client that was ended, by Ctrl-C for instance",
+            "a program that cancels what it does not need any more",
+        ],
+        unchanged: "The service runs on. What a call did before it heard of it is done.",
+        next: &["ask again, where the answer is still wanted"],
+        example: "failed to answer: who asked service `greeter` has given up",
+    },
 ];

@@ -92,6 +92,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (760, "BreakerOpen"),
     (761, "TooManyInside"),
     (762, "TooFast"),
+    (780, "CallCancelled"),
     (801, "NotDrained"),
     (802, "SchemaNotRead"),
     (803, "RehearsalFailed"),
@@ -176,5 +177,8 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (1302, "MessageCircle"),
     (1303, "NotTakenByAll"),
     (1304, "PublishRefused"),
+    (1380, "NobodyAnswers"),
+    (1381, "RequestNotTaken"),
+    (1382, "RequestDropped"),
     (9901, "Defect"),
 ];
