@@ -52,6 +52,9 @@
 //! messages = 1024             # messages that may wait
 //! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
 //! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
+//! store = "kv"                # the service that keeps its keys and values, `Context::kv`
+//! http.hosts = ["api.example.com", "*.example.org", "127.0.0.1:8080"]    # whom it may ask by `Context::http`; nobody by default
+//! http.private = false        # whether names may lead to addresses of this machine and of private networks
 //!
 //! [plugin.greeter]            # whatever the plugin `greeter` reads
 //! greeting = "Good day"
@@ -62,11 +65,13 @@
 mod error;
 mod file;
 mod hint;
+mod http;
 #[cfg(test)]
 mod tests;
 mod trust;
 
 pub use error::ConfigError;
+pub use http::{AllowedHost, Http};
 pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
 
 use std::collections::BTreeMap;
@@ -250,6 +255,10 @@ pub struct Service {
     pub when_full: WhenFull,
     /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
     pub when_stopped: WhenStopped,
+    /// `store`: the service that keeps its keys and values.
+    pub store: String,
+    /// `http`: whom it may ask by HTTP.
+    pub http: Http,
 }
 
 /// What becomes of messages to a service that is stopped, or broke down.
@@ -272,6 +281,8 @@ impl Default for Service {
             messages: ROOM,
             when_full: WhenFull::default(),
             when_stopped: WhenStopped::default(),
+            store: "kv".to_owned(),
+            http: Http::default(),
         }
     }
 }

@@ -33,6 +33,7 @@ use crate::abi::{
 };
 use crate::{Error, Export, Result};
 
+mod given;
 mod messages;
 
 pub use messages::Sent;
@@ -47,6 +48,7 @@ pub struct TestHost {
     services: BTreeMap<String, Service>,
     log: Mutex<Vec<String>>,
     published: Mutex<Vec<Sent>>,
+    given: given::Given,
     is_of_1_0: bool,
 }
 
@@ -301,9 +303,11 @@ impl<P> Drop for Running<P> {
         if self.instance == Instance::NONE {
             return;
         }
+        self.host.given.tell_to_end();
         if self.started {
             let _ = answer(|error| (self.module.stop())(self.instance, error));
         }
+        self.host.given.join();
         let _ = answer(|error| (self.module.destroy())(self.instance, error));
     }
 }

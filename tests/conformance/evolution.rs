@@ -52,7 +52,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "STATE_EXTENSION => ExtensionPtr(std::ptr::from_ref(self.current).cast()),",
                 "STATE_EXTENSION => ExtensionPtr::NONE,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 2", "CONTRACT_MINOR: u32 = 0");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 3", "CONTRACT_MINOR: u32 = 0");
             // Nor did the manifest say more.
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
@@ -77,7 +77,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "extension: extension::<P>,",
                 "extension: extension::<P>,\n            later: stop::<P>,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 2", "CONTRACT_MINOR: u32 = 3");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 3", "CONTRACT_MINOR: u32 = 4");
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
                 &manifest,

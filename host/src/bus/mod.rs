@@ -154,6 +154,11 @@ impl Bus {
         self.version.fetch_add(1, Ordering::Release);
     }
 
+    /// Whether anybody is subscribed to a topic.
+    pub(crate) fn is_heard(&self, topic: &str) -> bool {
+        !self.inside().index.find(topic).is_empty()
+    }
+
     /// Whether it was closed.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)

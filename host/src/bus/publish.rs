@@ -93,6 +93,8 @@ fn told(refused: &[NotTaken]) -> String {
 pub(crate) enum Manner {
     /// Fire and forget: it waits for room for a moment where a mailbox says so.
     Forget,
+    /// The same, and it waits for nobody.
+    Offer,
     /// Taken by every mailbox within this time, or an error.
     Confirm(Duration),
 }
@@ -150,6 +152,7 @@ impl Bus {
         let until = || {
             let patience = match manner {
                 Manner::Forget => PATIENCE,
+                Manner::Offer => Duration::ZERO,
                 Manner::Confirm(deadline) => deadline,
             };
             // A deadline that no clock can hold is none.

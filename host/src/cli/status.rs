@@ -4,7 +4,7 @@ use super::output::{Output, coded, one_line, or_dash, short_digest};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
-use crate::kernel::view::{Messages, Outcome, Pinned, Receipt, Retired, Status, mebibytes};
+use crate::kernel::view::{Given, Messages, Outcome, Pinned, Receipt, Retired, Status, mebibytes};
 
 pub(super) fn status(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
     let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
@@ -30,6 +30,11 @@ fn screen(status: &Status) -> String {
         line("built by", format!("{}, contract {}", manifest.toolchain, manifest.contract));
     }
     line("calls", format!("{}, of these {} with an error", status.calls, status.errors));
+    if let Some(given) = status.given.as_ref().filter(|given| **given != Given::default()) {
+        let Given { threads, timers, failures, panics } = given;
+        let bad = format!("{failures} ended with an error, {panics} panicked");
+        line("given", format!("threads {}; {timers} timers; {bad}", list(threads)));
+    }
     if let Some(snapshot) = &status.snapshot {
         let at = stamp_and_age(snapshot.created_unix_ms);
         line("state", format!("{} bytes in schema {}, sealed {at}", snapshot.bytes, snapshot.schema));

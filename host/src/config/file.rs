@@ -9,7 +9,7 @@ use hotbay_plugin_api::{Level, manifest};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, WhenStopped, hint};
+use super::{AllowedHost, Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, WhenStopped, hint};
 use crate::bus::WhenFull;
 
 /// What is asked for again and again may not be asked for without a pause.
@@ -115,6 +115,17 @@ struct Service {
     messages: Option<Spanned<u64>>,
     when_full: Option<WhenFull>,
     when_stopped: Option<WhenStopped>,
+    store: Option<Spanned<String>>,
+    #[serde(default)]
+    http: HttpTable,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct HttpTable {
+    #[serde(default)]
+    hosts: Vec<Spanned<String>>,
+    private: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -291,7 +302,8 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         *into = usize::try_from(value.into_inner()).unwrap_or(usize::MAX);
         Ok(())
     };
-    for (name, Service { lanes, mailbox, messages, when_full, when_stopped }) in file.service {
+    for (name, table) in file.service {
+        let Service { lanes, mailbox, messages, when_full, when_stopped, store, http } = table;
         valid(&name)?;
         let service = config.service.entry(name.into_inner()).or_default();
         count(&mut service.lanes, lanes, LANES)?;
@@ -299,6 +311,15 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         count(&mut service.messages, messages, MAILBOX)?;
         service.when_full = when_full.unwrap_or(service.when_full);
         service.when_stopped = when_stopped.unwrap_or(service.when_stopped);
+        if let Some(store) = store {
+            valid(&store)?;
+            service.store = store.into_inner();
+        }
+        for host in http.hosts {
+            let allowed = AllowedHost::parse(host.get_ref());
+            service.http.hosts.push(allowed.map_err(|problem| at(host.span().start, problem))?);
+        }
+        service.http.private = http.private.unwrap_or(service.http.private);
     }
     for (name, table) in file.plugin {
         valid(&name)?;

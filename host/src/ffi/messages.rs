@@ -3,28 +3,20 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use abi_stable::std_types::RStr;
 use hotbay_plugin_api::abi::{
-    BUS_EXTENSION, BusExtension, CALLS_EXTENSION, ExtensionPtr, HostHandle, Instance, MessagesExtension,
-    RawBuffer, RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
-    THREADS_EXTENSION,
+    BusExtension, ExtensionPtr, HostHandle, Instance, MessagesExtension, RawBuffer, RawHeader, RawId,
+    RawMessage, RawOutgoing, RawPublished, Status,
 };
 
-use super::{calls, threads};
 use super::host_side::{guarded, side};
 use super::plugin::{Answer, answer};
 use crate::bus::{Headers, Manner, Message, MessageId, Outgoing, PublishError, Published};
 
 static TABLE: BusExtension = BusExtension { publish };
 
-/// The table of an extension of this host's.
-pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    match (id.as_str(), revision) {
-        CALLS_EXTENSION => calls::table(),
-        BUS_EXTENSION => ExtensionPtr::of_bus(&TABLE),
-        THREADS_EXTENSION => threads::table(),
-        _ => ExtensionPtr::NONE,
-    }
+/// What the host's `extension` answers for the bus.
+pub(super) fn table() -> ExtensionPtr {
+    ExtensionPtr::of_bus(&TABLE)
 }
 
 /// Brings a message to a plugin, on this thread. All of it is lent for the call.
@@ -61,13 +53,7 @@ extern "C" fn publish(
             let _ = error.write(format!("publish to `{topic}` outside of start … stop").as_bytes());
             return Status::REFUSED;
         };
-        let headers = outgoing.headers.as_slice().iter();
-        let headers = Headers::new(headers.map(|header| (header.name.as_str(), header.value.as_str())));
-        let manner = if outgoing.is_confirmed {
-            Manner::Confirm(Duration::from_millis(outgoing.deadline_ms))
-        } else {
-            Manner::Forget
-        };
+        let (headers, manner) = (headers(outgoing), manner(outgoing));
         let outgoing = Outgoing { payload: outgoing.payload.as_slice(), headers, cause: None };
         match bus.publish(side.name(), topic, outgoing, manner) {
             Ok(Published { id, taken, refused }) => {
@@ -80,6 +66,19 @@ extern "C" fn publish(
             }
         }
     })
+}
+
+pub(super) fn headers(outgoing: &RawOutgoing<'_>) -> Headers {
+    let headers = outgoing.headers.as_slice().iter();
+    Headers::new(headers.map(|header| (header.name.as_str(), header.value.as_str())))
+}
+
+pub(super) fn manner(outgoing: &RawOutgoing<'_>) -> Manner {
+    if outgoing.is_confirmed {
+        Manner::Confirm(Duration::from_millis(outgoing.deadline_ms))
+    } else {
+        Manner::Forget
+    }
 }
 
 fn status(failure: &PublishError) -> Status {

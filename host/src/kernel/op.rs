@@ -181,7 +181,8 @@ fn steps(
     }
     let load_number = shared.next_load();
     let deadline = shared.config.swap.callback;
-    let place = Place { name, number, load: load_number, room, config, deadline };
+    let service = &shared.config.service_of(name);
+    let place = Place { name, number, load: load_number, room, config, service, deadline };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());

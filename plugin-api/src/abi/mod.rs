@@ -38,6 +38,8 @@ mod buffer;
 mod calls;
 mod guard;
 mod host;
+mod http;
+mod kv;
 mod messages;
 mod methods;
 mod module;
@@ -46,12 +48,15 @@ mod reader;
 mod state;
 mod threads;
 mod thunk;
+mod timers;
 mod window;
 
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub use http::{HTTP_EXTENSION, HttpExtension, RawHttpRequest};
+pub use kv::{KV_EXTENSION, KvExtension};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
     RawOutgoing, RawPublished,
@@ -67,12 +72,14 @@ pub use state::{
 pub(crate) use threads::Started;
 pub use threads::{RawBody, RawThread, THREADS_EXTENSION, ThreadFn, ThreadsExtension};
 pub use thunk::{lib_header, module};
+pub(crate) use timers::SetTimer;
+pub use timers::{FreeFn, RawTimer, RawTimes, TIMERS_EXTENSION, TickFn, TimersExtension};
 pub use window::Window;
 
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 2;
+pub const CONTRACT_MINOR: u32 = 3;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

@@ -4,7 +4,7 @@ use std::sync::PoisonError;
 
 use abi_stable::std_types::RStr;
 
-use super::{Running, answer, host};
+use super::{Running, answer, given, host};
 use crate::abi::{
     BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, MESSAGES_EXTENSION, RawBuffer, RawHeader, RawId,
     RawMessage, RawOutgoing, RawPublished, Status,
@@ -57,10 +57,13 @@ static BUS: BusExtension = BusExtension { publish };
 
 /// It carries messages, and looks for services each time that one is called.
 pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    if (id.as_str(), revision) == BUS_EXTENSION { ExtensionPtr::of_bus(&BUS) } else { ExtensionPtr::NONE }
+    match (id.as_str(), revision) {
+        BUS_EXTENSION => ExtensionPtr::of_bus(&BUS),
+        (id, revision) => given::extension(id, revision),
+    }
 }
 
-extern "C" fn publish(
+pub(super) extern "C" fn publish(
     handle: HostHandle,
     outgoing: &RawOutgoing<'_>,
     place: &mut RawPublished,
