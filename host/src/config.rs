@@ -53,6 +53,9 @@
 //! message_bytes = 67108864    # bytes of these
 //! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
 //! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
+//! store = "kv"                # the service that keeps its keys and values, `Context::kv`
+//! http.hosts = ["api.example.com", "*.example.org", "127.0.0.1:8080"]    # whom it may ask by `Context::http`; nobody by default
+//! http.private = false        # whether names may lead to addresses of this machine and of private networks
 //!
 //! when_dependency_stops = "keep" # or "stop" before it and start after it; or "restart" when it is there again
 //! deadline_ms = 30000         # for requests whose caller does not say
@@ -90,6 +93,7 @@ mod error;
 mod file;
 mod govern;
 mod hint;
+mod http;
 mod service;
 #[cfg(test)]
 mod tests;
@@ -97,6 +101,7 @@ mod trust;
 
 pub use error::ConfigError;
 pub use govern::{Breaker, Supervision, WhenDependencyStops};
+pub use http::{AllowedHost, Http};
 pub use service::{Service, WhenStopped};
 pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
 

@@ -29,6 +29,7 @@ use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
 use crate::kernel::probation::Marks;
+use crate::kernel::rates;
 use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::served::Served;
 use crate::kernel::shared::Shared;
@@ -107,6 +108,8 @@ impl Host {
 
         crate::kernel::lease::prepare();
         let shared = Arc::new(Shared::new(config, stage, snapshots, history, good, served, marks));
+        rates::begin(&shared.registry)
+            .map_err(|source| HostError::Thread { name: "hotbay-clock".to_owned(), source })?;
         let (sender, inbox) = mpsc::channel();
         let kernel = Kernel::new(Arc::clone(&shared), held, rolled_back, deadly, inbox, sender.clone());
         let name = "hotbay-kernel".to_owned();
@@ -345,6 +348,7 @@ impl Inner {
                 let _ = receive.recv();
             }
             let _ = thread.join();
+            self.shared.registry.clock().close();
         }
     }
 }

@@ -102,10 +102,12 @@ impl Bay {
             panic: "unwind".to_owned(),
         };
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
-        let host = HostSide::new(declaration.name, number, config, services);
+        let host =
+            HostSide::new(declaration.name, number, config, &crate::config::Service::default(), services);
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let plugin = plugin.with_functions(&manifest.methods);
+        plugin.tick_on(&lane, load);
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {
             object: Object::file(declaration.name, &path),

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::config::Service;
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
 use crate::kernel::alarm::{Alarm, Wake};
 use crate::kernel::generation::Generation;
@@ -32,6 +33,7 @@ pub(crate) struct Place<'a> {
     pub(crate) load: u64,
     pub(crate) room: Room,
     pub(crate) config: Option<&'a serde_json::Value>,
+    pub(crate) service: &'a Service,
     pub(crate) deadline: Duration,
     /// Who is woken when its calls go wrong.
     pub(crate) wake: &'a Arc<Wake>,
@@ -71,7 +73,7 @@ pub(crate) fn load(
     let Probed { staged } = probed;
     let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
         .map_err(LoadFailed::Lane)?;
-    let host = HostSide::new(place.name, place.number, place.config, services);
+    let host = HostSide::new(place.name, place.number, place.config, place.service, services);
     let (object, began) = (staged.object.clone(), os::moment());
     let (mapped, methods) = (object.clone(), staged.manifest.methods.clone());
     let create = move || Plugin::create(&mapped, host).map(|plugin| plugin.with_functions(&methods));
@@ -80,6 +82,7 @@ pub(crate) fn load(
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
             let alarm = Arc::new(Alarm::new(place.wake));
+            plugin.tick_on(&lane, load);
             let replaced = Mutex::default();
             let (kept, handled) = (Mutex::default(), Arc::default());
             let generation = Generation {

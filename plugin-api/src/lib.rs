@@ -4,6 +4,8 @@ pub mod abi;
 mod context;
 mod error;
 mod export;
+mod http;
+mod kv;
 mod logging;
 pub mod manifest;
 mod message;
@@ -12,11 +14,14 @@ mod plugin;
 mod state;
 pub mod testkit;
 mod thread;
+mod timer;
 
 pub use abi::Buffer;
 pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use export::Export;
+pub use http::{Http, HttpRequest, HttpResponse};
+pub use kv::Kv;
 pub use manifest::Declaration;
 pub use message::{Message, MessageId, Outgoing, Published};
 pub use method::Method;
@@ -25,6 +30,7 @@ pub use plugin::{Plugin, Reply, Request};
 pub use state::MessagePack;
 pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step};
 pub use thread::{StopToken, Thread};
+pub use timer::Timer;
 
 pub use {serde, serde_json, tracing};
 
@@ -35,7 +41,7 @@ pub mod prelude {
     pub use crate::serde::{self, Deserialize, Serialize};
     pub use crate::{
         Buffer, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply, Request, Result,
-        State, Stateful, Step, StopToken,
+        State, Stateful, Step, StopToken, Timer,
     };
     pub use crate::{export_plugin, serde_json, tracing};
 }

@@ -33,6 +33,7 @@ use crate::abi::{
 };
 use crate::{Error, Export, Result};
 
+mod given;
 mod messages;
 mod requests;
 
@@ -49,6 +50,7 @@ pub struct TestHost {
     log: Mutex<Vec<String>>,
     published: Mutex<Vec<Sent>>,
     requests: requests::Requests,
+    given: given::Given,
     is_of_1_0: bool,
 }
 
@@ -303,9 +305,11 @@ impl<P> Drop for Running<P> {
         if self.instance == Instance::NONE {
             return;
         }
+        self.host.given.tell_to_end();
         if self.started {
             let _ = answer(|error| (self.module.stop())(self.instance, error));
         }
+        self.host.given.join();
         let _ = answer(|error| (self.module.destroy())(self.instance, error));
     }
 }

@@ -13,6 +13,7 @@ mod errors;
 mod faults;
 mod fixtures;
 mod force;
+mod given;
 mod governed;
 mod keys;
 mod killed;

@@ -96,6 +96,8 @@ fn told(refused: &[NotTaken]) -> String {
 pub(crate) enum Manner {
     /// Fire and forget: it waits for room for a moment where a mailbox says so.
     Forget,
+    /// The same, and it waits for nobody.
+    Offer,
     /// Taken by every mailbox within this time, or an error.
     Confirm(Duration),
 }
@@ -183,6 +185,7 @@ fn carry(message: &Message, route: &Route, manner: Manner) -> Carried {
     let until = || {
         let patience = match manner {
             Manner::Forget => PATIENCE,
+            Manner::Offer => Duration::ZERO,
             Manner::Confirm(deadline) => deadline,
         };
         // No longer than who asked for what this thread does.

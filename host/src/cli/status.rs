@@ -4,7 +4,9 @@ use super::output::{Output, coded, one_line, or_dash, short_digest};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
-use crate::kernel::view::{Messages, Outcome, Pinned, Receipt, Retired, Status, Supervised, mebibytes};
+use crate::kernel::view::{
+    Given, Messages, Outcome, Pinned, Receipt, Retired, Status, Supervised, mebibytes,
+};
 
 pub(super) fn status(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
     let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
@@ -38,6 +40,11 @@ fn screen(status: &Status) -> String {
     }
     if let Some(supervised) = &status.supervised {
         line("restarts", restarts(supervised));
+    }
+    if let Some(given) = status.given.as_ref().filter(|given| **given != Given::default()) {
+        let Given { threads, timers, failures, panics } = given;
+        let bad = format!("{failures} ended with an error, {panics} panicked");
+        line("given", format!("threads {}; {timers} timers; {bad}", list(threads)));
     }
     if let Some(snapshot) = &status.snapshot {
         let at = stamp_and_age(snapshot.created_unix_ms);

@@ -3,12 +3,15 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
+use hotbay_plugin_api::manifest;
 use serde::Deserialize;
+use toml::Spanned;
 
 use super::govern::{
     Breaker, BreakerTable, Count, Millis, OFF_OR_TIME, SOME, Supervision, SupervisionTable, TIME,
     WhenDependencyStops, Wrong, time, within,
 };
+use super::http::{AllowedHost, Http};
 use crate::bus::{BYTES, ROOM, WhenFull};
 
 /// How much a service takes at once.
@@ -27,6 +30,10 @@ pub struct Service {
     pub when_full: WhenFull,
     /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
     pub when_stopped: WhenStopped,
+    /// `store`: the service that keeps its keys and values.
+    pub store: String,
+    /// `http`: whom it may ask by HTTP.
+    pub http: Http,
     /// `when_dependency_stops = "keep" | "stop" | "restart"`: what becomes of it when a service stops that it requires.
     pub when_dependency_stops: WhenDependencyStops,
     /// `deadline_ms`: how long a request waits whose caller does not say. 30 s where this does not, either.
@@ -68,6 +75,8 @@ impl Default for Service {
             message_bytes: BYTES,
             when_full: WhenFull::default(),
             when_stopped: WhenStopped::default(),
+            store: "kv".to_owned(),
+            http: Http::default(),
             when_dependency_stops: WhenDependencyStops::default(),
             deadline: None,
             max_concurrent: None,
@@ -91,6 +100,9 @@ pub(super) struct ServiceTable {
     message_bytes: Count,
     when_full: Option<WhenFull>,
     when_stopped: Option<WhenStopped>,
+    store: Option<Spanned<String>>,
+    #[serde(default)]
+    http: HttpTable,
     when_dependency_stops: Option<WhenDependencyStops>,
     deadline_ms: Millis,
     max_concurrent: Count,
@@ -100,6 +112,14 @@ pub(super) struct ServiceTable {
     retry_pause_ms: Millis,
     breaker: Option<BreakerTable>,
     supervision: Option<SupervisionTable>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct HttpTable {
+    #[serde(default)]
+    hosts: Vec<Spanned<String>>,
+    private: Option<bool>,
 }
 
 /// Each lane is a thread.
@@ -125,6 +145,21 @@ impl ServiceTable {
         size(&mut service.message_bytes, self.message_bytes, &MESSAGE_BYTES)?;
         service.when_full = self.when_full.unwrap_or(service.when_full);
         service.when_stopped = self.when_stopped.unwrap_or(service.when_stopped);
+        if let Some(store) = self.store {
+            let (at, store) = (store.span().start, store.into_inner());
+            if !manifest::is_valid_name(&store) {
+                return Err((
+                    at,
+                    format!("no service can be called `{store}`: names are [a-z0-9_-]{{1,64}}"),
+                ));
+            }
+            service.store = store;
+        }
+        for host in self.http.hosts {
+            let allowed = AllowedHost::parse(host.get_ref());
+            service.http.hosts.push(allowed.map_err(|problem| (host.span().start, problem))?);
+        }
+        service.http.private = self.http.private.unwrap_or(service.http.private);
         service.when_dependency_stops = self.when_dependency_stops.unwrap_or_default();
         service.deadline = within(self.deadline_ms, &TIME, " ms")?.map(Duration::from_millis);
         service.max_concurrent = within(self.max_concurrent, &SOME, "")?.map(small);

@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use hotbay_plugin_api::Level;
 
-use super::{Config, ConfigError, ExposedHome, KeySource, ProbeMode, Service, Unsigned, WatchMode};
+use super::{Config, ConfigError, ExposedHome, Http, KeySource, ProbeMode, Service, Unsigned, WatchMode};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("hotbay.toml"))
@@ -236,6 +236,26 @@ fn lanes_and_mailboxes_out_of_range_are_refused_at_their_place() {
     assert!(refused("[service.echo]\nmailbox = 2000000").contains("out of range: from 1 to 1000000"));
     assert!(refused("[service.\"No Name\"]\nlanes = 2").contains("no plugin can be called `No Name`"));
     assert!(refused("[service.echo]\nlane = 2").contains("lanes"));
+}
+
+#[test]
+fn a_service_names_its_store_and_whom_it_may_ask() {
+    let text = "[service.echo]\nstore = \"redis\"\nhttp.hosts = [\"a.example\", \"*.b.example:81\"]\nhttp.private = true";
+    let config = parse(text).unwrap();
+    let echo = config.service_of("echo");
+    let hosts: Vec<String> = echo.http.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!((echo.store.as_str(), echo.http.private), ("redis", true));
+    assert_eq!(hosts, ["a.example", "*.b.example:81"]);
+    let other = config.service_of("other");
+    assert_eq!(
+        (other.store.as_str(), other.http),
+        ("kv", Http::default()),
+        "nobody, where nothing is written"
+    );
+    let error = refused("[service.echo]\nhttp.hosts = [\"https://a.example\"]");
+    assert!(error.contains(":2:15: no host can be `https://a.example`"), "{error}");
+    assert!(refused("[service.echo]\nstore = \"No\"").contains("no plugin can be called `No`"));
+    assert!(refused("[service.echo]\nhttp.host = []").contains("hosts"));
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Status;
 
+use super::Ends;
 use crate::ffi::Answer;
 use crate::kernel::lane::join_all;
 use crate::kernel::settle::settle;
@@ -32,8 +33,7 @@ struct Inside {
     open: bool,
     count: u64,
     threads: BTreeMap<u64, Entry>,
-    failed: u64,
-    panicked: u64,
+    ends: Ends,
 }
 
 #[derive(Debug)]
@@ -48,15 +48,6 @@ struct Entry {
     is_dying: bool,
     // None when somebody waits for them.
     handle: Option<JoinHandle<()>>,
-}
-
-/// How threads of a generation ended that did not end well.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(crate) struct Ends {
-    /// With an error.
-    pub(crate) failed: u64,
-    /// With a panic.
-    pub(crate) panicked: u64,
 }
 
 impl Threads {
@@ -128,11 +119,7 @@ impl Threads {
             }
         }
         let mut inside = self.inside();
-        match answer {
-            Ok(()) => {}
-            Err((Status::PANICKED, _)) => inside.panicked += 1,
-            Err(_) => inside.failed += 1,
-        }
+        inside.ends.note(&answer);
         if let Some(entry) = inside.threads.get_mut(&number) {
             entry.ended = true;
         }
@@ -186,8 +173,7 @@ impl Threads {
     pub(crate) fn view(&self) -> (Vec<String>, Ends) {
         let inside = self.inside();
         let running = inside.threads.values().filter(|entry| !entry.ended);
-        let ends = Ends { failed: inside.failed, panicked: inside.panicked };
-        (running.map(|entry| entry.name.clone()).collect(), ends)
+        (running.map(|entry| entry.name.clone()).collect(), inside.ends)
     }
 
     /// Forgets such as have ended. Their destructors are waited for: by the plugin, whose they are.

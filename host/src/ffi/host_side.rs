@@ -8,12 +8,14 @@ use abi_stable::std_types::{RSlice, RStr};
 use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
 use super::calls::Found;
-use super::messages::extension;
-use crate::CallError;
+use super::extensions::extension;
 use crate::bus::Bus;
 use crate::call::{self, Called};
-use crate::context::Threads;
+#[cfg(feature = "http-client")]
+use crate::context::Http;
+use crate::context::{Clock, Threads, Timers};
 use crate::kernel::slot::Slot;
+use crate::{CallError, config};
 
 /// What a plugin can reach through its host: the kernel, as little of it as that takes.
 pub(crate) trait Services: Send + Sync {
@@ -22,6 +24,9 @@ pub(crate) trait Services: Send + Sync {
 
     /// What messages go by; a probe has none.
     fn bus(&self) -> Option<&Bus>;
+
+    /// What timers tick by; a probe has none.
+    fn clock(&self) -> Option<&Clock>;
 
     /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
     fn is_inside(&self, handle: HostHandle) -> bool;
@@ -39,6 +44,11 @@ pub(crate) struct HostSide {
     methods: Found,
     accepting: Arc<AtomicBool>,
     threads: Arc<Threads>,
+    timers: Arc<Timers>,
+    #[cfg(feature = "http-client")]
+    http: Http,
+    // The service that keeps its keys and values.
+    store: String,
 }
 
 /// A plugin that calls more services than these looks for the others each time.
@@ -49,12 +59,17 @@ impl HostSide {
         name: &str,
         generation: u64,
         config: Option<&serde_json::Value>,
+        service: &config::Service,
         services: Arc<dyn Services>,
     ) -> Box<Self> {
         let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
         let name: Arc<str> = name.into();
         Box::new(Self {
+            #[cfg(feature = "http-client")]
+            http: Http::new(&name, service.http.clone()),
+            store: service.store.clone(),
             threads: Threads::new(&name, generation),
+            timers: Timers::new(&name, generation, &services),
             name,
             generation,
             config,
@@ -68,7 +83,11 @@ impl HostSide {
     /// The same for an instance that is never started: calls to other services are refused.
     pub(super) fn deaf(&self) -> Box<Self> {
         Box::new(Self {
+            #[cfg(feature = "http-client")]
+            http: Http::new(&self.name, config::Http::default()),
+            store: self.store.clone(),
             threads: Threads::new(&self.name, self.generation),
+            timers: Timers::new(&self.name, self.generation, &self.services),
             name: Arc::clone(&self.name),
             generation: self.generation,
             config: self.config.clone(),
@@ -122,20 +141,35 @@ impl HostSide {
         &self.threads
     }
 
-    /// The plugin is about to start: from here on it may call other services, and have threads.
+    pub(super) fn timers(&self) -> &Arc<Timers> {
+        &self.timers
+    }
+
+    #[cfg(feature = "http-client")]
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(super) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// The plugin is about to start: from here on it may call other services, and have threads and timers.
     pub(super) fn begin(&self) {
         self.accepting.store(true, Ordering::Release);
         self.threads.open();
+        self.timers.open();
     }
 
-    /// It is about to stop: what the host gave it ends. It may still call.
+    /// It is about to stop: what the host gave it ends. It may still call. On a lane, as is the next.
     pub(super) fn begin_to_stop(&self) {
+        self.timers.close();
         self.threads.tell_to_end();
     }
 
     /// It has stopped, or did not start.
     pub(super) fn end(&self) {
-        self.threads.tell_to_end();
+        self.begin_to_stop();
         self.accepting.store(false, Ordering::Release);
     }
 }

@@ -4,16 +4,14 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use abi_stable::std_types::RStr;
 use hotbay_plugin_api::abi::{
-    AnswersExtension, BUS_EXTENSION, BusExtension, CALLS_EXTENSION, DEADLINE_EXTENSION, DeadlineExtension,
-    ExtensionPtr, HostHandle, Instance, Lent, MessagesExtension, REQUESTS_EXTENSION, RawBuffer, RawHeader,
-    RawId, RawMessage, RawOutgoing, RawPublished, RequestsExtension, Status, THREADS_EXTENSION,
+    AnswersExtension, BusExtension, DeadlineExtension, ExtensionPtr, HostHandle, Instance, Lent,
+    MessagesExtension, RawBuffer, RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, RequestsExtension,
+    Status,
 };
 
 use super::host_side::{guarded, side};
 use super::plugin::{Answer, answer};
-use super::{calls, threads};
 use crate::bus::{
     self, Headers, Manner, Message, MessageId, Outgoing, PublishError, Published, RequestError,
 };
@@ -22,16 +20,19 @@ static TABLE: BusExtension = BusExtension { publish };
 static REQUESTS: RequestsExtension = RequestsExtension { request };
 static DEADLINE: DeadlineExtension = DeadlineExtension { remaining_ns, is_cancelled };
 
-/// The table of an extension of this host's.
-pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    match (id.as_str(), revision) {
-        CALLS_EXTENSION => calls::table(),
-        BUS_EXTENSION => ExtensionPtr::of_bus(&TABLE),
-        REQUESTS_EXTENSION => ExtensionPtr::of_requests(&REQUESTS),
-        DEADLINE_EXTENSION => ExtensionPtr::of_deadline(&DEADLINE),
-        THREADS_EXTENSION => threads::table(),
-        _ => ExtensionPtr::NONE,
-    }
+/// What the host's `extension` answers for the bus.
+pub(super) fn table() -> ExtensionPtr {
+    ExtensionPtr::of_bus(&TABLE)
+}
+
+/// What it answers for requests by topic.
+pub(super) fn requests() -> ExtensionPtr {
+    ExtensionPtr::of_requests(&REQUESTS)
+}
+
+/// What it answers for deadlines.
+pub(super) fn deadline() -> ExtensionPtr {
+    ExtensionPtr::of_deadline(&DEADLINE)
 }
 
 /// Brings a message to a plugin, on this thread. All of it is lent for the call.
@@ -86,12 +87,7 @@ extern "C" fn publish(
             let _ = error.write(format!("publish to `{topic}` outside of start … stop").as_bytes());
             return Status::REFUSED;
         };
-        let manner = if outgoing.is_confirmed {
-            Manner::Confirm(Duration::from_millis(outgoing.deadline_ms))
-        } else {
-            Manner::Forget
-        };
-        match bus.publish(side.name(), topic, owned(outgoing), manner) {
+        match bus.publish(side.name(), topic, owned(outgoing), manner(outgoing)) {
             Ok(Published { id, taken, refused }) => {
                 *place = RawPublished { id: raw(id), taken: taken as u64, refused: refused as u64 };
                 Status::OK
@@ -105,9 +101,20 @@ extern "C" fn publish(
 }
 
 fn owned<'a>(outgoing: &RawOutgoing<'a>) -> Outgoing<'a> {
+    Outgoing { payload: outgoing.payload.as_slice(), headers: headers(outgoing), cause: None }
+}
+
+pub(super) fn headers(outgoing: &RawOutgoing<'_>) -> Headers {
     let headers = outgoing.headers.as_slice().iter();
-    let headers = Headers::new(headers.map(|header| (header.name.as_str(), header.value.as_str())));
-    Outgoing { payload: outgoing.payload.as_slice(), headers, cause: None }
+    Headers::new(headers.map(|header| (header.name.as_str(), header.value.as_str())))
+}
+
+pub(super) fn manner(outgoing: &RawOutgoing<'_>) -> Manner {
+    if outgoing.is_confirmed {
+        Manner::Confirm(Duration::from_millis(outgoing.deadline_ms))
+    } else {
+        Manner::Forget
+    }
 }
 
 extern "C" fn request(handle: HostHandle, outgoing: &RawOutgoing<'_>, reply: &mut RawBuffer) -> Status {

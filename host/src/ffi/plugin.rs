@@ -2,6 +2,7 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
@@ -17,6 +18,8 @@ use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
 use crate::bus::Message;
 use crate::fault;
+use crate::kernel::lane::Lane;
+use crate::kernel::view::Given;
 use crate::os::Thread;
 use crate::stage::Object;
 
@@ -167,12 +170,25 @@ impl Plugin {
         started
     }
 
-    /// Stops it. Its threads are told to end before: who joins them waits for no more than that.
+    /// Its timers tick on this lane, while the generation of this load serves.
+    pub(crate) fn tick_on(&self, lane: &Arc<Lane>, load: u64) {
+        self.host.timers().tick_on(lane, load);
+    }
+
+    /// Stops it. Before that its timers end, and its threads are told to: who joins them waits for no more than that.
     pub(crate) fn stop(&self) -> Answer {
         self.host.begin_to_stop();
         let stopped = answer(|error| (self.module.stop())(self.instance, error));
         self.host.end();
         stopped
+    }
+
+    /// What it is given right now.
+    pub(crate) fn given(&self) -> Given {
+        let (threads, ends) = self.host.threads().view();
+        let (timers, ticks) = self.host.timers().view();
+        let (failures, panics) = (ends.failed + ticks.failed, ends.panicked + ticks.panicked);
+        Given { threads, timers, failures, panics }
     }
 
     /// Waits for the threads that the host started for it; those that have not ended by then. After `stop`, or a `start` that failed.

@@ -27,6 +27,7 @@ pub(crate) mod op;
 pub(crate) mod patience;
 pub(crate) mod plan;
 pub(crate) mod probation;
+pub(crate) mod rates;
 pub(crate) mod receipt;
 pub(crate) mod records;
 pub(crate) mod registry;

@@ -13,6 +13,7 @@ use super::slot::{self, Slot};
 use crate::CallError;
 use crate::bus::Bus;
 use crate::call::{Called, named};
+use crate::context::Clock;
 use crate::error::nearest_first;
 use crate::ffi::Services;
 
@@ -24,6 +25,7 @@ pub(crate) struct Registry {
     version: AtomicU64,
     names: Mutex<Names>,
     bus: Arc<Bus>,
+    clock: Clock,
 }
 
 #[derive(Debug, Default)]
@@ -51,7 +53,12 @@ fn next_version() -> u64 {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { version: AtomicU64::new(next_version()), names: Mutex::default(), bus: Arc::default() }
+        Self {
+            version: AtomicU64::new(next_version()),
+            names: Mutex::default(),
+            bus: Arc::default(),
+            clock: Clock::default(),
+        }
     }
 }
 
@@ -89,9 +96,19 @@ impl Registry {
         self.slots().get(service).cloned().ok_or_else(|| self.unknown(service))
     }
 
+    /// The slots of all registered names.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        self.names().slots.values().cloned().collect()
+    }
+
     /// What messages go by.
     pub(crate) fn bus(&self) -> &Arc<Bus> {
         &self.bus
+    }
+
+    /// What timers tick by.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
     }
 
     fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
@@ -142,6 +159,10 @@ impl Services for Registry {
 
     fn bus(&self) -> Option<&Bus> {
         Some(&self.bus)
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.clock)
     }
 
     fn is_inside(&self, handle: HostHandle) -> bool {

@@ -56,6 +56,7 @@ impl Shared {
         marks: Marks,
     ) -> Self {
         let registry: Arc<Registry> = Arc::default();
+        registry.clock().set_deadline(config.swap.callback);
         Self {
             trust: Trust::new(&config),
             config,

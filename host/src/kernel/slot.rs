@@ -233,6 +233,11 @@ impl Slot {
         }
     }
 
+    /// Looks at who serves right now, from outside: that is no call, and the thread does not go in.
+    pub(crate) fn serving<R>(&self, look: impl FnOnce(&Generation) -> R) -> Option<R> {
+        self.door.carry().ok()?.generation().map(look)
+    }
+
     /// Publishes a generation.
     pub(crate) fn publish(&self, generation: Arc<Generation>) -> Replaced {
         self.guard.renew(&generation);

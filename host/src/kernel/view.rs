@@ -1,5 +1,9 @@
 //! What the outside sees of the kernel: plain data, and the JSON contracts of the command line.
 
+mod given;
+
+pub use given::Given;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -105,6 +109,9 @@ pub struct Status {
     /// What supervision made of it; `null` where it was never restarted.
     #[serde(default)]
     pub supervised: Option<Supervised>,
+    /// What its context gives it right now; `null` where nothing serves.
+    #[serde(default)]
+    pub given: Option<Given>,
     /// The newest durable snapshot; `null` without state.
     pub snapshot: Option<Snapshot>,
     /// What was gone back from in this run of the host because it was damaged, and where that is kept.

@@ -13,6 +13,8 @@ use super::behaviour::Step;
 use super::live::{Deep, is_calling, live, unload};
 use crate::CallError;
 use crate::bus::Bus;
+use crate::config::Service;
+use crate::context::Clock;
 use crate::error::{Code, Trouble};
 use crate::ffi::{HostSide, Opened, Plugin, Services};
 use crate::kernel::patience::look_until;
@@ -23,7 +25,7 @@ use crate::stage::{Object, Way};
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// A thread that was told to end may need a moment for it.
-const MOMENT: Duration = Duration::from_millis(500);
+pub(super) const MOMENT: Duration = Duration::from_millis(500);
 
 /// What the probe is asked, in one line on its standard input, which stays open for as long as the answer is waited for.
 #[derive(Serialize, Deserialize)]
@@ -110,7 +112,7 @@ enum Ended {
 
 fn tried(object: Object, request: Request, say: &Say, before: &Census) -> Result<(), Ended> {
     let config = serde_json::from_str(&request.config).ok();
-    let host = HostSide::new("probe", 0, config.as_ref(), Arc::new(NoServices));
+    let host = HostSide::new("probe", 0, config.as_ref(), &Service::default(), Arc::new(NoServices));
     let deep = Arc::new(request.deep);
     // On a thread as a lane has it: with a stack of that size, and its thread-locals end before the library is closed.
     let (on_lane, to_say, of_life) = (object.clone(), say.clone(), Arc::clone(&deep));
@@ -178,6 +180,10 @@ struct NoServices;
 
 impl Services for NoServices {
     fn bus(&self) -> Option<&Bus> {
+        None
+    }
+
+    fn clock(&self) -> Option<&Clock> {
         None
     }
 

@@ -108,6 +108,7 @@ impl Kernel {
                 errors: 0,
                 breaker: None,
                 supervised: None,
+                given: None,
                 snapshot: None,
                 recovered: None,
                 pinned: Vec::new(),
@@ -130,6 +131,7 @@ impl Kernel {
             supervised: service
                 .restarts
                 .view(&self.shared.config.supervision_of(name), std::time::Instant::now()),
+            given: service.slot.serving(|generation| generation.plugin.given()),
             snapshot: self.shared.snapshots.shown(name),
             recovered: self.shared.snapshots.recovered(name),
             pinned: service.remains.iter().map(|remains| remains.pinned.clone()).collect(),

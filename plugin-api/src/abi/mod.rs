@@ -39,6 +39,8 @@ mod calls;
 mod deadline;
 mod guard;
 mod host;
+mod http;
+mod kv;
 mod messages;
 mod methods;
 mod module;
@@ -48,6 +50,7 @@ mod requests;
 mod state;
 mod threads;
 mod thunk;
+mod timers;
 mod window;
 
 pub use buffer::{Lent, Limited, Out, RawBuffer};
@@ -55,6 +58,8 @@ pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
 pub use deadline::{DEADLINE_EXTENSION, DeadlineExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub use http::{HTTP_EXTENSION, HttpExtension, RawHttpRequest};
+pub use kv::{KV_EXTENSION, KvExtension};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
     RawOutgoing, RawPublished,
@@ -71,6 +76,8 @@ pub use state::{
 pub(crate) use threads::Started;
 pub use threads::{RawBody, RawThread, THREADS_EXTENSION, ThreadFn, ThreadsExtension};
 pub use thunk::{lib_header, module};
+pub(crate) use timers::SetTimer;
+pub use timers::{FreeFn, RawTimer, RawTimes, TIMERS_EXTENSION, TickFn, TimersExtension};
 pub use window::Window;
 
 /// The contract's major version. Another major is another contract: such a plugin is refused.

@@ -74,7 +74,7 @@ pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr 
     }
 }
 
-extern "C" fn publish(
+pub(super) extern "C" fn publish(
     handle: HostHandle,
     outgoing: &RawOutgoing<'_>,
     place: &mut RawPublished,

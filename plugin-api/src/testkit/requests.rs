@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::messages::with_message;
-use super::{Running, TestHost, host};
+use super::{Running, TestHost, given, host};
 use crate::abi::{
     ANSWERS_EXTENSION, DEADLINE_EXTENSION, DeadlineExtension, ExtensionPtr, HostHandle, Lent,
     REQUESTS_EXTENSION, RawBuffer, RawOutgoing, RequestsExtension, Status,
@@ -71,7 +71,7 @@ pub(super) fn extension(id: &str, revision: u32) -> ExtensionPtr {
     match (id, revision) {
         REQUESTS_EXTENSION => ExtensionPtr::of_requests(&REQUESTS),
         DEADLINE_EXTENSION => ExtensionPtr::of_deadline(&DEADLINE),
-        _ => ExtensionPtr::NONE,
+        _ => given::extension(id, revision),
     }
 }
 
