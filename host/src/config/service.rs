@@ -150,7 +150,7 @@ impl ServiceTable {
             if !manifest::is_valid_name(&store) {
                 return Err((
                     at,
-                    format!("no service can be called `{store}`: names are [a-z0-9_-]{{1,64}}"),
+                    format!("no plugin can be called `{store}`: names are [a-z0-9_-]{{1,64}}"),
                 ));
             }
             service.store = store;

@@ -86,7 +86,7 @@ pub(super) const TABLE: &[Explanation] = &[
         blame: Blame::Operator,
         meaning: "It had taken the request, and nothing of it was answered: its service was stopped while the request waited, its mailbox \
                   dropped the oldest to make room, or a program that embeds the host dropped it.",
-        causes: &["`hotbay stop`, while requests wait", "`when_full = \"drop-oldest\"` under flood"],
+        causes: &["`hotbay stop SERVICE`, while requests wait", "`when_full = \"drop-oldest\"` under flood"],
         unchanged: "No plugin saw the request.",
         next: &["ask again; `service.NAME.when_full = \"block\"` drops nothing to make room"],
         example: "failed to get an answer of `orders.created`: `shop` dropped the request; it was stopped, or had no room for it",
