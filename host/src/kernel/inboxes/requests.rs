@@ -1,5 +1,6 @@
 //! Requests by topic that plugins answer, and what they know of deadlines.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::prelude::*;
@@ -8,6 +9,9 @@ use super::*;
 use crate::bus::RequestError;
 use crate::linked::{Bay, LONG, until};
 use crate::{CallError, call};
+
+/// Whether who asked what hangs was told.
+static IS_LATE: AtomicBool = AtomicBool::new(false);
 
 /// Answers by its generation; what is asked of `price.far` it asks the service `far` for, and by topic.
 struct Prices {
@@ -36,6 +40,8 @@ impl Plugin for Prices {
             "price.none" => Err(Error::msg("there is no tea")),
             "price.hangs" => {
                 until(|| self.context.is_cancelled());
+                // An answer that is there at the deadline would be taken.
+                until(|| IS_LATE.load(Ordering::SeqCst));
                 Ok(())
             }
             _ => reply.json(&self.generation),
@@ -110,10 +116,11 @@ fn a_request_that_waits_for_a_swap_is_answered_by_the_next_generation_to_who_ask
     assert_eq!(here.ask("price.tea", LONG).unwrap(), "1");
     let gate = Arc::new(crate::kernel::gate::Gate::default());
     old.left(slot.close(&gate));
+    // Who looks for messages by then may have gone in before.
+    crate::drain::drain(&old, LONG).unwrap();
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| here.ask("price.tea", LONG));
         until(|| here.counts().waiting == 1);
-        crate::drain::drain(&old, LONG).unwrap();
         let (_, new) = here.serve::<Prices>(2);
         gate.open();
         assert_eq!(asked.join().unwrap().unwrap(), "2");
@@ -128,6 +135,8 @@ fn a_request_that_nobody_waits_for_any_longer_is_given_to_no_generation() {
     let (slot, old) = here.serve::<Prices>(1);
     let gate = Arc::new(crate::kernel::gate::Gate::default());
     old.left(slot.close(&gate));
+    // Who looks for messages by then may have gone in before.
+    crate::drain::drain(&old, LONG).unwrap();
     let late = here.ask("price.tea", Duration::from_millis(20)).unwrap_err();
     assert!(matches!(late, RequestError::TimedOut { .. }), "{late:?}");
     assert_eq!(here.counts(), InboxCounts { accepted: 1, withdrawn: 1, ..InboxCounts::default() });
@@ -149,11 +158,13 @@ fn what_a_plugin_says_panics_or_leaves_undone_is_told_to_who_asked() {
     );
     let hangs = here.ask("price.hangs", Duration::from_millis(20)).unwrap_err();
     assert!(hangs.to_string().contains("`prices` is still at it"), "{hangs}");
+    IS_LATE.store(true, Ordering::SeqCst);
     assert_eq!(here.ask("price.tea", LONG).unwrap(), "1", "it saw that nobody waited");
     assert_eq!(generation.handled.counts().failed, 2);
     // To stop is to say so to who waits.
     let gate = Arc::new(crate::kernel::gate::Gate::default());
     generation.left(slot.close(&gate));
+    crate::drain::drain(&generation, LONG).unwrap();
     std::thread::scope(|scope| {
         let asked = scope.spawn(|| here.ask("price.tea", LONG));
         until(|| here.counts().waiting == 1);
