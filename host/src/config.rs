@@ -50,11 +50,38 @@
 //! lanes = 1                   # threads that answer its requests
 //! mailbox = 1024              # requests that may wait; more are turned away
 //! messages = 1024             # messages that may wait
+//! message_bytes = 67108864    # bytes of these
 //! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
 //! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
 //! store = "kv"                # the service that keeps its keys and values, `Context::kv`
 //! http.hosts = ["api.example.com", "*.example.org", "127.0.0.1:8080"]    # whom it may ask by `Context::http`; nobody by default
 //! http.private = false        # whether names may lead to addresses of this machine and of private networks
+//!
+//! when_dependency_stops = "keep" # or "stop" before it and start after it; or "restart" when it is there again
+//! deadline_ms = 30000         # for requests whose caller does not say
+//! max_concurrent = 8          # calls that may be inside at once; without it any number
+//! max_rate = 100              # calls per second; without it any number
+//! max_burst = 20              # of these, such as may come at once; without it a second's worth
+//! retries = 0                 # of calls that were not answered, where the plugin declares the method idempotent
+//! retry_pause_ms = 20         # before the first; doubled before each that follows
+//!
+//! [service.greeter.breaker]   # calls are refused at once where too many fail; without this table they never are
+//! error_rate = 0.5            # a larger share than this
+//! min_calls = 20              # of so many at least
+//! window_ms = 10000           # within this
+//! open_ms = 5000              # for so long
+//! trials = 3                  # then so many are let in to see
+//!
+//! [supervision]               # what has a service restarted from its last snapshot; or [service.greeter.supervision]
+//! panics = 5                  # so many with no good answer between them; 0 turns it off
+//! hang_ms = 30000             # a thread is in a call that nobody waits for any more; 0 turns it off
+//! max_error_rate = 0.9        # a larger share of calls fails; without it that restarts nobody
+//! min_calls = 20              # of so many at least
+//! error_window_ms = 10000     # within this
+//! max_restarts = 3            # one more within `window_ms`, and the service is quarantined
+//! window_ms = 60000
+//! backoff_ms = 100            # before the first restart; doubled before each that follows
+//! max_backoff_ms = 10000
 //!
 //! [plugin.greeter]            # whatever the plugin `greeter` reads
 //! greeting = "Good day"
@@ -64,21 +91,24 @@
 
 mod error;
 mod file;
+mod govern;
 mod hint;
 mod http;
+mod service;
 #[cfg(test)]
 mod tests;
 mod trust;
 
 pub use error::ConfigError;
+pub use govern::{Breaker, Supervision, WhenDependencyStops};
 pub use http::{AllowedHost, Http};
+pub use service::{Service, WhenStopped};
 pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::bus::{ROOM, WhenFull};
 use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
@@ -103,6 +133,8 @@ pub struct Config {
     pub trust: Trust,
     /// `[log]`
     pub log: Log,
+    /// `[supervision]`: what has a service restarted; what a service's own says stands over it.
+    pub supervision: Supervision,
     /// `[service.NAME]`: how much a service takes at once; one that is not named takes [`Service::default`].
     pub service: BTreeMap<String, Service>,
     /// `[plugin.NAME]`: each plugin's own table, by service.
@@ -241,52 +273,6 @@ pub enum ProbeMode {
     Off,
 }
 
-/// How much a service takes at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Service {
-    /// `lanes`: threads that answer its requests. With one they are answered in their order.
-    pub lanes: usize,
-    /// `mailbox`: requests that may wait; more are turned away.
-    pub mailbox: usize,
-    /// `messages`: messages that may wait.
-    pub messages: usize,
-    /// `when_full = "block" | "reject" | "drop-oldest"`: what happens to one message more.
-    pub when_full: WhenFull,
-    /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
-    pub when_stopped: WhenStopped,
-    /// `store`: the service that keeps its keys and values.
-    pub store: String,
-    /// `http`: whom it may ask by HTTP.
-    pub http: Http,
-}
-
-/// What becomes of messages to a service that is stopped, or broke down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenStopped {
-    /// They are not taken, and their senders are told; those that wait when it stops are dropped, and counted as that.
-    #[default]
-    Reject,
-    /// They wait, as many as may; in memory, so no longer than the host runs.
-    Keep,
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        // At 1 ms each, a second's worth may wait.
-        Self {
-            lanes: 1,
-            mailbox: 1024,
-            messages: ROOM,
-            when_full: WhenFull::default(),
-            when_stopped: WhenStopped::default(),
-            store: "kv".to_owned(),
-            http: Http::default(),
-        }
-    }
-}
-
 /// The log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
@@ -335,6 +321,7 @@ impl Default for Config {
             },
             trust: Trust::default(),
             log: Log { level: hotbay_plugin_api::Level::Info },
+            supervision: Supervision::default(),
             service: BTreeMap::new(),
             plugin: BTreeMap::new(),
         }
@@ -363,6 +350,12 @@ impl Config {
     /// How much a service takes at once.
     pub(crate) fn service_of(&self, name: &str) -> Service {
         self.service.get(name).cloned().unwrap_or_default()
+    }
+
+    /// What has a service restarted, and how often.
+    pub(crate) fn supervision_of(&self, name: &str) -> Supervision {
+        let own = self.service.get(name).and_then(|service| service.supervision.clone());
+        own.unwrap_or_else(|| self.supervision.clone())
     }
 
     /// The part of it that its lane needs.

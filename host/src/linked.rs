@@ -40,6 +40,17 @@ pub(crate) fn until(mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Waits until there is one, and fails where it does not come to that.
+#[track_caller]
+pub(crate) fn until_some<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    until(|| {
+        found = look();
+        found.is_some()
+    });
+    found.expect("it was just seen")
+}
+
 /// A registry and a store, without files of plugins.
 pub(crate) struct Bay {
     pub(crate) registry: Arc<Registry>,
@@ -77,10 +88,13 @@ impl Bay {
             version: declaration.version.to_owned(),
             contract: "1.0".to_owned(),
             requires: Vec::new(),
+            wants: Vec::new(),
+            idempotent: declaration.idempotent.iter().map(ToString::to_string).collect(),
             priority: 0,
             methods: declaration.methods.iter().map(ToString::to_string).collect(),
             topics: declaration.topics.iter().map(ToString::to_string).collect(),
             queue: declaration.queue.to_owned(),
+            answers: declaration.answers.iter().map(ToString::to_string).collect(),
             capabilities: Vec::new(),
             state: P::SHAPE.map(|shape| shape.to_schema()),
             toolchain: String::new(),
@@ -104,12 +118,14 @@ impl Bay {
             bytes: 0,
             held: None,
             copy: (path, std::sync::OnceLock::new()),
+            read: Mutex::default(),
         };
         let generation = Generation {
             name: Arc::clone(self.slot(declaration.name).name()),
             number,
             load,
             tally: Arc::default(),
+            alarm: Arc::default(),
             handled: Arc::default(),
             began: crate::os::moment(),
             lane,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::Service;
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
+use crate::kernel::alarm::{Alarm, Wake};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::os;
@@ -34,6 +35,8 @@ pub(crate) struct Place<'a> {
     pub(crate) config: Option<&'a serde_json::Value>,
     pub(crate) service: &'a Service,
     pub(crate) deadline: Duration,
+    /// Who is woken when its calls go wrong.
+    pub(crate) wake: &'a Arc<Wake>,
 }
 
 /// Why a probed plugin was not loaded.
@@ -78,6 +81,7 @@ pub(crate) fn load(
         Ok(Ok(plugin)) => {
             let (name, tally) = (Arc::clone(place.name), Arc::default());
             let (number, load) = (place.number, place.load);
+            let alarm = Arc::new(Alarm::new(place.wake));
             plugin.tick_on(&lane, load);
             let replaced = Mutex::default();
             let (kept, handled) = (Mutex::default(), Arc::default());
@@ -86,6 +90,7 @@ pub(crate) fn load(
                 number,
                 load,
                 tally,
+                alarm,
                 handled,
                 began,
                 lane,

@@ -5,6 +5,8 @@ mod carry_out;
 mod commands;
 mod crew;
 mod decide;
+mod health;
+mod lifecycle;
 mod probation;
 mod remains;
 mod reports;
@@ -61,6 +63,8 @@ pub(crate) enum Message {
     Done(Box<Report>),
     /// Pinned libraries were looked for: by load, whether each is there, as far as that could be seen.
     Looked(BTreeMap<u64, bool>),
+    /// Calls of a service went wrong: its own alarm says so.
+    Alarm,
     /// The host ends.
     End(mpsc::Sender<()>),
 }
@@ -76,6 +80,8 @@ pub(crate) struct Kernel {
     pub(crate) wishes: Vec<Wish>,
     // Services whose state is being exchanged on disk: none of them starts meanwhile.
     reserved: BTreeSet<String>,
+    // Services that serve and are to stop, as it was decided last.
+    leaving: BTreeSet<String>,
     // What is left of services that nothing provides any more.
     gone: BTreeMap<String, Past>,
     ready: Vec<mpsc::Sender<()>>,
@@ -111,6 +117,8 @@ impl Kernel {
     ) -> Self {
         let folder = shared.config.plugins.clone();
         let tell = sender.clone();
+        let wake = sender.clone();
+        shared.wake.by(move || drop(wake.send(Message::Alarm)));
         let watch = Watch::new(&folder, shared.config.watch.mode, move |moved| {
             // The loop is gone when the host ends.
             let _ = tell.send(Message::Look(moved));
@@ -125,6 +133,7 @@ impl Kernel {
             services: BTreeMap::new(),
             wishes: Vec::new(),
             reserved: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             gone: BTreeMap::new(),
             ready: Vec::new(),
             watch,
@@ -160,6 +169,7 @@ impl Kernel {
             }
             self.answer_ended();
             self.look_at_probations();
+            self.look_at_health();
             self.settle_trust();
             self.tell_held_up();
             self.look_at_deliveries();
@@ -169,7 +179,12 @@ impl Kernel {
     /// Waits for the next message or moment, and takes in all messages that are there.
     fn wait(&mut self) -> Option<mpsc::Sender<()>> {
         let snapshots = self.services.values().filter(|s| s.is_due_for_snapshots()).map(|s| s.snapshot_due);
-        let next = snapshots.chain(self.decide_at).chain(self.next_probation()).chain([self.look_at]).min();
+        let next = snapshots
+            .chain(self.decide_at)
+            .chain(self.next_probation())
+            .chain(self.next_health())
+            .chain([self.look_at])
+            .min();
         let next = next.unwrap_or(self.look_at);
         // The loop holds a sender itself, so this ends with a message or with the time.
         let mut message = self.inbox.recv_timeout(next.saturating_duration_since(Instant::now())).ok();
@@ -181,6 +196,8 @@ impl Kernel {
                 }
                 Message::Ask(ask) => ask(self),
                 Message::Done(report) => self.take_in(*report),
+                // It has waked us.
+                Message::Alarm => {}
                 Message::Looked(seen) => self.forget_remains(&seen),
                 Message::End(ended) => return Some(ended),
             }

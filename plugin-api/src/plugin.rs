@@ -55,6 +55,23 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         )))
     }
 
+    /// Answers a request of a topic that `export_plugin!` names under `answers`. They come with the plugin's messages, one at a time, in one
+    /// order; in a swap those that wait go to the next generation, and its answer goes to who asked. How long that one still waits is said by
+    /// [`Context::remaining`](crate::Context::remaining), on this thread.
+    ///
+    /// Called by: the host, for the mailbox of the service. State: started. Thread: a lane; calls may run beside it. May call back:
+    /// yes; but who asks the very topic that it answers waits for itself. Panic: who asked gets it as an error.
+    ///
+    /// # Errors
+    /// Who asked gets this error.
+    fn on_request(&self, request: &Message<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        let _ = reply;
+        Err(Error::msg(format_args!(
+            "answer a request of `{}`: the plugin declares `answers` and has no `on_request`",
+            request.topic()
+        )))
+    }
+
     /// Takes what the plugin needs from outside: files, sockets, threads.
     ///
     /// Called by: the host, after the import of state and before the first call; again after a `stop` when a swap

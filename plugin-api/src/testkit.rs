@@ -35,6 +35,7 @@ use crate::{Error, Export, Result};
 
 mod given;
 mod messages;
+mod requests;
 
 pub use messages::Sent;
 use messages::extension;
@@ -48,6 +49,7 @@ pub struct TestHost {
     services: BTreeMap<String, Service>,
     log: Mutex<Vec<String>>,
     published: Mutex<Vec<Sent>>,
+    requests: requests::Requests,
     given: given::Given,
     is_of_1_0: bool,
 }

@@ -175,7 +175,7 @@ fn a_plugin_with_a_longer_table_loads_swaps_and_unloads() {
     bay.drop_bytes("echo", &with_version(&later, "1.0.0", "1.1.0"));
     assert_eq!(bay.wait_version("echo", "1.1.0").generation, Some(2));
     assert_eq!(bay.call("echo.echo", "hello"), "hello");
-    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.3");
+    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.4");
     bay.drop_in("echo", &hotbay_tests::example("echo"));
     assert_eq!(bay.wait_version("echo", "1.0.0").generation, Some(3));
     assert_eq!(bay.call("echo.count", ""), "1");

@@ -1,11 +1,12 @@
 //! A mailbox: what waits for one subscription. Bounded; what happens when it is full is its own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::envelope::Envelope;
 use super::{Message, PATIENCE};
 
 /// What a full mailbox does with one message more.
@@ -48,12 +49,23 @@ pub(crate) struct Counts {
     pub(crate) dropped: u64,
     /// Messages that were not put in.
     pub(crate) refused: u64,
+    /// Of those that were put in, such as were taken out since nobody waited for an answer any longer.
+    pub(crate) withdrawn: u64,
     /// Messages that wait.
     pub(crate) depth: usize,
+    /// Bytes of these.
+    pub(crate) bytes: usize,
+}
+
+/// How much may wait: so many messages, and so many bytes. One that is larger than that is taken where none waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
 }
 
 pub(crate) struct Mailbox {
-    capacity: usize,
+    room: Room,
     when_full: WhenFull,
     wake: Option<Arc<dyn Wake>>,
     inside: Mutex<Inside>,
@@ -64,12 +76,17 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct Inside {
     queue: VecDeque<Message>,
+    bytes: usize,
     accepted: u64,
     dropped: u64,
     refused: u64,
-    // Receivers that sleep, and senders that do.
+    withdrawn: u64,
+    // Receivers that sleep, and senders that do; and those of them who were woken and have not come yet: nobody is woken twice, which would be
+    // a call of the system for each message.
     receivers: usize,
+    receivers_woken: usize,
     senders: usize,
+    senders_woken: usize,
     // Whoever is to be woken found nothing: the next message wakes it.
     asleep: bool,
     // Taken to be brought one by one, and not brought yet: where senders wait for room, these keep theirs.
@@ -81,10 +98,10 @@ struct Inside {
 }
 
 impl Mailbox {
-    pub(super) fn new(capacity: usize, when_full: WhenFull, wake: Option<Arc<dyn Wake>>) -> Self {
+    pub(super) fn new(room: Room, when_full: WhenFull, wake: Option<Arc<dyn Wake>>) -> Self {
         let inside = Inside { asleep: true, ..Inside::default() };
         Self {
-            capacity: capacity.max(1),
+            room: Room { messages: room.messages.max(1), ..room },
             when_full,
             wake,
             inside: Mutex::new(inside),
@@ -93,8 +110,8 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
+    pub(super) fn room(&self) -> Room {
+        self.room
     }
 
     pub(super) fn when_full(&self) -> WhenFull {
@@ -110,14 +127,15 @@ impl Mailbox {
         let inside = self.lock();
         match inside.refuses() {
             Some(took) => took,
-            None if self.is_full(&inside) => Took::Full,
+            None if self.is_full(&inside, message) => Took::Full,
             None => self.put(inside, message.clone()),
         }
     }
 
-    fn is_full(&self, inside: &Inside) -> bool {
+    fn is_full(&self, inside: &Inside, message: &Message) -> bool {
         let handed = if self.when_full == WhenFull::Block { inside.handed } else { 0 };
-        inside.queue.len() + handed >= self.capacity
+        inside.queue.len() + handed >= self.room.messages
+            || (!inside.queue.is_empty() && inside.bytes + message.weight() > self.room.bytes)
     }
 
     /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait. One that is to
@@ -136,12 +154,12 @@ impl Mailbox {
                 inside.refused += u64::from(took != Took::Closed);
                 return took;
             }
-            if !self.is_full(&inside) {
+            if !self.is_full(&inside, &message) {
                 return self.put(inside, message);
             }
             match self.when_full {
                 WhenFull::DropOldest => {
-                    inside.queue.pop_front();
+                    inside.pop();
                     inside.dropped += 1;
                     continue;
                 }
@@ -163,6 +181,7 @@ impl Mailbox {
                             }
                         };
                         inside.senders -= 1;
+                        inside.senders_woken = inside.senders_woken.saturating_sub(1);
                         continue;
                     }
                     // Who waited for a shorter time says nothing of who would wait longer.
@@ -175,9 +194,11 @@ impl Mailbox {
     }
 
     fn put(&self, mut inside: MutexGuard<'_, Inside>, message: Message) -> Took {
+        inside.bytes += message.weight();
         inside.queue.push_back(message);
         inside.accepted += 1;
-        let (wakes, sleeps) = (std::mem::take(&mut inside.asleep), inside.receivers > 0);
+        let (wakes, sleeps) = (std::mem::take(&mut inside.asleep), inside.receivers > inside.receivers_woken);
+        inside.receivers_woken += usize::from(sleeps);
         drop(inside);
         if sleeps {
             self.filled.notify_one();
@@ -199,11 +220,11 @@ impl Mailbox {
         taken
     }
 
-    /// The same, for who brings them one by one: `into` is empty, its first message is brought at once, and of the others
+    /// The same, for who brings them one by one, and no more bytes than a quarter of the room, but for one message: `into` is empty, its first message is brought at once, and of the others
     /// [`Mailbox::still_hold`] is told.
     pub(crate) fn hand(&self, most: usize, into: &mut VecDeque<Message>) {
         let mut inside = self.lock();
-        let taken = inside.take(most, into);
+        let taken = inside.take_some(most, self.room.bytes / 4, into);
         inside.asleep |= taken == 0;
         inside.handed = taken.saturating_sub(1);
         self.leave(inside, taken);
@@ -244,7 +265,20 @@ impl Mailbox {
                 }
             };
             inside.receivers -= 1;
+            inside.receivers_woken = inside.receivers_woken.saturating_sub(1);
         }
+    }
+
+    /// Takes a message out that nobody waits for any longer, if it still waits here: it makes room.
+    pub(super) fn withdraw(&self, message: &Weak<Envelope>) {
+        let mut inside = self.lock();
+        let at =
+            inside.queue.iter().position(|waiting| std::ptr::eq(Arc::as_ptr(&waiting.0), message.as_ptr()));
+        let withdrawn = at.and_then(|at| inside.queue.remove(at));
+        inside.bytes -= withdrawn.as_ref().map_or(0, Message::weight);
+        inside.withdrawn += u64::from(withdrawn.is_some());
+        self.leave(inside, usize::from(withdrawn.is_some()));
+        drop(withdrawn);
     }
 
     fn leave(&self, mut inside: MutexGuard<'_, Inside>, taken: usize) {
@@ -252,7 +286,8 @@ impl Mailbox {
             return;
         }
         inside.stalled = false;
-        let waits = inside.senders > 0;
+        let waits = inside.senders > inside.senders_woken;
+        inside.senders_woken = inside.senders;
         drop(inside);
         if waits {
             self.emptied.notify_all();
@@ -263,7 +298,7 @@ impl Mailbox {
     pub(crate) fn rest(&self) {
         let mut inside = self.lock();
         inside.resting = true;
-        inside.handed = 0;
+        (inside.handed, inside.bytes) = (0, 0);
         inside.dropped += inside.queue.len() as u64;
         let dropped = std::mem::take(&mut inside.queue);
         drop(inside);
@@ -295,8 +330,9 @@ impl Mailbox {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let Inside { queue, accepted, dropped, refused, .. } = &*self.lock();
-        Counts { accepted: *accepted, dropped: *dropped, refused: *refused, depth: queue.len() }
+        let Inside { queue, bytes, accepted, dropped, refused, withdrawn, .. } = &*self.lock();
+        let (accepted, dropped, refused, withdrawn) = (*accepted, *dropped, *refused, *withdrawn);
+        Counts { accepted, dropped, refused, withdrawn, depth: queue.len(), bytes: *bytes }
     }
 }
 
@@ -314,10 +350,31 @@ impl Inside {
         if taken == self.queue.len() && into.is_empty() && most > 1 {
             // Both keep their memory; what who takes one brings is too small to be the queue's.
             std::mem::swap(&mut self.queue, into);
+            self.bytes = 0;
         } else {
-            into.extend(self.queue.drain(..taken));
+            into.extend((0..taken).map_while(|_| self.pop()));
         }
         taken
+    }
+
+    /// The same of so many bytes at most, where that is not less than one message.
+    fn take_some(&mut self, most: usize, bytes: usize, into: &mut VecDeque<Message>) -> usize {
+        if self.bytes <= bytes {
+            return self.take(most, into);
+        }
+        let mut sum = 0;
+        let fits = self.queue.iter().take_while(|message| {
+            sum += message.weight();
+            sum <= bytes
+        });
+        let count = fits.count().max(1).min(most);
+        self.take(count, into)
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.queue.pop_front()?;
+        self.bytes -= message.weight();
+        Some(message)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod services;
 mod values;
 
 use std::path::PathBuf;
@@ -7,6 +8,7 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub(super) use services::{BreakerWanted, Services};
 pub(super) use values::{Target, millis};
 use values::{duration, header, target};
 
@@ -28,9 +30,9 @@ pub(super) struct Args {
     #[arg(short, long, global = true, env = "HOTBAY_OUTPUT", value_name = "FORMAT", default_value = "table")]
     pub(super) output: Format,
 
-    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(super) timeout: Duration,
+    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit [default: 30s; of a call, what the service's settings say]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
 
     #[command(subcommand)]
     pub(super) command: Command,
@@ -98,6 +100,17 @@ pub(super) enum Command {
         #[arg(long)]
         confirm: bool,
     },
+    /// Ask by topic: one of those who answer it does; the reply goes to stdout as it is
+    Request {
+        /// The topic, as in `orders.price`
+        topic: String,
+        /// The bytes: JSON or text as it is, `@FILE` for a file's bytes, `-` for stdin; none without
+        #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+        data: Option<String>,
+        /// What stands beside the bytes; may be given more than once
+        #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
+        headers: Vec<(String, String)>,
+    },
     /// Show messages as they come, until Ctrl-C
     Subscribe {
         /// What to subscribe to: `orders.created`, `orders.*` for any one word, `orders.>` for all that follows
@@ -138,18 +151,24 @@ pub(super) enum Command {
         /// The service
         name: String,
     },
-    /// Start a service that was stopped or could not be started
+    /// Start services that were stopped, or could not be started
     Start {
-        /// The service
-        name: String,
-        /// Begin with empty state; the old file is kept aside
-        #[arg(long)]
+        #[command(flatten)]
+        services: Services,
+        /// Begin with empty state; the old file is kept aside. For one service
+        #[arg(long, conflicts_with_all = ["all", "dry_run"])]
         fresh: bool,
     },
-    /// Stop a service until it is started again, also over restarts of the host
-    Stop {
+    /// Stop services until they are started again, also over restarts of the host
+    Stop(Services),
+    /// Stop services and start them again, with their state
+    Restart(Services),
+    /// Hold the circuit breaker of a service open or closed, or leave it to itself
+    Breaker {
         /// The service
         name: String,
+        /// `open` refuses every call, `close` lets every call pass, `auto` leaves it to itself
+        wanted: BreakerWanted,
     },
     /// Say whether a host would take a file, and why not; needs no host
     Check {

@@ -9,8 +9,9 @@ use hotbay_plugin_api::{Level, manifest};
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{AllowedHost, Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, WhenStopped, hint};
-use crate::bus::WhenFull;
+use super::govern::SupervisionTable;
+use super::service::ServiceTable;
+use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, hint};
 
 /// What is asked for again and again may not be asked for without a pause.
 const PERIOD: RangeInclusive<u64> = 10..=HOUR;
@@ -20,10 +21,6 @@ const DEADLINE: RangeInclusive<u64> = 1..=HOUR;
 const WINDOW: RangeInclusive<u64> = 0..=HOUR;
 const HOUR: u64 = 60 * 60 * 1000;
 
-/// Each lane is a thread.
-const LANES: RangeInclusive<u64> = 1..=256;
-/// Room for all of them is made at once.
-const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
 /// A tebibyte. More is no limit.
 const MEBIBYTES: u64 = 1 << 20;
 /// What a probe may have of memory.
@@ -53,7 +50,9 @@ struct File {
     #[serde(default)]
     log: Log,
     #[serde(default)]
-    service: BTreeMap<Spanned<String>, Service>,
+    supervision: SupervisionTable,
+    #[serde(default)]
+    service: BTreeMap<Spanned<String>, ServiceTable>,
     #[serde(default)]
     plugin: BTreeMap<Spanned<String>, Spanned<toml::Table>>,
 }
@@ -105,27 +104,6 @@ struct Probe {
     memory_mib: Option<Spanned<u64>>,
     #[serde(default)]
     env: Vec<Spanned<String>>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Service {
-    lanes: Option<Spanned<u64>>,
-    mailbox: Option<Spanned<u64>>,
-    messages: Option<Spanned<u64>>,
-    when_full: Option<WhenFull>,
-    when_stopped: Option<WhenStopped>,
-    store: Option<Spanned<String>>,
-    #[serde(default)]
-    http: HttpTable,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(deny_unknown_fields)]
-struct HttpTable {
-    #[serde(default)]
-    hosts: Vec<Spanned<String>>,
-    private: Option<bool>,
 }
 
 #[derive(Deserialize, Default)]
@@ -292,34 +270,12 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         let problem = format!("no plugin can be called `{}`: names are [a-z0-9_-]{{1,64}}", name.get_ref());
         Err(at(name.span().start, problem))
     };
-    let count = |into: &mut usize, value: Option<Spanned<u64>>, range: RangeInclusive<u64>| {
-        let Some(value) = value else { return Ok(()) };
-        if !range.contains(value.get_ref()) {
-            let problem =
-                format!("{} is out of range: from {} to {}", value.get_ref(), range.start(), range.end());
-            return Err(at(value.span().start, problem));
-        }
-        *into = usize::try_from(value.into_inner()).unwrap_or(usize::MAX);
-        Ok(())
-    };
+    let wrong = |(offset, problem)| at(offset, problem);
+    config.supervision = file.supervision.over(config.supervision).map_err(wrong)?;
     for (name, table) in file.service {
-        let Service { lanes, mailbox, messages, when_full, when_stopped, store, http } = table;
         valid(&name)?;
         let service = config.service.entry(name.into_inner()).or_default();
-        count(&mut service.lanes, lanes, LANES)?;
-        count(&mut service.mailbox, mailbox, MAILBOX)?;
-        count(&mut service.messages, messages, MAILBOX)?;
-        service.when_full = when_full.unwrap_or(service.when_full);
-        service.when_stopped = when_stopped.unwrap_or(service.when_stopped);
-        if let Some(store) = store {
-            valid(&store)?;
-            service.store = store.into_inner();
-        }
-        for host in http.hosts {
-            let allowed = AllowedHost::parse(host.get_ref());
-            service.http.hosts.push(allowed.map_err(|problem| at(host.span().start, problem))?);
-        }
-        service.http.private = http.private.unwrap_or(service.http.private);
+        table.over(service, &config.supervision).map_err(wrong)?;
     }
     for (name, table) in file.plugin {
         valid(&name)?;

@@ -220,11 +220,11 @@ fn a_file_that_is_named_must_exist() {
 
 #[test]
 fn a_service_says_how_many_messages_wait_and_what_becomes_of_more() {
-    let text = "[service.echo]\nmessages = 7\nwhen_full = \"drop-oldest\"\nwhen_stopped = \"keep\"";
+    let text = "[service.echo]\nmessages = 7\nmessage_bytes = 4096\nwhen_full = \"drop-oldest\"\nwhen_stopped = \"keep\"";
     let service = Config::parse(text, "hotbay.toml".as_ref()).unwrap().service_of("echo");
     assert_eq!(
-        (service.messages, service.when_full, service.when_stopped),
-        (7, crate::bus::WhenFull::DropOldest, crate::config::WhenStopped::Keep)
+        (service.messages, service.message_bytes, service.when_full, service.when_stopped),
+        (7, 4096, crate::bus::WhenFull::DropOldest, crate::config::WhenStopped::Keep)
     );
     assert!(refused("[service.echo]\nmessages = 0").contains("out of range"));
     assert!(refused("[service.echo]\nwhen_full = \"explode\"").contains("drop-oldest"));

@@ -11,11 +11,11 @@ use serde_json::Value;
 use tokio::task;
 
 use super::exit::Exit;
-use super::protocol::{Failure, Request};
-use crate::bus::{Headers, Outgoing, Subscribe, SubscribeError, Subscription};
+use super::protocol::{FailedOne, Failure, Lifecycle, Request};
+use crate::bus::{Cancel, Headers, Outgoing, RequestError, Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
-use crate::kernel::view::{Event, Phase, Row};
-use crate::{CallError, Changed, ControlError, Host};
+use crate::kernel::view::{Action, Event, Phase, Row};
+use crate::{CallError, Changed, ControlError, Host, Which};
 
 /// What a client is called as a sender, and as a subscriber.
 pub(super) const CLIENT: &str = "cli";
@@ -25,8 +25,8 @@ const READY: Duration = Duration::from_secs(10);
 
 /// Who answers requests; a seam, so that the server can be tested without plugins.
 pub(super) trait Answer: Clone + Send + 'static {
-    /// Answers, blocking, with a value and the bytes that go beside it.
-    fn answer(&self, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Failure>;
+    /// Answers, blocking, with a value and the bytes that go beside it. A call or a request is given up when the client has gone.
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Result<(Value, Vec<u8>), Failure>;
 
     /// The same to what is read behind the request.
     fn take(&self, request: Request, body: &mut dyn Read) -> Result<(Value, Vec<u8>), Failure>;
@@ -61,17 +61,17 @@ impl Answers {
 }
 
 impl Answer for Answers {
-    fn answer(&self, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Failure> {
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Result<(Value, Vec<u8>), Failure> {
         let deadline = request.deadline().unwrap_or(READY);
         if self.begun.load(Ordering::Relaxed) {
-            return carry_out(&self.host, request, body, deadline).map_err(|denied| denied.failure);
+            return carry_out(&self.host, request, body, deadline, gone).map_err(|denied| denied.failure);
         }
         let until = Instant::now() + deadline;
         let left = || until.saturating_duration_since(Instant::now());
-        match carry_out(&self.host, request.clone(), body.clone(), deadline) {
+        match carry_out(&self.host, request.clone(), body.clone(), deadline, gone) {
             Err(denied) if denied.early => {
                 let _ = self.host.ready(left().min(READY));
-                carry_out(&self.host, request, body, left()).map_err(|denied| denied.failure)
+                carry_out(&self.host, request, body, left(), gone).map_err(|denied| denied.failure)
             }
             done => done.map_err(|denied| denied.failure),
         }
@@ -83,7 +83,7 @@ impl Answer for Answers {
                 let snapshot = self.host.import(&name, body, plain.as_ref())?;
                 Ok((value(&snapshot)?, Vec::new()))
             }
-            request => self.answer(request, Vec::new()),
+            request => self.answer(request, Vec::new(), &Cancel::new()),
         }
     }
 
@@ -113,6 +113,13 @@ impl From<CallError> for Denied {
     }
 }
 
+impl From<RequestError> for Denied {
+    fn from(error: RequestError) -> Self {
+        let early = matches!(error, RequestError::NobodyAnswers { .. });
+        Denied { failure: error.into(), early }
+    }
+}
+
 impl From<ControlError> for Denied {
     fn from(error: ControlError) -> Self {
         let early = matches!(error, ControlError::NotFound { .. });
@@ -131,6 +138,7 @@ fn carry_out(
     request: Request,
     body: Vec<u8>,
     deadline: Duration,
+    gone: &Cancel,
 ) -> Result<(Value, Vec<u8>), Denied> {
     let value = match request {
         Request::Ping => value(&std::process::id()),
@@ -148,8 +156,7 @@ fn carry_out(
         )),
         Request::Publish { topic, headers, confirm, .. } => {
             let publisher = host.publisher(CLIENT);
-            let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            let outgoing = Outgoing { payload: &body, headers, cause: None };
+            let outgoing = outgoing(&headers, &body);
             let published = if confirm {
                 publisher.confirm(&topic, outgoing, deadline)
             } else {
@@ -157,9 +164,15 @@ fn carry_out(
             };
             value(&published.map_err(Failure::from)?)
         }
+        Request::Ask { topic, headers, .. } => {
+            let outgoing = outgoing(&headers, &body);
+            let asked = host.publisher(CLIENT).request_cancellable(&topic, outgoing, deadline, gone);
+            return Ok((Value::Null, asked?));
+        }
         Request::Topics => value(&host.topics()),
-        Request::Call { service, method, .. } => {
-            let reply = host.request(&service, &method, body, deadline)?;
+        Request::Call { service, method, own_deadline, .. } => {
+            let deadline = (!own_deadline).then_some(deadline);
+            let reply = host.request_cancellable(&service, &method, &body, deadline, gone)?;
             return Ok((Value::Null, reply));
         }
         Request::Add { file, force: false, .. } => changed(host.add(&file, deadline)?),
@@ -170,6 +183,11 @@ fn carry_out(
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+        Request::Restart { name, .. } => changed(host.restart_service(&name, deadline)?),
+        Request::Lifecycle { action, which, dry_run, .. } => {
+            value(&lifecycle(host, action, &which, dry_run, deadline)?)
+        }
+        Request::Breaker { name, force } => value(&host.breaker(&name, force)?),
         Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
         Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
         Request::Import { .. } => {
@@ -180,6 +198,34 @@ fn carry_out(
         Request::RetireKey { id } => value(&host.retire_key(&id)?),
     };
     Ok((value?, Vec::new()))
+}
+
+fn outgoing<'a>(headers: &[(String, String)], payload: &'a [u8]) -> Outgoing<'a> {
+    let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    Outgoing { payload, headers, cause: None }
+}
+
+fn lifecycle(
+    host: &Host,
+    action: Action,
+    which: &Which,
+    dry_run: bool,
+    deadline: Duration,
+) -> Result<Lifecycle, ControlError> {
+    let mut done = Lifecycle { plan: host.plan(action, which)?, ..Lifecycle::default() };
+    if dry_run {
+        return Ok(done);
+    }
+    for (name, answer) in host.change_services(action, which, deadline)? {
+        match answer {
+            Ok(mut changed) => {
+                spell(&mut changed.row);
+                done.changed.push(changed);
+            }
+            Err(error) => done.failed.push(FailedOne { name, failure: error.into() }),
+        }
+    }
+    Ok(done)
 }
 
 /// A host that is being stopped lists nothing; that is not to be taken for a host without plugins.

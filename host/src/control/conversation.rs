@@ -21,6 +21,7 @@ use super::exit::Exit;
 use super::frame::{self, FrameError};
 use super::protocol::{Failure, Request, Response};
 use super::server::FOLLOWERS;
+use crate::bus::Cancel;
 use crate::error::Code;
 use crate::kernel::view::Event;
 
@@ -114,7 +115,20 @@ impl Conversation {
         request: Request,
         body: Vec<u8>,
     ) -> Result<(Value, Vec<u8>), Failure> {
-        self.answered(&mut task::spawn_blocking(move || answer.answer(request, body))).await
+        let gone = Cancel::new();
+        let on_drop = gone.on_drop();
+        let mut done = task::spawn_blocking(move || answer.answer(request, body, &gone));
+        let mut from = &self.stream;
+        let mut nothing = [0; 1];
+        tokio::select! {
+            biased;
+            done = self.answered(&mut done) => done,
+            // The client has no more to say: whatever comes is its end. Nobody hears this.
+            _ = from.read(&mut nothing) => {
+                drop(on_drop);
+                Err(Failure::new(Exit::TimedOut, Code::CallCancelled, "failed to answer: the client has gone"))
+            }
+        }
     }
 
     /// The same to what follows the request in pieces, while it comes. What is answered before its end is told at once.

@@ -142,6 +142,11 @@ codes! {
     604 ExportTooLarge
     605 RequiresItself
     606 RequiredMissing
+    660 KeepsPanicking
+    661 CallHangs
+    662 KeepsFailing
+    663 RestartedTooOften
+    664 DependencyStopped
 
     // Calls.
     701 NoSuchService
@@ -152,6 +157,10 @@ codes! {
     706 CallTimedOut
     707 TooManyHops
     708 CallRefused
+    760 BreakerOpen
+    761 TooManyInside
+    762 TooFast
+    780 CallCancelled
 
     // From one version to the next, and back.
     801 NotDrained
@@ -248,6 +257,9 @@ codes! {
     1302 MessageCircle
     1303 NotTakenByAll
     1304 PublishRefused
+    1380 NobodyAnswers
+    1381 RequestNotTaken
+    1382 RequestDropped
 
     // The host itself.
     9901 Defect

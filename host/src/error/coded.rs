@@ -3,7 +3,7 @@
 use hotbay_state::{KeyError, OpenError, SealError, StoreError};
 
 use super::{CallError, Code, Coded, ControlError, HostError, chain};
-use crate::bus::{PublishError, SubscribeError};
+use crate::bus::{PublishError, RequestError, SubscribeError};
 use crate::config::ConfigError;
 use crate::discover::DiscoverError;
 use crate::drain::DrainError;
@@ -58,6 +58,22 @@ impl Coded for PublishError {
             Self::TooManyHops { .. } => Code::MessageCircle,
             Self::NotTaken { .. } => Code::NotTakenByAll,
             Self::Refused { .. } => Code::PublishRefused,
+        }
+    }
+}
+
+impl Coded for RequestError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Topic(_) => Code::SubjectWrong,
+            Self::Refused(error) => error.code(),
+            Self::NobodyAnswers { .. } => Code::NobodyAnswers,
+            Self::NotTaken { .. } => Code::RequestNotTaken,
+            Self::Failed { .. } => Code::CallFailed,
+            Self::Panicked { .. } => Code::CallPanicked,
+            Self::TimedOut { .. } => Code::CallTimedOut,
+            Self::Dropped { .. } => Code::RequestDropped,
+            Self::Cancelled { .. } => Code::CallCancelled,
         }
     }
 }
@@ -196,7 +212,11 @@ impl Coded for CallError {
             Self::Panicked { .. } => Code::CallPanicked,
             Self::TimedOut { .. } => Code::CallTimedOut,
             Self::TooManyHops { .. } => Code::TooManyHops,
+            Self::Cancelled { .. } => Code::CallCancelled,
             Self::Refused { .. } => Code::CallRefused,
+            Self::BreakerOpen { .. } => Code::BreakerOpen,
+            Self::TooManyInside { .. } => Code::TooManyInside,
+            Self::TooFast { .. } => Code::TooFast,
         }
     }
 }

@@ -4,7 +4,8 @@ use abi_stable::std_types::RStr;
 #[cfg(feature = "http-client")]
 use hotbay_plugin_api::abi::HTTP_EXTENSION;
 use hotbay_plugin_api::abi::{
-    BUS_EXTENSION, CALLS_EXTENSION, ExtensionPtr, KV_EXTENSION, THREADS_EXTENSION, TIMERS_EXTENSION,
+    BUS_EXTENSION, CALLS_EXTENSION, DEADLINE_EXTENSION, ExtensionPtr, KV_EXTENSION, REQUESTS_EXTENSION,
+    THREADS_EXTENSION, TIMERS_EXTENSION,
 };
 
 #[cfg(feature = "http-client")]
@@ -16,6 +17,8 @@ pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr 
     match (id.as_str(), revision) {
         CALLS_EXTENSION => calls::table(),
         BUS_EXTENSION => messages::table(),
+        REQUESTS_EXTENSION => messages::requests(),
+        DEADLINE_EXTENSION => messages::deadline(),
         THREADS_EXTENSION => threads::table(),
         TIMERS_EXTENSION => timers::table(),
         #[cfg(feature = "http-client")]

@@ -290,8 +290,12 @@ fn status(failure: &CallError) -> Status {
         CallError::NoSuchService { .. } | CallError::NotRunning { .. } => Status::NO_SUCH_SERVICE,
         CallError::NoSuchMethod { .. } => Status::NO_SUCH_METHOD,
         CallError::Panicked { .. } => Status::PANICKED,
-        CallError::TimedOut { .. } => Status::TIMED_OUT,
-        CallError::TooManyHops { .. } | CallError::Refused { .. } => Status::REFUSED,
+        CallError::TimedOut { .. } | CallError::Cancelled { .. } => Status::TIMED_OUT,
+        CallError::TooManyHops { .. }
+        | CallError::Refused { .. }
+        | CallError::BreakerOpen { .. }
+        | CallError::TooManyInside { .. }
+        | CallError::TooFast { .. } => Status::REFUSED,
         _ => Status::FAILED,
     }
 }

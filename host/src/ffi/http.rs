@@ -3,9 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hotbay_plugin_api::abi::{
-    ExtensionPtr, HostHandle, HttpExtension, RawBuffer, RawHttpRequest, Status,
-};
+use hotbay_plugin_api::abi::{ExtensionPtr, HostHandle, HttpExtension, RawBuffer, RawHttpRequest, Status};
 
 use super::host_side::{guarded, side};
 use crate::context::{Answered, Asked, HttpError};

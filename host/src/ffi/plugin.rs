@@ -6,8 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
-    MethodsExtension, Out, PluginModuleRef, RawBuffer, Status,
+    ANSWERS_EXTENSION, AnswersExtension, HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION,
+    METHODS_EXTENSION, MessagesExtension, MethodFn, MethodsExtension, Out, PluginModuleRef, RawBuffer,
+    Status,
 };
 use zeroize::Zeroizing;
 
@@ -31,6 +32,7 @@ pub(crate) struct Plugin {
     instance: Instance,
     state: Option<StateTable>,
     messages: Option<&'static MessagesExtension>,
+    answers: Option<&'static AnswersExtension>,
     // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
     functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
@@ -138,6 +140,7 @@ impl Plugin {
             // F4: kept beside the library.
             state: StateTable::of(module),
             messages: messages_of(module),
+            answers: answers_of(module),
             functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
@@ -229,6 +232,19 @@ impl Plugin {
         }
     }
 
+    /// Whether it answers requests by topic.
+    pub(crate) fn answers_requests(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Has it answer a request.
+    pub(crate) fn answer(&self, request: &Message, reply: &mut Vec<u8>) -> Answer {
+        match self.answers {
+            Some(table) => messages::answer_request(table, self.instance, request, reply),
+            None => Err((Status::FAILED, "it answers no requests by topic".to_owned())),
+        }
+    }
+
     /// Whether this is what the plugin reaches its host by.
     pub(crate) fn is_reached_by(&self, handle: HostHandle) -> bool {
         [&self.host, &self.deaf].into_iter().any(|side| side.link().handle.0 == handle.0)
@@ -301,6 +317,13 @@ fn messages_of(module: PluginModuleRef) -> Option<&'static MessagesExtension> {
     let (id, revision) = MESSAGES_EXTENSION;
     // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
     unsafe { (module.extension())(id.into(), revision).as_messages() }
+}
+
+/// The same of who answers requests.
+fn answers_of(module: PluginModuleRef) -> Option<&'static AnswersExtension> {
+    let (id, revision) = ANSWERS_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_answers() }
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

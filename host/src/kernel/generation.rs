@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hotbay_plugin_api::manifest::{Manifest, Schema};
 
+use super::alarm::Alarm;
 use super::inbox::Handled;
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
@@ -13,6 +14,9 @@ use crate::ffi::{Holds, Plugin};
 use crate::os::Moment;
 use crate::stage::Staged;
 use crate::verify::Digest;
+
+/// So many states that are replaced are looked through when one more is.
+const MANY: usize = 8;
 
 /// A created plugin with its lane. Published by its slot once it is started; ended by `unload`.
 #[derive(Debug)]
@@ -24,6 +28,8 @@ pub(crate) struct Generation {
     /// Counts loads over all services: no two generations have the same.
     pub(crate) load: u64,
     pub(crate) tally: Arc<Tally>,
+    /// What its calls tell the loop when they fail.
+    pub(crate) alarm: Arc<Alarm>,
     /// Messages that it was brought.
     pub(crate) handled: Arc<Handled>,
     /// When it was about to be loaded: threads of it began later.
@@ -58,7 +64,12 @@ impl Generation {
 
     /// A state that published it is replaced.
     pub(crate) fn left(&self, replaced: Replaced) {
-        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).push(replaced);
+        let mut all = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        // A breaker that opens and closes for days leaves many, and nobody is inside of most.
+        if all.len() >= MANY {
+            all.retain(|replaced| !replaced.is_drained());
+        }
+        all.push(replaced);
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {

@@ -4,12 +4,16 @@
 
 pub mod view;
 
+pub(crate) mod alarm;
 pub(crate) mod callers;
+pub(crate) mod cascade;
 pub(crate) mod clock;
 pub(crate) mod files;
 pub(crate) mod gate;
 pub(crate) mod generation;
 pub(crate) mod good;
+pub(crate) mod guard;
+pub(crate) mod health;
 pub(crate) mod held;
 pub(crate) mod history;
 pub(crate) mod inbox;
@@ -27,6 +31,7 @@ pub(crate) mod rates;
 pub(crate) mod receipt;
 pub(crate) mod records;
 pub(crate) mod registry;
+pub(crate) mod restarts;
 pub(crate) mod rolled_back;
 pub(crate) mod served;
 pub(crate) mod service;

@@ -58,8 +58,8 @@ pub(crate) enum Outcome {
     RolledBack { candidate: Candidate, old: Option<Arc<Generation>>, receipt: Box<Receipt>, failure: Failure },
     /// Nothing was started.
     NotStarted { candidate: Candidate, failure: Failure },
-    /// It is stopped and its state is kept.
-    Stopped,
+    /// It is stopped; what became of its state, in words.
+    Stopped { state: String },
     /// It could not be stopped without losing something, and serves on.
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.
@@ -181,8 +181,8 @@ fn steps(
     }
     let load_number = shared.next_load();
     let deadline = shared.config.swap.callback;
-    let service = &shared.config.service_of(name);
-    let place = Place { name, number, load: load_number, room, config, service, deadline };
+    let (wake, service) = (&shared.wake, &shared.config.service_of(name));
+    let place = Place { name, number, load: load_number, room, config, service, deadline, wake };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());

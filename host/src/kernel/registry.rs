@@ -14,6 +14,7 @@ use crate::CallError;
 use crate::bus::Bus;
 use crate::call::{Called, named};
 use crate::context::Clock;
+use crate::error::nearest_first;
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
@@ -142,8 +143,7 @@ impl Registry {
 
     #[cold]
     fn unknown(&self, service: &str) -> CallError {
-        let mut known: Vec<String> = self.slots().keys().map(ToString::to_string).collect();
-        known.sort();
+        let known = nearest_first(service, self.slots().keys().map(ToString::to_string).collect());
         CallError::NoSuchService { service: service.to_owned(), known }
     }
 

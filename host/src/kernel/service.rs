@@ -1,6 +1,6 @@
 //! A service as the kernel's loop knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +10,10 @@ use hotbay_plugin_api::manifest::Manifest;
 use super::clock;
 use super::files::Candidate;
 use super::generation::Generation;
+use super::health::Health;
+use super::inbox::Handled;
 use super::probation::Probation;
+use super::restarts::{Restart, Restarts};
 use super::slot::Slot;
 use super::tally::{Counts, Tally};
 use super::view::{Phase, Receipt, Row, Side};
@@ -67,6 +70,16 @@ pub(crate) struct Service {
     pub(crate) fresh: bool,
     /// Nothing is tried for a while.
     pub(crate) rest: Option<Rest>,
+    /// How the version that serves does.
+    pub(crate) health: Health,
+    /// It is to stop, and to start again.
+    pub(crate) restart: Option<Restart>,
+    /// Restarts by supervision.
+    pub(crate) restarts: Restarts,
+    /// The generation that served when others were told last.
+    pub(crate) told: Option<u64>,
+    /// What it requires and was seen not to serve while it did.
+    pub(crate) missed: BTreeSet<String>,
 }
 
 /// A pause between two attempts.
@@ -89,6 +102,7 @@ pub(crate) struct Serving {
     /// The file of the plugins folder that it is the answer to: its own, or that of the version that was rolled back.
     pub(crate) home: PathBuf,
     pub(crate) tally: Arc<Tally>,
+    pub(crate) handled: Arc<Handled>,
     pub(crate) stateful: bool,
 }
 
@@ -136,6 +150,8 @@ pub(crate) enum FailureKind {
     Quarantined,
     /// It served, and was rolled back.
     RolledBack,
+    /// It served, and was restarted too often.
+    WornOut,
     /// The file changed while it was worked on: no fault at all.
     Moved,
     /// A trouble of the host or its machine that may pass: it is tried again.
@@ -182,6 +198,11 @@ impl Service {
             probation: None,
             fresh: false,
             rest: None,
+            health: Health::default(),
+            restart: None,
+            restarts: Restarts::default(),
+            told: None,
+            missed: BTreeSet::new(),
         }
     }
 
@@ -244,8 +265,12 @@ impl Service {
             source: generation.staged.source.clone(),
             home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
+            handled: Arc::clone(&generation.handled),
             stateful: generation.plugin.is_stateful(),
         });
+        self.health = Health::of(&generation);
+        self.missed.clear();
+        self.restart = None;
         self.generation = Some(generation);
     }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use super::alarm::Wake;
 use super::good::Good;
 use super::history::History;
 use super::inboxes::Inboxes;
@@ -36,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) good: Good,
     pub(crate) served: Served,
     pub(crate) marks: Marks,
+    /// Who is woken when calls go wrong: the loop.
+    pub(crate) wake: Arc<Wake>,
     /// Held by the one swap whose gate is closed.
     pub(crate) one_gate: Mutex<()>,
     // By load: whose lanes may hold thread-locals of a generation that unloads.
@@ -68,6 +71,7 @@ impl Shared {
             good,
             served,
             marks,
+            wake: Arc::default(),
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }

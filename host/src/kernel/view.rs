@@ -12,6 +12,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Blame;
 
+mod govern;
+
+pub use govern::{Action, BreakerForce, BreakerState, BreakerView, Planned, Supervised};
+
 /// Where a service, or a file that was not taken, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,6 +103,12 @@ pub struct Status {
     pub calls: u64,
     /// Of these, with an error.
     pub errors: u64,
+    /// Its circuit breaker; `null` where it has none.
+    #[serde(default)]
+    pub breaker: Option<BreakerView>,
+    /// What supervision made of it; `null` where it was never restarted.
+    #[serde(default)]
+    pub supervised: Option<Supervised>,
     /// What its context gives it right now; `null` where nothing serves.
     #[serde(default)]
     pub given: Option<Given>,
@@ -355,7 +365,7 @@ pub struct Event {
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
     /// What: `discovered verified probed loaded started swapped passed drained unloaded stopped snapshot resealed removed` on the way of a
-    /// plugin's life, `recovered shadowed rejected faulted quarantined rolled_back pinned` beside it.
+    /// plugin's life, `recovered shadowed rejected faulted quarantined rolled_back pinned restarting dependency breaker` beside it.
     pub kind: String,
     /// The service, where it is known.
     pub service: Option<String>,

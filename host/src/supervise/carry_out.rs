@@ -8,6 +8,7 @@ use super::{Kernel, PRIORITY_PATIENCE, Past};
 use crate::error::{Code, Trouble, Why};
 use crate::kernel::files::Wanted;
 use crate::kernel::op;
+use crate::kernel::restarts::By;
 use crate::kernel::service::{Busy, Service, Task};
 use crate::kernel::view::Phase;
 
@@ -60,6 +61,12 @@ impl Kernel {
             }
             Step::Stop | Step::GiveUp => {
                 let how = if matches!(step, Step::Stop) { op::Stop::Asked } else { op::Stop::NoGood };
+                let Some(generation) = service.generation.take() else { return };
+                let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, how);
+                (Task::Stop, self.spawn(name, stop))
+            }
+            Step::Restart(by) => {
+                let how = if by == By::Supervision { op::Stop::Faulty } else { op::Stop::Restart };
                 let Some(generation) = service.generation.take() else { return };
                 let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, how);
                 (Task::Stop, self.spawn(name, stop))

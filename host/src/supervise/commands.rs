@@ -229,10 +229,14 @@ impl Kernel {
             (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
         (row.code, row.blame) = (None, None);
         self.look_at = Instant::now();
-        self.wishes.push(Wish::new(name, Goal::Goes(Box::new(Changed { row, receipt: None })), reply));
+        self.wishes.push(Wish::new(
+            name,
+            Goal::Goes(Box::new(Changed { row, receipt: None, also: Vec::new() })),
+            reply,
+        ));
     }
 
-    fn refuse_unknown(&self, name: &str, reply: &Reply) {
+    pub(super) fn refuse_unknown(&self, name: &str, reply: &Reply) {
         let refused = self.files.refused_as(name).cloned();
         send(
             reply,

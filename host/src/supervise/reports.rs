@@ -6,7 +6,8 @@ use super::{Kernel, RETRY};
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
-use crate::kernel::service::{Ended, Failure, FailureKind};
+use crate::kernel::probation::fault_rate;
+use crate::kernel::service::{Ended, Failure, FailureKind, Serving};
 use crate::kernel::view::Phase;
 /// The longest pause between attempts that go on failing.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -43,7 +44,8 @@ impl Kernel {
                 }
             }
             Outcome::Swapped { generation, version, receipt } => {
-                let before = service.serving.as_ref().map_or(0.0, |old| old.tally.counts().fault_rate());
+                let of = |old: &Serving| fault_rate(old.tally.counts(), old.handled.counts());
+                let before = service.serving.as_ref().map_or(0.0, of);
                 let probation = service.probation.take();
                 let home = service.serving.as_ref().map(|old| old.home.clone());
                 service.retire_counts();
@@ -95,7 +97,9 @@ impl Kernel {
                 self.shared.marks.set_open(&name, &candidate.digest, false);
                 let kind = match failure.kind {
                     FailureKind::Refused => "rejected",
-                    FailureKind::Quarantined | FailureKind::RolledBack => "quarantined",
+                    FailureKind::Quarantined | FailureKind::RolledBack | FailureKind::WornOut => {
+                        "quarantined"
+                    }
                     FailureKind::Faulted
                     | FailureKind::Unread
                     | FailureKind::Moved
@@ -107,21 +111,28 @@ impl Kernel {
                 // Who asked for a fresh begin meant the one that is to come.
                 service.fresh &= matches!(failure.kind, FailureKind::Moved | FailureKind::Passing);
                 service.last = Some(Ended::Failed(failure.clone()));
-                self.note_failure(&name, &candidate, failure);
+                if !self.failed_to_restart(&name, &candidate, &failure) {
+                    self.note_failure(&name, &candidate, failure);
+                }
             }
-            Outcome::Stopped => {
+            Outcome::Stopped { state } => {
+                let digest = service.serving.as_ref().map(|serving| serving.digest.clone());
                 if let Some(serving) = &service.serving {
                     self.shared.marks.set_open(&name, &serving.digest, false);
                 }
                 service.retire_counts();
                 service.last = Some(Ended::Stopped);
                 service.enter(Phase::Stopped, None);
+                if let Some(restart) = service.restart.take() {
+                    self.restarted(&name, digest, restart, state);
+                }
             }
             Outcome::NotStopped { generation, failure } => {
                 tracing::error!(plugin = %name, reason = %failure.reason, "not stopped");
                 service.generation = Some(generation);
                 service.enter(Phase::Running, None);
                 service.rest_for(RETRY, failure.reason.clone(), false);
+                service.restart = None;
                 service.last = Some(Ended::Failed(failure));
                 // Whoever asked is told; that its file is gone is tried again later.
                 if let Err(error) = self.held.release(&name) {

@@ -36,7 +36,7 @@ impl Kernel {
         };
         let row = |candidate: &Candidate| {
             let (phase, reason) = match service.failed.get(&candidate.digest) {
-                Some(failure) if failure.kind == FailureKind::Quarantined => {
+                Some(failure) if matches!(failure.kind, FailureKind::Quarantined | FailureKind::WornOut) => {
                     (Phase::Quarantined, failure.reason.clone())
                 }
                 Some(failure) if failure.kind == FailureKind::RolledBack => {
@@ -106,6 +106,8 @@ impl Kernel {
                 since_unix_ms: crate::kernel::clock::unix_ms(),
                 calls: 0,
                 errors: 0,
+                breaker: None,
+                supervised: None,
                 given: None,
                 snapshot: None,
                 recovered: None,
@@ -125,6 +127,10 @@ impl Kernel {
             since_unix_ms: service.since_unix_ms,
             calls,
             errors,
+            breaker: service.slot.guard().view(),
+            supervised: service
+                .restarts
+                .view(&self.shared.config.supervision_of(name), std::time::Instant::now()),
             given: service.slot.serving(|generation| generation.plugin.given()),
             snapshot: self.shared.snapshots.shown(name),
             recovered: self.shared.snapshots.recovered(name),

@@ -36,6 +36,7 @@
 
 mod buffer;
 mod calls;
+mod deadline;
 mod guard;
 mod host;
 mod http;
@@ -45,6 +46,7 @@ mod methods;
 mod module;
 mod own;
 mod reader;
+mod requests;
 mod state;
 mod threads;
 mod thunk;
@@ -54,6 +56,7 @@ mod window;
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
+pub use deadline::{DEADLINE_EXTENSION, DeadlineExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
 pub use http::{HTTP_EXTENSION, HttpExtension, RawHttpRequest};
 pub use kv::{KV_EXTENSION, KvExtension};
@@ -66,6 +69,7 @@ pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
 pub use own::Buffer;
 pub(crate) use reader::Failed;
 pub use reader::{In, LentBytes, LentPieces, Pieces, RawReader};
+pub use requests::{ANSWERS_EXTENSION, AnswersExtension, REQUESTS_EXTENSION, RequestsExtension};
 pub use state::{
     STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, StateTables, state_tables,
 };

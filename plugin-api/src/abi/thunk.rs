@@ -9,9 +9,10 @@ use abi_stable::std_types::{RResult, RSlice, RStr};
 use super::guard::{guard, guard_call, install_hook};
 use super::messages::messages;
 use super::methods::methods;
+use super::requests::answers;
 use super::{
-    ExtensionPtr, HostLink, Instance, MESSAGES_EXTENSION, METHODS_EXTENSION, PluginModule, PluginModuleRef,
-    RawBuffer, Status,
+    ANSWERS_EXTENSION, ExtensionPtr, HostLink, Instance, MESSAGES_EXTENSION, METHODS_EXTENSION, PluginModule,
+    PluginModuleRef, RawBuffer, Status,
 };
 use crate::{Context, Export, Plugin, Reply, Request, logging};
 
@@ -103,6 +104,7 @@ extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr 
         METHODS_EXTENSION => methods::<P>(),
         // Who declares no topic gets no message.
         MESSAGES_EXTENSION if !P::DECLARATION.topics.is_empty() => messages::<P>(),
+        ANSWERS_EXTENSION if !P::DECLARATION.answers.is_empty() => answers::<P>(),
         (id, revision) => P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id, revision)),
     }
 }

@@ -13,6 +13,12 @@ pub struct Declaration {
     pub version: &'static str,
     /// Services that must run before this one starts, and stop after it.
     pub requires: &'static [&'static str],
+    /// Services that it uses where they run, and starts without. Where it subscribes to `hotbay.service.NAME` it is told when one comes
+    /// or goes. Since contract 1.3; an older host starts it without them, and tells nothing.
+    pub wants: &'static [&'static str],
+    /// Of its methods, those that may be called twice where once was meant, with the same result: a host that is set to retries tries these
+    /// again, and no others. Since contract 1.3.
+    pub idempotent: &'static [&'static str],
     /// Among services that could start next, the higher number goes first.
     pub priority: i32,
     /// The methods it answers. A caller who asks for another is told these.
@@ -22,6 +28,9 @@ pub struct Declaration {
     pub topics: &'static [&'static str],
     /// The queue group that it subscribes in, with other services: of each message one of them gets it. Without one, it gets all.
     pub queue: &'static str,
+    /// Topics whose requests it answers, written as `topics` are: they come to [`Plugin::on_request`](crate::Plugin::on_request). Of all who answer
+    /// a topic, one is asked.
+    pub answers: &'static [&'static str],
     /// What it asks the host for. This host only shows it.
     pub capabilities: &'static [&'static str],
 }
@@ -34,10 +43,13 @@ impl Declaration {
             name,
             version,
             requires: &[],
+            wants: &[],
+            idempotent: &[],
             priority: 0,
             methods: &[],
             topics: &[],
             queue: "",
+            answers: &[],
             capabilities: &[],
         }
     }
@@ -83,14 +95,8 @@ struct Json<const N: usize> {
 
 const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N> {
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
-    let mut at = 0;
-    while at < d.topics.len() {
-        assert!(
-            is_valid_pattern(d.topics[at]),
-            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
-        );
-        at += 1;
-    }
+    check(d.topics);
+    check(d.answers);
     let mut json = Json::<N> { bytes: [0; N], len: 0 };
     json.raw("{\"name\":");
     json.string(d.name);
@@ -102,6 +108,14 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.number(CONTRACT_MINOR as u64);
     json.raw("\",\"requires\":");
     json.strings(d.requires);
+    if !d.wants.is_empty() {
+        json.raw(",\"wants\":");
+        json.strings(d.wants);
+    }
+    if !d.idempotent.is_empty() {
+        json.raw(",\"idempotent\":");
+        json.strings(d.idempotent);
+    }
     json.raw(",\"priority\":");
     if d.priority < 0 {
         json.raw("-");
@@ -113,6 +127,8 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.strings(d.topics);
     json.raw(",\"queue\":");
     json.string(d.queue);
+    json.raw(",\"answers\":");
+    json.strings(d.answers);
     json.raw(",\"capabilities\":");
     json.strings(d.capabilities);
     json.raw(",\"state\":");
@@ -151,6 +167,17 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.string(env!("HOTBAY_TARGET"));
     json.raw(if cfg!(panic = "unwind") { ",\"panic\":\"unwind\"}" } else { ",\"panic\":\"abort\"}" });
     json
+}
+
+const fn check(topics: &[&str]) {
+    let mut at = 0;
+    while at < topics.len() {
+        assert!(
+            is_valid_pattern(topics[at]),
+            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
+        );
+        at += 1;
+    }
 }
 
 impl<const N: usize> Json<N> {
@@ -260,10 +287,13 @@ mod tests {
     fn what_is_encoded_at_compile_time_parses_to_the_same() {
         const DECLARATION: Declaration = Declaration {
             requires: &["logger", "kv"],
+            wants: &["cache"],
+            idempotent: &["get"],
             priority: -7,
             methods: &["quote\"back\\slash\n"],
             topics: &["orders.>"],
             queue: "workers",
+            answers: &["orders.price"],
             capabilities: &["http"],
             ..Declaration::of("echo-v2", "2.10.0")
         };
@@ -277,9 +307,14 @@ mod tests {
         assert_eq!(manifest.version, "2.10.0");
         assert_eq!(manifest.contract, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}"));
         assert_eq!(manifest.requires, ["logger", "kv"]);
+        assert_eq!(
+            (&*manifest.wants, &*manifest.idempotent),
+            (&["cache".to_owned()][..], &["get".to_owned()][..])
+        );
         assert_eq!(manifest.priority, -7);
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
         assert_eq!((&manifest.topics[..], &*manifest.queue), (&["orders.>".to_owned()][..], "workers"));
+        assert_eq!(manifest.answers, ["orders.price"]);
         let state = manifest.state.unwrap();
         assert_eq!((state.writes, &state.reads[..]), (3, &[1, 2][..]));
         assert_eq!(state.content_type, "application/octet-stream");

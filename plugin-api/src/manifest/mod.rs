@@ -27,6 +27,12 @@ pub struct Manifest {
     /// Services that must run before it starts.
     #[serde(default)]
     pub requires: Vec<String>,
+    /// Services that it uses where they run. It starts without them.
+    #[serde(default)]
+    pub wants: Vec<String>,
+    /// Methods that may be called twice where once was meant: a host may try them again. Of [`Manifest::methods`].
+    #[serde(default)]
+    pub idempotent: Vec<String>,
     /// Among services that could start next, the higher number goes first. 0 by default.
     #[serde(default)]
     pub priority: i32,
@@ -39,6 +45,9 @@ pub struct Manifest {
     /// The queue group that it subscribes in; empty for none.
     #[serde(default)]
     pub queue: String,
+    /// The topics whose requests it answers: patterns.
+    #[serde(default)]
+    pub answers: Vec<String>,
     /// What it asks the host for.
     #[serde(default)]
     pub capabilities: Vec<String>,

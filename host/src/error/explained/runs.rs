@@ -328,4 +328,70 @@ pub(super) const STARTED: &[Explanation] = &[
         next: &["drop that plugin in: `hotbay add FILE`; `hotbay list` shows whether it was refused"],
         example: "failed to start: it requires service `logger`, which no file provides; drop that plugin in",
     },
+    Explanation {
+        code: Code::KeepsPanicking,
+        title: "The service is restarted: it goes on panicking",
+        blame: Blame::Plugin,
+        meaning: "So many calls panicked with no good answer between them (`supervision.panics`) that the instance is taken for broken, most \
+                  often by a lock that the first panic poisoned. It is stopped, which hands its state over where it still can, and started \
+                  again from that, or else from its last snapshot.",
+        causes: &["a panic while a lock was held", "state that no call can work with any more"],
+        unchanged: "Its file, its last snapshot, and every other service.",
+        next: &[
+            "mend it at the place that its panics tell; `hotbay why SERVICE` tells restarts and state",
+            "set `panics` of `[service.NAME.supervision]`, 0 for never, where panics are answers",
+        ],
+        example: "5 calls panicked with no good answer between them",
+    },
+    Explanation {
+        code: Code::CallHangs,
+        title: "The service is restarted: a call hangs",
+        blame: Blame::Plugin,
+        meaning: "A thread has been inside a call for longer than `supervision.hang_ms` after its deadline had passed. The service is stopped and \
+                  started again. The thread cannot be ended: it keeps the old library mapped until it comes back.",
+        causes: &["two locks that are taken in two orders", "a network or a device that does not answer"],
+        unchanged: "Its file, its last snapshot, and every other service.",
+        next: &[
+            "mend it; `hotbay why SERVICE` tells restarts and state, and what keeps the old library",
+            "raise `hang_ms` of `[service.NAME.supervision]`, 0 for never, where calls may take so long",
+        ],
+        example: "1 call has hung for 30000 ms since its deadline passed",
+    },
+    Explanation {
+        code: Code::KeepsFailing,
+        title: "The service is restarted: too many calls fail",
+        blame: Blame::Plugin,
+        meaning: "A larger share of its calls failed than `supervision.max_error_rate` allows. It is stopped and started again.",
+        causes: &["state that no call can work with any more", "a connection that it does not make anew"],
+        unchanged: "Its file, its last snapshot, and every other service.",
+        next: &[
+            "`hotbay why SERVICE` tells restarts and state",
+            "raise or remove `max_error_rate` where errors are answers",
+        ],
+        example: "20 of 20 calls failed within 10000 ms",
+    },
+    Explanation {
+        code: Code::RestartedTooOften,
+        title: "The service was restarted too often and is quarantined",
+        blame: Blame::Plugin,
+        meaning: "It was restarted as often as `supervision.max_restarts` allows within `supervision.window_ms`, and went wrong once more. It \
+                  stays down, so that it does not go on for ever.",
+        causes: &["a fault that comes back with its state", "what it depends on is down for longer"],
+        unchanged: "Its state on disk, and every other service.",
+        next: &[
+            "`hotbay start SERVICE` starts it again and counts from 0; `--fresh` with empty state",
+            "replace its file: other bytes are tried as soon as they lie there",
+        ],
+        example: "restarted 3 times within 60000 ms, and again: 5 calls panicked with no good answer between them",
+    },
+    Explanation {
+        code: Code::DependencyStopped,
+        title: "It is stopped, since a service is that it requires",
+        blame: Blame::Operator,
+        meaning: "`when_dependency_stops = \"stop\"` of the service says so. It starts by itself when the other one serves again.",
+        causes: &["the other one was stopped, or failed"],
+        unchanged: "Its state on disk, and every other service.",
+        next: &["`hotbay why OTHER` says why that one does not run, `hotbay start OTHER` starts it"],
+        example: "service `logger`, which it requires, is stopped",
+    },
 ];

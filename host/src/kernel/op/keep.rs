@@ -16,6 +16,7 @@ use crate::swap::{Capsule, guarded};
 /// Makes ready to keep a version that was just published. Where that fails, it is tried again before it is replaced.
 pub(super) fn make_ready(shared: &Shared, generation: &Generation) {
     let name = &generation.name;
+    generation.staged.forget_read();
     // The next load is to find what there is left.
     shared.margin.look(shared.config.room_of(name).lanes as u64);
     let copied = guarded("copy", || {
