@@ -104,8 +104,8 @@ impl<'a> HttpRequest<'a> {
         Ok(self.header("content-type", "application/json").body(body))
     }
 
-    /// All of it, tries and redirects included, may take so long; 30 s where this is not said. A plugin that is called with a deadline
-    /// keeps within it.
+    /// All of it, tries and redirects included, may take so long; 30 s where this is not said. On a thread that handles a request it takes no
+    /// longer than who asked waits ([`Context::remaining`]).
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }

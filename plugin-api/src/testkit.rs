@@ -1,13 +1,11 @@
 //! A host for unit tests: runs a plugin in-process, through the very functions that a real host calls.
 //!
 //! ```
-//! # use hotbay_plugin_api::prelude::*;
-//! # struct Hello;
+//! # use hotbay_plugin_api::prelude::*; struct Hello;
 //! # impl Plugin for Hello {
 //! #     fn create(_: Context) -> Result<Self> { Ok(Hello) }
 //! #     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> { reply.write(request.bytes()) }
-//! # }
-//! # export_plugin!(Hello { name: "hello", methods: &["hello"] });
+//! # } export_plugin!(Hello { name: "hello", methods: &["hello"] });
 //! use hotbay_plugin_api::testkit::TestHost;
 //!
 //! let hello = TestHost::new().start::<Hello>()?;

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use client::Client;
 use url::Url;
 
-use crate::config;
+use crate::{bus, config};
 
 /// How long a request may take where nobody says, and at most.
 const USUAL: Duration = Duration::from_secs(30);
@@ -131,6 +131,8 @@ impl Http {
         let mut url = Url::parse(asked.url).map_err(malformed)?;
         let (mut method, mut body, mut headers) = (asked.method, asked.body, asked.headers.clone());
         let timeout = if asked.timeout.is_zero() { USUAL } else { asked.timeout.min(LONGEST) };
+        // No longer than who called the plugin waits.
+        let timeout = bus::remaining().map_or(timeout, |left| left.min(timeout));
         let until = Instant::now() + timeout;
         for _ in 0..=HOPS {
             self.require(&url)?;

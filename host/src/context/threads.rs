@@ -180,11 +180,14 @@ impl Threads {
     fn reap(&self) {
         let ended: Vec<Entry> = {
             let mut inside = self.inside();
-            inside
+            let is_over = |entry: &Entry| entry.ended && entry.handle.is_some();
+            let over: Vec<u64> = inside
                 .threads
-                .extract_if(.., |_, entry| entry.ended && entry.handle.is_some())
-                .map(|(_, entry)| entry)
-                .collect()
+                .iter()
+                .filter(|(_, entry)| is_over(entry))
+                .map(|(number, _)| *number)
+                .collect();
+            over.iter().filter_map(|number| inside.threads.remove(number)).collect()
         };
         for handle in ended.into_iter().filter_map(|entry| entry.handle) {
             let _ = handle.join();

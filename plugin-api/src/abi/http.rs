@@ -46,12 +46,12 @@ pub struct HttpExtension {
     ) -> Status,
 }
 
+/// What came before the body, and the body; `None` of a host that makes no requests.
+type Answered = Result<Option<(Vec<u8>, Vec<u8>)>, (Status, String)>;
+
 impl HostLink {
-    /// Makes a request: what came before the body, and the body. `None` where the host makes none.
-    pub(crate) fn http(
-        self,
-        request: &RawHttpRequest<'_>,
-    ) -> Result<Option<(Vec<u8>, Vec<u8>)>, (Status, String)> {
+    /// Makes a request.
+    pub(crate) fn http(self, request: &RawHttpRequest<'_>) -> Answered {
         let (id, revision) = HTTP_EXTENSION;
         let table = (self.table.extension())(id.into(), revision);
         // SAFETY: A3; it was asked for in these words.
