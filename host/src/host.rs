@@ -9,7 +9,7 @@ mod messages;
 mod state;
 
 use folders::{lock, readable_folder, unexposed};
-pub use govern::Which;
+pub use govern::{Answered, Which};
 pub use handle::{Handle, Method};
 pub use messages::Publisher;
 pub use state::{PlainState, Rotated};

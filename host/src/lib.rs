@@ -81,5 +81,5 @@ mod linked;
 
 pub use config::Config;
 pub use error::{CallError, ControlError, HostError};
-pub use host::{Changed, Handle, Host, Method, PlainState, Publisher, Rotated, Which};
+pub use host::{Answered, Changed, Handle, Host, Method, PlainState, Publisher, Rotated, Which};
 pub use hotbay_plugin_api::Buffer;

@@ -221,6 +221,27 @@ fn a_dependent_is_stopped_before_what_it_requires_and_starts_after_it() {
 }
 
 #[test]
+fn a_dependency_that_fails_takes_those_along_that_do_not_stay_without_it() {
+    let settings = "[service.top]\nwhen_dependency_stops = \"stop\"\n\
+                    [service.panics.supervision]\npanics = 1\nmax_restarts = 0";
+    let hosted = with(settings, |config| {
+        config.plugin.insert("panics".to_owned(), serde_json::json!({ "old": "call" }));
+    });
+    let from = r#""requires":["base"],"priority":50,"#;
+    let requires = format!("{:<33},", r#""requires":["panics"]"#);
+    hosted.drop_bytes("top", &edited(&fixture("top"), from, &requires));
+    hosted.live("panics", &fixture("panics"), "1.0.0");
+    hosted.wait_version("top", "1.0.0");
+    hosted.request("panics", "add", "").unwrap_err();
+    wait_phase(&hosted, "panics", Phase::Quarantined);
+    let top =
+        eventually("`top` is down", || Some(status(&hosted, "top")).filter(|s| s.row.generation.is_none()));
+    assert!(top.row.reason.unwrap().contains("`panics`"));
+    hosted.host().start_service("panics", false, PATIENCE).unwrap();
+    wait_phase(&hosted, "top", Phase::Running);
+}
+
+#[test]
 fn a_dependent_that_is_kept_serves_on_and_is_told() {
     let hosted = top_and_base(WhenDependencyStops::Keep);
     let news = hosted

@@ -9,6 +9,7 @@ use hotbay_plugin_api::abi::Out;
 
 use super::{Called, Failure, ask, error};
 use crate::CallError;
+use crate::bus;
 use crate::kernel::restarts::{chance, pause};
 use crate::kernel::slot::Slot;
 use crate::kernel::view::Phase;
@@ -28,7 +29,12 @@ pub(super) fn inline(
     let mut last = error(slot, method, *failure, reply.again(), before);
     let Some((times, first)) = may(slot, method, &last) else { return Err(last) };
     for number in 0..times {
-        std::thread::sleep(pause(first, LONGEST, number, chance()));
+        let wait = pause(first, LONGEST, number, chance());
+        // Who asked this thread waits no longer than that.
+        if bus::remaining().is_some_and(|left| left <= wait) {
+            break;
+        }
+        std::thread::sleep(wait);
         match ask(slot, method, request, reply.again()) {
             Ok(()) => return Ok(()),
             Err(failure) => last = error(slot, method, *failure, reply.again(), before),

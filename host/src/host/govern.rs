@@ -21,6 +21,9 @@ pub enum Which {
     Named(Vec<String>),
 }
 
+/// A service, and what a command to several came to for it.
+pub type Answered = (String, Result<Changed, ControlError>);
+
 impl Which {
     fn names(&self) -> Option<&[String]> {
         match self {
@@ -61,7 +64,7 @@ impl Host {
         action: Action,
         which: &Which,
         deadline: Duration,
-    ) -> Result<Vec<(String, Result<Changed, ControlError>)>, ControlError> {
+    ) -> Result<Vec<Answered>, ControlError> {
         let (until, which) = (Instant::now() + deadline, which.clone());
         let awaited = self.ask(move |kernel| {
             let names = kernel.named(action, which.names())?;

@@ -62,8 +62,8 @@ pub(crate) fn start_order(graph: &Graph) -> Vec<String> {
             |name: &&String| graph[name.as_str()].requires.iter().all(|required| !left.contains(required));
         // What it only wants keeps nobody from being next where that waits for something itself.
         let has_all = |name: &&String| graph[name.as_str()].wants.iter().all(|wanted| !left.contains(wanted));
-        let next = highest(graph, left.iter().copied().filter(|name| ready(&name) && has_all(&name)));
-        let next = next.or_else(|| highest(graph, left.iter().copied().filter(|name| ready(&name))));
+        let next = highest(graph, left.iter().copied().filter(|name| ready(name) && has_all(name)));
+        let next = next.or_else(|| highest(graph, left.iter().copied().filter(|name| ready(name))));
         let next = next.or_else(|| left.first().copied());
         let Some(next) = next else { break };
         left.remove(next);
