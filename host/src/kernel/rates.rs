@@ -13,8 +13,8 @@ use crate::bus::Manner;
 
 /// Where.
 pub(crate) const TOPIC: &str = "hotbay.metrics.calls";
-/// As whom.
-const SENDER: &str = "hotbay";
+/// As whom: no service can be called so.
+const SENDER: &str = "hotbay:kernel";
 const WINDOW: Duration = Duration::from_secs(1);
 /// Services that are told of in one message: those that are called most.
 const MOST: usize = 256;
@@ -214,7 +214,7 @@ mod tests {
         let mut hand = std::collections::VecDeque::new();
         subscriber.mailbox.hand(8, &mut hand);
         let window: serde_json::Value = serde_json::from_slice(hand[0].payload()).unwrap();
-        assert_eq!((hand.len(), hand[0].sender()), (1, "hotbay"));
+        assert_eq!((hand.len(), hand[0].sender()), (1, SENDER));
         assert_eq!(window["services"][0]["service"], "answers");
         assert_eq!(window["services"][0]["calls"], 1);
     }

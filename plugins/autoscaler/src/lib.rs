@@ -14,7 +14,7 @@ use hotbay_plugin_api::serde_json::json;
 
 /// Where the kernel publishes once a second how often services were called, and as whom.
 const CALLS: &str = "hotbay.metrics.calls";
-const KERNEL: &str = "hotbay";
+const KERNEL: &str = "hotbay:kernel";
 const DECIDED: &str = "autoscaler.decided";
 
 /// The table `[plugin.autoscaler]`.
