@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,10 @@ pub enum WhenFull {
     /// The oldest message that waits is dropped.
     DropOldest,
 }
+
+/// So often whoever waits looks once more, after others had their turn, before it sleeps: who publishes one message mostly publishes the next one, and
+/// to be woken for each costs both more than to look.
+const LOOKS: u32 = 2;
 
 /// Whoever is to come when a mailbox is not empty any more. Called on the sender's thread, without a lock of the mailbox.
 pub(crate) trait Wake: Send + Sync {
@@ -246,6 +251,7 @@ impl Mailbox {
         until: Option<Instant>,
     ) -> Option<usize> {
         let mut inside = self.lock();
+        let mut looks = 0;
         loop {
             let taken = inside.take(most, into);
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -256,6 +262,13 @@ impl Mailbox {
             }
             if inside.closed {
                 return None;
+            }
+            if looks < LOOKS {
+                looks += 1;
+                drop(inside);
+                thread::yield_now();
+                inside = self.lock();
+                continue;
             }
             inside.receivers += 1;
             inside = match left {
