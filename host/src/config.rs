@@ -43,8 +43,9 @@
 //! keys.vendor = { key = "RWRz3…", services = ["greeter"] }
 //! pins.greeter = "b1f0…"      # the digest, or a list of those, that may provide the service
 //!
-//! [log]
+//! [log]                       # counts as soon as the file is saved
 //! level = "info"              # error, warn, info, debug, trace
+//! plugins.greeter = "debug"   # of one plugin
 //!
 //! [service.greeter]           # how much the service `greeter` takes at once
 //! lanes = 1                   # threads that answer its requests
@@ -62,19 +63,29 @@
 mod error;
 mod file;
 mod hint;
+pub(crate) mod level;
+mod load;
+mod schema;
+mod source;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod values;
 
 pub use error::ConfigError;
+pub use level::Spell;
+pub use load::FILE;
+pub(crate) use schema::{Misfit, Schema, Unread};
+pub(crate) use source::Source;
 pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
+pub(crate) use values::told;
+pub use values::{Origin, Setting};
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::bus::{ROOM, WhenFull};
-use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
 #[derive(Debug, Clone)]
@@ -102,6 +113,8 @@ pub struct Config {
     pub service: BTreeMap<String, Service>,
     /// `[plugin.NAME]`: each plugin's own table, by service.
     pub plugin: BTreeMap<String, serde_json::Value>,
+    /// What it was read from: a host looks there again.
+    pub(crate) source: Source,
 }
 
 /// How files are noticed.
@@ -119,7 +132,7 @@ pub struct Watch {
 }
 
 /// How changes of the folder are noticed between two rescans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchMode {
     /// By the system's notifications.
@@ -144,7 +157,7 @@ pub struct Swap {
 }
 
 /// Which swaps are rehearsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rehearse {
     /// Those to another schema version.
@@ -225,7 +238,7 @@ pub struct Probe {
 }
 
 /// Which files are probed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeMode {
     /// Each digest once per run.
@@ -253,7 +266,7 @@ pub struct Service {
 }
 
 /// What becomes of messages to a service that is stopped, or broke down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenStopped {
     /// They are not taken, and their senders are told; those that wait when it stops are dropped, and counted as that.
@@ -282,6 +295,11 @@ impl Default for Service {
 pub struct Log {
     /// `level = "error" | "warn" | "info" | "debug" | "trace"`, of plugins and host.
     pub level: hotbay_plugin_api::Level,
+    /// `plugins.NAME = "debug"`, of one plugin.
+    pub plugins: BTreeMap<String, hotbay_plugin_api::Level>,
+    /// Whether something else than `level` says what is logged, as `HOTBAY_LOG` does: plugins without a level of their own are then asked for
+    /// everything, and who listens picks.
+    pub(crate) is_over: bool,
 }
 
 impl Default for Config {
@@ -323,48 +341,10 @@ impl Default for Config {
                 env: Vec::new(),
             },
             trust: Trust::default(),
-            log: Log { level: hotbay_plugin_api::Level::Info },
+            log: Log { level: hotbay_plugin_api::Level::Info, plugins: BTreeMap::new(), is_over: false },
             service: BTreeMap::new(),
             plugin: BTreeMap::new(),
+            source: Source::default(),
         }
-    }
-}
-
-/// The file that is read where none is named.
-pub const FILE: &str = "hotbay.toml";
-
-impl Config {
-    /// Reads `file`, which must exist, or without one [`FILE`] in the working directory, which may be missing.
-    ///
-    /// # Errors
-    /// [`ConfigError`], with file, line and column where there is one.
-    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-        let path = file.unwrap_or(Path::new(FILE));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Config::parse(&text, path),
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Config::default())
-            }
-            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
-        }
-    }
-
-    /// How much a service takes at once.
-    pub(crate) fn service_of(&self, name: &str) -> Service {
-        self.service.get(name).cloned().unwrap_or_default()
-    }
-
-    /// The part of it that its lane needs.
-    pub(crate) fn room_of(&self, service: &str) -> Room {
-        let Service { lanes, mailbox, .. } = self.service_of(service);
-        Room { lanes, mailbox }
-    }
-
-    /// Reads the text of the configuration file `path`.
-    ///
-    /// # Errors
-    /// [`ConfigError::Wrong`], at the first thing that is wrong.
-    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        file::parse(text, path)
     }
 }

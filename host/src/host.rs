@@ -5,6 +5,7 @@ pub(crate) mod folders;
 mod handle;
 pub(crate) mod keys;
 mod messages;
+mod settings;
 mod state;
 
 use folders::{lock, readable_folder, unexposed};

@@ -8,6 +8,7 @@ mod decide;
 mod probation;
 mod remains;
 mod reports;
+pub(crate) mod settings;
 mod trust;
 mod views;
 
@@ -18,6 +19,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crew::Crew;
+use settings::Edits;
 
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Files;
@@ -91,6 +93,9 @@ pub(crate) struct Kernel {
     // When to decide again: something waits for time to pass.
     decide_at: Option<Instant>,
     folder_is_lost: bool,
+    edits: Edits,
+    // Why the file of the settings is not in force.
+    settings_trouble: Option<Trouble>,
     // Looks for libraries that were pinned.
     looking: Option<std::thread::JoinHandle<()>>,
     // Lets libraries go whose holders have ended.
@@ -111,11 +116,13 @@ impl Kernel {
     ) -> Self {
         let folder = shared.config.plugins.clone();
         let tell = sender.clone();
-        let watch = Watch::new(&folder, shared.config.watch.mode, move |moved| {
+        let settings = shared.config.source.file.as_deref();
+        let watch = Watch::new(&folder, settings, shared.config.watch.mode, move |moved| {
             // The loop is gone when the host ends.
             let _ = tell.send(Message::Look(moved));
         });
         let files = Files::new(folder, &shared.config.watch);
+        let edits = Edits::of(&shared.config);
         let now = Instant::now();
         let mut kernel = Self {
             shared,
@@ -136,6 +143,8 @@ impl Kernel {
             rescan_at: now,
             decide_at: None,
             folder_is_lost: false,
+            edits,
+            settings_trouble: None,
             looking: None,
             releasing: None,
             crew: Crew::gather(),
@@ -201,6 +210,9 @@ impl Kernel {
             self.look_for_remains();
         }
         self.look_at = self.rescan_at;
+        if let Some(again) = self.look_at_settings() {
+            self.look_at = self.look_at.min(again);
+        }
         let moved = std::mem::take(&mut self.moved);
         let look = match self.files.look(&moved, &self.shared.trust) {
             Ok(look) => look,

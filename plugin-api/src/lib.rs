@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abi;
+pub mod config;
 mod context;
 mod error;
 mod export;
@@ -13,6 +14,7 @@ mod state;
 pub mod testkit;
 
 pub use abi::Buffer;
+pub use config::{ConfigSchema, Setting, Table};
 pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use export::Export;
@@ -32,8 +34,8 @@ pub mod prelude {
     pub use crate::MessagePack;
     pub use crate::serde::{self, Deserialize, Serialize};
     pub use crate::{
-        Buffer, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply, Request, Result,
-        State, Stateful, Step,
+        Buffer, ConfigSchema, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply,
+        Request, Result, State, Stateful, Step, Table,
     };
-    pub use crate::{export_plugin, serde_json, tracing};
+    pub use crate::{config, export_plugin, serde_json, tracing};
 }

@@ -32,6 +32,7 @@ mod rehearsal;
 mod replace;
 mod rollback;
 mod sealed;
+mod settings;
 mod shutdown;
 mod snapshots;
 mod soak;

@@ -6,6 +6,7 @@ mod args;
 mod change;
 mod check;
 mod call;
+mod config;
 mod explain;
 mod failed;
 mod events;
@@ -13,6 +14,7 @@ mod history;
 mod keys;
 mod list;
 mod log;
+mod logs;
 mod new;
 mod output;
 mod publish;
@@ -73,6 +75,14 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Why { name } => why::why(&client(), &name, &out),
         Command::History { name } => history::history(&client(), &name, &out),
         Command::Events { follow, past } => events::events(&client(), past, follow, &out),
+        Command::Logs { name, follow, past } => logs::logs(&client(), name, past, follow, &out),
+        Command::LogLevel { name, level } => logs::set_level(&client(), name, level.0, &out),
+        Command::Config { command: args::Config::Check { file, plugins } } => {
+            config::check(file.as_deref(), plugins.as_deref(), &out)
+        }
+        Command::Config { command: args::Config::Show { config, origin } } => {
+            config::show(&client(), config.as_deref(), origin, &out)
+        }
         Command::Call { target, data } => call::call(&client(), &target, data.as_deref(), deadline, &out),
         Command::Publish { topic, data, headers, confirm } => {
             publish::publish(&client(), topic, data.as_deref(), headers, confirm, deadline, &out)

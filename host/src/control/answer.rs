@@ -13,6 +13,7 @@ use tokio::task;
 use super::exit::Exit;
 use super::protocol::{Failure, Request};
 use crate::bus::{Headers, Outgoing, Subscribe, SubscribeError, Subscription};
+use crate::config::level::spelt;
 use crate::error::Code;
 use crate::kernel::view::{Event, Phase, Row};
 use crate::{CallError, Changed, ControlError, Host};
@@ -141,7 +142,12 @@ fn carry_out(
             value(&status)
         }
         Request::History { name } => value(&host.history(&name)?),
-        Request::Events { .. } | Request::Subscribe { .. } => Err(Failure::new(
+        Request::LogLevel { name, level } => {
+            let level = host.set_log_level(&name, level.map(Into::into))?;
+            value(&serde_json::json!({"name": name, "level": spelt(level)}))
+        }
+        Request::Config => value(&host.settings()?),
+        Request::Events { .. } | Request::Logs { .. } | Request::Subscribe { .. } => Err(Failure::new(
             Exit::Failed,
             Code::NotUnderstood,
             "failed to answer once: what was asked for is many",

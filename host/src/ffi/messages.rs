@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use abi_stable::std_types::RStr;
 use hotbay_plugin_api::abi::{
-    BUS_EXTENSION, BusExtension, CALLS_EXTENSION, ExtensionPtr, HostHandle, Instance, MessagesExtension,
-    RawBuffer, RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
+    BUS_EXTENSION, BusExtension, CALLS_EXTENSION, ExtensionPtr, HostHandle, Instance, LINES_EXTENSION,
+    MessagesExtension, RawBuffer, RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
 };
 
-use super::calls;
 use super::host_side::{guarded, side};
 use super::plugin::{Answer, answer};
+use super::{calls, lines};
 use crate::bus::{Headers, Manner, Message, MessageId, Outgoing, PublishError, Published};
 
 static TABLE: BusExtension = BusExtension { publish };
@@ -21,6 +21,7 @@ pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr 
     match (id.as_str(), revision) {
         CALLS_EXTENSION => calls::table(),
         BUS_EXTENSION => ExtensionPtr::of_bus(&TABLE),
+        LINES_EXTENSION => lines::table(),
         _ => ExtensionPtr::NONE,
     }
 }

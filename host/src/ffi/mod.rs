@@ -28,6 +28,7 @@
 mod calls;
 mod host_side;
 mod library;
+mod lines;
 mod loader;
 mod messages;
 mod plugin;

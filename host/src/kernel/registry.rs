@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use hashbrown::HashMap;
 use hotbay_plugin_api::abi::{HostHandle, Out};
 
+use super::levels::{Cell, Levels};
 use super::slot::{self, Slot};
 use crate::CallError;
 use crate::bus::Bus;
@@ -23,6 +24,7 @@ pub(crate) struct Registry {
     version: AtomicU64,
     names: Mutex<Names>,
     bus: Arc<Bus>,
+    levels: Levels,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +52,12 @@ fn next_version() -> u64 {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { version: AtomicU64::new(next_version()), names: Mutex::default(), bus: Arc::default() }
+        Self {
+            version: AtomicU64::new(next_version()),
+            names: Mutex::default(),
+            bus: Arc::default(),
+            levels: Levels::default(),
+        }
     }
 }
 
@@ -91,6 +98,11 @@ impl Registry {
     /// What messages go by.
     pub(crate) fn bus(&self) -> &Arc<Bus> {
         &self.bus
+    }
+
+    /// How much of each plugin is logged.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
@@ -142,6 +154,10 @@ impl Services for Registry {
 
     fn bus(&self) -> Option<&Bus> {
         Some(&self.bus)
+    }
+
+    fn level(&self, service: &str) -> Cell {
+        self.levels.cell(service)
     }
 
     fn is_inside(&self, handle: HostHandle) -> bool {

@@ -12,6 +12,7 @@ use super::files::Candidate;
 use super::generation::Generation;
 use super::probation::Probation;
 use super::slot::Slot;
+use super::tables::Table;
 use super::tally::{Counts, Tally};
 use super::view::{Phase, Receipt, Row, Side};
 use crate::error::{Trouble, Why, shown};
@@ -90,6 +91,8 @@ pub(crate) struct Serving {
     pub(crate) home: PathBuf,
     pub(crate) tally: Arc<Tally>,
     pub(crate) stateful: bool,
+    /// Its table of the configuration.
+    pub(crate) table: Arc<Table>,
 }
 
 /// What an operation is at.
@@ -102,12 +105,14 @@ pub(crate) enum Task {
     Snapshot,
     /// The bytes of the version that serves are kept.
     Keep,
+    /// It is offered another table of the configuration.
+    Configure,
 }
 
 impl Task {
     /// Whether who serves may be another afterwards.
     pub(crate) fn is_change(self) -> bool {
-        !matches!(self, Task::Snapshot | Task::Keep)
+        !matches!(self, Task::Snapshot | Task::Keep | Task::Configure)
     }
 }
 
@@ -245,6 +250,7 @@ impl Service {
             home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
             stateful: generation.plugin.is_stateful(),
+            table: generation.table(),
         });
         self.generation = Some(generation);
     }

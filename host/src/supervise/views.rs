@@ -112,6 +112,7 @@ impl Kernel {
                 last_swap: None,
                 candidates: Vec::new(),
                 trust: None,
+                settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
                 rolled_back: self.rolled_back.of(name).to_vec(),
                 events,
             });
@@ -134,6 +135,7 @@ impl Kernel {
                 .as_ref()
                 .and_then(|s| self.shared.trust.origin(name, &s.digest))
                 .map(|o| o.by),
+            settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
             rolled_back: self.rolled_back.of(name).to_vec(),
             events,
         })

@@ -33,8 +33,10 @@
 
 mod buffer;
 mod calls;
+mod config;
 mod guard;
 mod host;
+mod log;
 mod messages;
 mod methods;
 mod module;
@@ -47,7 +49,10 @@ mod window;
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
+pub use config::{CONFIG_EXTENSION, ConfigExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub(crate) use log::Said;
+pub use log::{LINES_EXTENSION, LOG_EXTENSION, LinesExtension, LogExtension, RawField, RawLine, RawSpan};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
     RawOutgoing, RawPublished,
@@ -66,7 +71,7 @@ pub use window::Window;
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 2;
+pub const CONTRACT_MINOR: u32 = 3;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use abi_stable::std_types::RStr;
 
-use super::{Running, answer, host};
+use super::{Running, answer, host, lines};
 use crate::abi::{
-    BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, MESSAGES_EXTENSION, RawBuffer, RawHeader, RawId,
-    RawMessage, RawOutgoing, RawPublished, Status,
+    BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, LINES_EXTENSION, MESSAGES_EXTENSION, RawBuffer,
+    RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
 };
 use crate::{Error, Export, Result};
 
@@ -55,9 +55,18 @@ impl<P: Export> Running<P> {
 
 static BUS: BusExtension = BusExtension { publish };
 
-/// It carries messages, and looks for services each time that one is called.
+/// It carries messages, takes lines whole, and looks for services each time that one is called.
 pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    if (id.as_str(), revision) == BUS_EXTENSION { ExtensionPtr::of_bus(&BUS) } else { ExtensionPtr::NONE }
+    match (id.as_str(), revision) {
+        BUS_EXTENSION => ExtensionPtr::of_bus(&BUS),
+        LINES_EXTENSION => lines::table(),
+        _ => ExtensionPtr::NONE,
+    }
+}
+
+/// That of a host of contract 1.0.
+pub(super) extern "C" fn no_extension(_: RStr<'_>, _: u32) -> ExtensionPtr {
+    ExtensionPtr::NONE
 }
 
 extern "C" fn publish(
