@@ -43,8 +43,9 @@
 //! keys.vendor = { key = "RWRz3…", services = ["greeter"] }
 //! pins.greeter = "b1f0…"      # the digest, or a list of those, that may provide the service
 //!
-//! [log]
+//! [log]                       # counts as soon as the file is saved
 //! level = "info"              # error, warn, info, debug, trace
+//! plugins.greeter = "debug"   # of one plugin
 //!
 //! [service.greeter]           # how much the service `greeter` takes at once
 //! lanes = 1                   # threads that answer its requests
@@ -94,22 +95,31 @@ mod file;
 mod govern;
 mod hint;
 mod http;
+pub(crate) mod level;
+mod load;
+mod schema;
 mod service;
+mod source;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod values;
 
 pub use error::ConfigError;
 pub use govern::{Breaker, Supervision, WhenDependencyStops};
 pub use http::{AllowedHost, Http};
+pub use level::Spell;
+pub use load::FILE;
+pub(crate) use schema::{Misfit, Schema, Unread};
 pub use service::{Service, WhenStopped};
+pub(crate) use source::Source;
 pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
+pub(crate) use values::told;
+pub use values::{Origin, Setting};
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
 #[derive(Debug, Clone)]
@@ -139,6 +149,8 @@ pub struct Config {
     pub service: BTreeMap<String, Service>,
     /// `[plugin.NAME]`: each plugin's own table, by service.
     pub plugin: BTreeMap<String, serde_json::Value>,
+    /// What it was read from: a host looks there again.
+    pub(crate) source: Source,
 }
 
 /// How files are noticed.
@@ -156,7 +168,7 @@ pub struct Watch {
 }
 
 /// How changes of the folder are noticed between two rescans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchMode {
     /// By the system's notifications.
@@ -181,7 +193,7 @@ pub struct Swap {
 }
 
 /// Which swaps are rehearsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rehearse {
     /// Those to another schema version.
@@ -262,7 +274,7 @@ pub struct Probe {
 }
 
 /// Which files are probed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeMode {
     /// Each digest once per run.
@@ -279,6 +291,11 @@ pub enum ProbeMode {
 pub struct Log {
     /// `level = "error" | "warn" | "info" | "debug" | "trace"`, of plugins and host.
     pub level: hotbay_plugin_api::Level,
+    /// `plugins.NAME = "debug"`, of one plugin.
+    pub plugins: BTreeMap<String, hotbay_plugin_api::Level>,
+    /// Whether something else than `level` says what is logged, as `HOTBAY_LOG` does: plugins without a level of their own are then asked for
+    /// everything, and who listens picks.
+    pub(crate) is_over: bool,
 }
 
 impl Default for Config {
@@ -320,55 +337,11 @@ impl Default for Config {
                 env: Vec::new(),
             },
             trust: Trust::default(),
-            log: Log { level: hotbay_plugin_api::Level::Info },
+            log: Log { level: hotbay_plugin_api::Level::Info, plugins: BTreeMap::new(), is_over: false },
             supervision: Supervision::default(),
             service: BTreeMap::new(),
             plugin: BTreeMap::new(),
+            source: Source::default(),
         }
-    }
-}
-
-/// The file that is read where none is named.
-pub const FILE: &str = "hotbay.toml";
-
-impl Config {
-    /// Reads `file`, which must exist, or without one [`FILE`] in the working directory, which may be missing.
-    ///
-    /// # Errors
-    /// [`ConfigError`], with file, line and column where there is one.
-    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-        let path = file.unwrap_or(Path::new(FILE));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Config::parse(&text, path),
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Config::default())
-            }
-            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
-        }
-    }
-
-    /// How much a service takes at once.
-    pub(crate) fn service_of(&self, name: &str) -> Service {
-        self.service.get(name).cloned().unwrap_or_default()
-    }
-
-    /// What has a service restarted, and how often.
-    pub(crate) fn supervision_of(&self, name: &str) -> Supervision {
-        let own = self.service.get(name).and_then(|service| service.supervision.clone());
-        own.unwrap_or_else(|| self.supervision.clone())
-    }
-
-    /// The part of it that its lane needs.
-    pub(crate) fn room_of(&self, service: &str) -> Room {
-        let Service { lanes, mailbox, .. } = self.service_of(service);
-        Room { lanes, mailbox }
-    }
-
-    /// Reads the text of the configuration file `path`.
-    ///
-    /// # Errors
-    /// [`ConfigError::Wrong`], at the first thing that is wrong.
-    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        file::parse(text, path)
     }
 }

@@ -6,6 +6,7 @@ mod govern;
 mod handle;
 pub(crate) mod keys;
 mod messages;
+mod settings;
 mod state;
 
 use folders::{lock, readable_folder, unexposed};

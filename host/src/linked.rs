@@ -1,6 +1,6 @@
 //! Plugins that are linked into the tests: the same life without a library, fast, for the kernel's own logic.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,6 +19,7 @@ use crate::kernel::served::Served;
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
+use crate::kernel::tables::Table;
 use crate::load::Loaded;
 use crate::stage::{Object, Stage, Staged};
 use crate::verify::Digest;
@@ -96,14 +97,16 @@ impl Bay {
             queue: declaration.queue.to_owned(),
             answers: declaration.answers.iter().map(ToString::to_string).collect(),
             capabilities: Vec::new(),
+            config: None,
             state: P::SHAPE.map(|shape| shape.to_schema()),
             toolchain: String::new(),
             target: String::new(),
             panic: "unwind".to_owned(),
         };
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
-        let host =
-            HostSide::new(declaration.name, number, config, &crate::config::Service::default(), services);
+        let table = Table::new(config);
+        let service = crate::config::Service::default();
+        let host = HostSide::new(declaration.name, number, Arc::clone(&table.json), &service, services);
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let plugin = plugin.with_functions(&manifest.methods);
@@ -131,6 +134,8 @@ impl Bay {
             lane,
             replaced: Mutex::default(),
             kept: Mutex::default(),
+            table: Mutex::new(table),
+            level: AtomicU32::new(5),
             plugin,
             staged,
         };

@@ -1,6 +1,7 @@
 //! Start: bring the state along and let the plugin take what it needs from outside.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Status;
@@ -15,6 +16,7 @@ use crate::fault;
 use crate::ffi::{Answer, Plugin};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
+use crate::kernel::tables::Table;
 use crate::load::Loaded;
 use crate::os::Thread;
 
@@ -118,6 +120,32 @@ fn callback(
     let inside_late = Arc::clone(generation);
     let mend = move |answer| late(&inside_late.plugin, answer);
     on_lane(generation, name, deadline, move |inside| body(&inside.plugin), mend)
+}
+
+/// Brings a plugin its table of the configuration, in place of the one that it has. False where it takes none while it runs. One that comes out
+/// of it late gets the table back that it had.
+pub(crate) fn configure(
+    generation: &Arc<Generation>,
+    table: &Arc<Table>,
+    deadline: Duration,
+) -> Result<bool, CallbackError> {
+    let (json, before, inside_late) =
+        (Arc::clone(&table.json), generation.plugin.config(), Arc::clone(generation));
+    let mend = move |answer: Result<bool, (Status, String)>| {
+        if answer == Ok(true) {
+            let _ = inside_late.plugin.configure(&before);
+        }
+    };
+    on_lane(generation, "on_config", deadline, move |inside| inside.plugin.configure(&json), mend)
+}
+
+/// Tells a plugin's library how much of it is logged by now.
+pub(crate) fn tell_level(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
+    let tell = |inside: &Arc<Generation>| {
+        inside.level.store(inside.plugin.tell_level(), Ordering::Relaxed);
+        Ok(())
+    };
+    on_lane(generation, "set_level", deadline, tell, drop)
 }
 
 /// A number that is another one after each change of the plugin's state, where it tells.

@@ -10,6 +10,7 @@ mod lifecycle;
 mod probation;
 mod remains;
 mod reports;
+pub(crate) mod settings;
 mod trust;
 mod views;
 
@@ -20,6 +21,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crew::Crew;
+use settings::Edits;
 
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Files;
@@ -97,6 +99,9 @@ pub(crate) struct Kernel {
     // When to decide again: something waits for time to pass.
     decide_at: Option<Instant>,
     folder_is_lost: bool,
+    edits: Edits,
+    // Why the file of the settings is not in force.
+    settings_trouble: Option<Trouble>,
     // Looks for libraries that were pinned.
     looking: Option<std::thread::JoinHandle<()>>,
     // Lets libraries go whose holders have ended.
@@ -119,11 +124,13 @@ impl Kernel {
         let tell = sender.clone();
         let wake = sender.clone();
         shared.wake.by(move || drop(wake.send(Message::Alarm)));
-        let watch = Watch::new(&folder, shared.config.watch.mode, move |moved| {
+        let settings = shared.config.source.file.as_deref();
+        let watch = Watch::new(&folder, settings, shared.config.watch.mode, move |moved| {
             // The loop is gone when the host ends.
             let _ = tell.send(Message::Look(moved));
         });
         let files = Files::new(folder, &shared.config.watch);
+        let edits = Edits::of(&shared.config);
         let now = Instant::now();
         let mut kernel = Self {
             shared,
@@ -145,6 +152,8 @@ impl Kernel {
             rescan_at: now,
             decide_at: None,
             folder_is_lost: false,
+            edits,
+            settings_trouble: None,
             looking: None,
             releasing: None,
             crew: Crew::gather(),
@@ -218,6 +227,9 @@ impl Kernel {
             self.look_for_remains();
         }
         self.look_at = self.rescan_at;
+        if let Some(again) = self.look_at_settings() {
+            self.look_at = self.look_at.min(again);
+        }
         let moved = std::mem::take(&mut self.moved);
         let look = match self.files.look(&moved, &self.shared.trust) {
             Ok(look) => look,

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde::de::DeserializeOwned;
 
 use crate::abi::{HostLink, Lent, Status};
-use crate::{Error, Method, Outgoing, Published, Result};
+use crate::{Error, Method, Outgoing, Published, Result, logging};
 
 /// The host as a plugin sees it. Cheap to clone; keep it.
 ///
@@ -44,21 +44,20 @@ impl Context {
     /// Writes a line into the host's log, which adds time, plugin and generation. `tracing::info!` and its like do
     /// the same with fields.
     pub fn log(&self, level: Level, message: impl std::fmt::Display) {
-        if self.link.log_enabled(level as u32) {
+        if logging::may_want(level as u32) && self.link.log_enabled(level as u32) {
             self.link.log(level as u32, "", &message.to_string(), "");
         }
     }
 
-    /// The plugin's own table of `hotbay.toml`, `[plugin.NAME]`; an absent table reads as an empty one, so give
-    /// fields a `#[serde(default)]`.
+    /// The plugin's own table of `hotbay.toml`, `[plugin.NAME]`, as a type that [`config!`](crate::config!) made, or any with serde. An absent
+    /// table reads as an empty one, so give fields a default.
     ///
     /// # Errors
     /// The table is not of this shape; the error names the key.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T> {
         let mut json = Vec::new();
         self.link.config(&mut json).map_err(|(status, text)| Error::with_status(status, text))?;
-        serde_json::from_slice(&json)
-            .map_err(|e| Error::msg(format_args!("read the plugin's configuration: {e}")))
+        crate::config::read(&json)
     }
 
     /// Asks another service, through the kernel, on this thread. It may be replaced at any time: a call is answered

@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 pub mod abi;
+pub mod config;
 mod context;
 mod error;
 mod export;
@@ -17,6 +18,7 @@ mod thread;
 mod timer;
 
 pub use abi::Buffer;
+pub use config::{ConfigSchema, Setting, Table};
 pub use context::{Context, Level};
 pub use error::{Error, Result};
 pub use export::Export;
@@ -40,8 +42,8 @@ pub mod prelude {
     pub use crate::MessagePack;
     pub use crate::serde::{self, Deserialize, Serialize};
     pub use crate::{
-        Buffer, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply, Request, Result,
-        State, Stateful, Step, StopToken, Timer,
+        Buffer, ConfigSchema, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply,
+        Request, Result, State, Stateful, Step, StopToken, Table, Timer,
     };
-    pub use crate::{export_plugin, serde_json, tracing};
+    pub use crate::{config, export_plugin, serde_json, tracing};
 }

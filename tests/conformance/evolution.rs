@@ -104,6 +104,11 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "(self.module.extension())(id.into(), revision).as_messages()",
                 "{ let _ = (id, revision); ExtensionPtr::NONE }.as_messages()",
             );
+            edit(
+                &folder.join("plugin-api/src/testkit/config.rs"),
+                "(self.module.extension())(id.into(), revision).as_config()",
+                "{ let _ = (id, revision); crate::abi::ExtensionPtr::NONE }.as_config()",
+            );
         }
         Contract::Nameless => {
             edit(

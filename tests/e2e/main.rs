@@ -35,6 +35,7 @@ mod replace;
 mod requests;
 mod rollback;
 mod sealed;
+mod settings;
 mod shutdown;
 mod snapshots;
 mod soak;

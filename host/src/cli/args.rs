@@ -9,8 +9,8 @@ use std::time::Duration;
 use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use services::{BreakerWanted, Services};
-pub(super) use values::{Target, millis};
-use values::{duration, header, target};
+pub(super) use values::{Target, Wanted, millis};
+use values::{duration, header, level, target};
 
 use crate::bus::Pattern;
 
@@ -76,6 +76,30 @@ pub(super) enum Command {
         /// Begin with so many of the past
         #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
         past: usize,
+    },
+    /// The log: the last lines, of one service or of all and the host
+    Logs {
+        /// The service
+        name: Option<String>,
+        /// Stay for what is to come
+        #[arg(short, long)]
+        follow: bool,
+        /// Begin with so many of the past
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
+        past: usize,
+    },
+    /// Set how much of a plugin is logged, until the host ends or hotbay.toml says another level
+    LogLevel {
+        /// The service
+        name: String,
+        /// `error`, `warn`, `info`, `debug` or `trace`; `default` for what hotbay.toml says
+        #[arg(value_parser = level)]
+        level: Wanted,
+    },
+    /// The settings: whether a file is right, and what is in force
+    Config {
+        #[command(subcommand)]
+        command: Config,
     },
     /// Call a method; the reply goes to stdout as it is
     Call {
@@ -219,6 +243,27 @@ pub(super) enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         command: Keys,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Say whether a file is right, also for the plugins of the folder; needs no host. Ends with 2 if it is not
+    Check {
+        /// The file [default: hotbay.toml, if there is one]
+        file: Option<PathBuf>,
+        /// The folder of the plugins [default: as the file says]
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+    },
+    /// The settings that are in force in the host, or in a file
+    Show {
+        /// A file, in place of the host
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Also where each comes from
+        #[arg(long)]
+        origin: bool,
     },
 }
 

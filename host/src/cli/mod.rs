@@ -6,6 +6,7 @@ mod args;
 mod change;
 mod check;
 mod call;
+mod config;
 mod explain;
 mod failed;
 mod events;
@@ -14,6 +15,7 @@ mod keys;
 mod lifecycle;
 mod list;
 mod log;
+mod logs;
 mod new;
 mod output;
 mod publish;
@@ -86,6 +88,14 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             // Where nobody says, the service's settings do, which may be longer.
             let patient = Client::new(&home_or_default(home.clone()), args.timeout.unwrap_or(LONGEST));
             call::call(&patient, &target, data.as_deref(), args.timeout, &out)
+        }
+        Command::Logs { name, follow, past } => logs::logs(&client(), name, past, follow, &out),
+        Command::LogLevel { name, level } => logs::set_level(&client(), name, level.0, &out),
+        Command::Config { command: args::Config::Check { file, plugins } } => {
+            config::check(file.as_deref(), plugins.as_deref(), &out)
+        }
+        Command::Config { command: args::Config::Show { config, origin } } => {
+            config::show(&client(), config.as_deref(), origin, &out)
         }
         Command::Publish { topic, data, headers, confirm } => {
             publish::publish(&client(), topic, data.as_deref(), headers, confirm, deadline, &out)

@@ -10,6 +10,7 @@ use tokio::task::spawn_blocking;
 
 use super::args;
 use super::failed::Otherwise as _;
+use super::log::Log;
 use super::output::narrate;
 use super::signals::Signals;
 use super::systemd::Systemd;
@@ -41,9 +42,19 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     // Keys and state in the clear are in memory.
     crate::os::dump_no_core();
     let mut config = Config::load(args.config.as_deref())?;
-    config.plugins = args.plugins.unwrap_or(config.plugins);
-    config.home = home.unwrap_or(config.home);
-    super::log::start(config.log.level)?;
+    if let Some(plugins) = args.plugins {
+        config.plugins = plugins;
+        config.source.say_over("plugins");
+    }
+    if let Some(home) = home {
+        config.home = home;
+        config.source.say_over("home");
+    }
+    let log = super::log::start(config.log.level)?;
+    if log.is_over() {
+        config.log.is_over = true;
+        config.source.say_over("log.level");
+    }
 
     // Plugins do not run here: two threads are enough to speak to clients.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -57,7 +68,7 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     // This thread, too, speaks to the service manager and logs while a plugin keeps the loader.
     settle_to_wait();
     runtime.block_on(begin_threads());
-    let served = runtime.block_on(serve(config));
+    let served = runtime.block_on(serve(config, log));
     runtime.shutdown_timeout(LAST_THREADS);
     served?;
     // Nothing is left to be done, but by libraries that are still mapped: what those do at an end may hang.
@@ -107,7 +118,7 @@ impl Stopper {
     }
 }
 
-async fn serve(config: Config) -> anyhow::Result<()> {
+async fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     // Before anything is started: what is started must be stopped in order, also when the signal comes early.
     let mut signals = Signals::listen().otherwise(Code::NoControlPlane, || "failed to listen for signals")?;
     let stopper = Stopper::begin()?;
@@ -124,6 +135,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
         }
     };
     let host = started.otherwise(Code::Defect, || "failed to start the host: it panicked")??;
+    host.on_log_level(move |level| log.set_level(level));
     if asked {
         systemd.stopping();
         return stop(&stopper, host, None, &mut signals).await;

@@ -26,6 +26,9 @@ fn screen(status: &Status) -> String {
     if let Some(trust) = &status.trust {
         line("trust", trust.clone());
     }
+    if let Some(settings) = &status.settings {
+        line("settings", settings.clone());
+    }
     if let Some(manifest) = &status.manifest {
         line("methods", list(&manifest.methods));
         line("requires", list(&manifest.requires));

@@ -125,6 +125,14 @@ fn explain(status: &Status) -> Why<'_> {
             next.push(format!("`hotbay breaker {name} auto` leaves the breaker to itself"));
         }
     }
+    if let Some(settings) = &status.settings {
+        because.push(settings.clone());
+        unchanged.push("the settings that are in force".to_owned());
+        next.push(
+            "mend the file; `hotbay config check` says whether it is, and then it is taken by itself"
+                .to_owned(),
+        );
+    }
     if let Some(recovered) = &status.recovered {
         because.push(recovered.clone());
         next.push(format!("see what is kept with `hotbay state show {name}`"));

@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hotbay_plugin_api::{Level, manifest};
+use hotbay_plugin_api::manifest;
 use serde::Deserialize;
 use toml::Spanned;
 
 use super::govern::SupervisionTable;
+use super::level::Spell;
 use super::service::ServiceTable;
-use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, hint};
+use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, Source, WatchMode, hint};
 
 /// What is asked for again and again may not be asked for without a pause.
 const PERIOD: RangeInclusive<u64> = 10..=HOUR;
@@ -110,16 +111,8 @@ struct Probe {
 #[serde(deny_unknown_fields)]
 struct Log {
     level: Option<Spell>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Spell {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
+    #[serde(default)]
+    plugins: BTreeMap<Spanned<String>, Spell>,
 }
 
 /// Reads `text`, laying what it says over [`Config::default`].
@@ -142,6 +135,9 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let beside = |named: PathBuf| path.parent().map_or_else(|| named.clone(), |folder| folder.join(&named));
 
     let mut config = Config::default();
+    if let Ok(table) = toml::from_str(text) {
+        config.source = Source::of(text, &table);
+    }
     config.plugins = file.plugins.map_or(config.plugins, beside);
     config.home = file.home.map_or(config.home, beside);
 
@@ -255,13 +251,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 
     config.trust = file.trust.read().map_err(|(offset, problem)| at(offset, problem))?;
 
-    config.log.level = match file.log.level {
-        Some(Spell::Error) => Level::Error,
-        Some(Spell::Warn) => Level::Warn,
-        Some(Spell::Info) | None => Level::Info,
-        Some(Spell::Debug) => Level::Debug,
-        Some(Spell::Trace) => Level::Trace,
-    };
+    config.log.level = file.log.level.map_or(config.log.level, Into::into);
 
     let valid = |name: &Spanned<String>| {
         if manifest::is_valid_name(name.get_ref()) {
@@ -270,6 +260,10 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         let problem = format!("no plugin can be called `{}`: names are [a-z0-9_-]{{1,64}}", name.get_ref());
         Err(at(name.span().start, problem))
     };
+    for (name, level) in file.log.plugins {
+        valid(&name)?;
+        config.log.plugins.insert(name.into_inner(), level.into());
+    }
     let wrong = |(offset, problem)| at(offset, problem);
     config.supervision = file.supervision.over(config.supervision).map_err(wrong)?;
     for (name, table) in file.service {
@@ -287,7 +281,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 }
 
 /// The same value as JSON, which is how it is handed to the plugin. A date becomes its text.
-fn json(value: toml::Value) -> Result<serde_json::Value, String> {
+pub(super) fn json(value: toml::Value) -> Result<serde_json::Value, String> {
     use serde_json::Value;
     Ok(match value {
         toml::Value::String(text) => Value::String(text),

@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 /// What has a service restarted from its last snapshot, and how often that may be.
@@ -74,7 +74,7 @@ impl Default for Breaker {
 }
 
 /// What becomes of a service when one stops that it requires.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenDependencyStops {
     /// It serves on; its calls there are refused meanwhile.

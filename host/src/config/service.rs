@@ -4,7 +4,7 @@ use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use hotbay_plugin_api::manifest;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::Spanned;
 
 use super::govern::{
@@ -55,7 +55,7 @@ pub struct Service {
 }
 
 /// What becomes of messages to a service that is stopped, or broke down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WhenStopped {
     /// They are not taken, and their senders are told; those that wait when it stops are dropped, and counted as that.
@@ -148,10 +148,7 @@ impl ServiceTable {
         if let Some(store) = self.store {
             let (at, store) = (store.span().start, store.into_inner());
             if !manifest::is_valid_name(&store) {
-                return Err((
-                    at,
-                    format!("no plugin can be called `{store}`: names are [a-z0-9_-]{{1,64}}"),
-                ));
+                return Err((at, format!("no plugin can be called `{store}`: names are [a-z0-9_-]{{1,64}}")));
             }
             service.store = store;
         }

@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use hotbay_plugin_api::Level;
 
-use super::{Config, ConfigError, ExposedHome, Http, KeySource, ProbeMode, Service, Unsigned, WatchMode};
+use super::{
+    Config, ConfigError, ExposedHome, Http, KeySource, Origin, ProbeMode, Service, Unsigned, WatchMode,
+};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("hotbay.toml"))
@@ -295,4 +297,53 @@ fn trust_names_keys_and_pins() {
         let error = refused(&format!("[trust]\nkeys.a = {{ key = '{KEY}', {wrong} }}"));
         assert!(error.contains(said), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn each_setting_of_the_documented_file_is_shown_as_it_stands_there() {
+    let lines = include_str!("../config.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let lines = lines.skip_while(|line| !line.contains("```toml")).skip(1);
+    // Keys and digests are cut short there.
+    let text: String = lines
+        .take_while(|line| !line.contains("```"))
+        .filter(|line| !line.contains('…'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = parse(&text).unwrap();
+    let shown = config.settings();
+    let mut checked = 0;
+    for (key, value) in config.source.values() {
+        let setting = shown.iter().find(|setting| setting.key == *key);
+        let setting = setting.unwrap_or_else(|| panic!("`{key}` is not shown"));
+        assert_eq!((&setting.value, setting.origin), (value, Origin::File), "{key}");
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+    let defaults = Config::default().settings();
+    assert!(defaults.iter().all(|setting| setting.origin == Origin::Default) && defaults.len() > 20);
+}
+
+#[test]
+fn what_a_plugin_calls_a_secret_is_not_shown() {
+    let config = parse("[plugin.mail]\nhost = \"a\"\n[plugin.mail.login]\nPassword = \"b\"\n").unwrap();
+    let shown = serde_json::to_string(&config.settings()).unwrap();
+    assert!(shown.contains("plugin.mail.host") && shown.contains("plugin.mail.login.Password"), "{shown}");
+    assert!(!shown.contains("\"b\""), "{shown}");
+}
+
+#[test]
+fn a_setting_is_found_by_its_line_and_what_is_not_there_by_the_table_around_it() {
+    let config = parse("[log]\n\n[plugin.a]\nx = { y = [1,\n 2] }\n[plugin.b]\n").unwrap();
+    for (key, place) in [
+        ("plugin.a.x.y.1", "the configuration:5:2"),
+        ("plugin.a.x.y", "the configuration:4:7"),
+        ("plugin.a.z.w", "the configuration:3:9"),
+        ("plugin.b", "the configuration:6:9"),
+        ("swap.drain_ms", "the configuration"),
+    ] {
+        assert_eq!(config.source.place(key), place, "{key}");
+    }
+    let other = parse("[log]\nlevel = \"info\"\n[plugin.a]\nx = { y = [1, 2] }\n").unwrap();
+    let changed: Vec<_> = config.source.changed(&other.source).into_iter().collect();
+    assert_eq!(changed, ["log.level", "plugin.b"]);
 }

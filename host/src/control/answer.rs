@@ -13,6 +13,7 @@ use tokio::task;
 use super::exit::Exit;
 use super::protocol::{FailedOne, Failure, Lifecycle, Request};
 use crate::bus::{Cancel, Headers, Outgoing, RequestError, Subscribe, SubscribeError, Subscription};
+use crate::config::level::spelt;
 use crate::error::Code;
 use crate::kernel::view::{Action, Event, Phase, Row};
 use crate::{CallError, Changed, ControlError, Host, Which};
@@ -149,7 +150,12 @@ fn carry_out(
             value(&status)
         }
         Request::History { name } => value(&host.history(&name)?),
-        Request::Events { .. } | Request::Subscribe { .. } => Err(Failure::new(
+        Request::LogLevel { name, level } => {
+            let level = host.set_log_level(&name, level.map(Into::into))?;
+            value(&serde_json::json!({"name": name, "level": spelt(level)}))
+        }
+        Request::Config => value(&host.settings()?),
+        Request::Events { .. } | Request::Logs { .. } | Request::Subscribe { .. } => Err(Failure::new(
             Exit::Failed,
             Code::NotUnderstood,
             "failed to answer once: what was asked for is many",

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+mod lines;
 mod messages;
 
 use super::answer::Answer;
@@ -85,6 +86,19 @@ impl Conversation {
                     self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
                 }
             },
+            Ok(Ok((Request::Logs { past, follow: false, service }, _))) => {
+                self.tell_lines(answer, past, false, service).await
+            }
+            Ok(Ok((Request::Logs { past, follow: true, service }, _))) => {
+                match self.followers.try_acquire() {
+                    Ok(_place) => self.tell_lines(answer, past, true, service).await,
+                    Err(_) => {
+                        let message =
+                            format!("failed to follow the log: {FOLLOWERS} clients follow something already");
+                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
+                    }
+                }
+            }
             Ok(Ok((Request::Subscribe { patterns, queue, capacity }, _))) => {
                 match self.followers.try_acquire() {
                     Ok(_place) => {

@@ -7,7 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
 use crate::bus::{MessageView, Pattern, PublishError, RequestError};
+use crate::config::level::Spell;
 use crate::error::{Blame, Code, Coded as _, Trouble, shown};
+use crate::kernel::lines::Line;
 use crate::kernel::view::{Action, BreakerForce, Event, Planned};
 use crate::{CallError, Changed, ControlError, Which};
 
@@ -39,6 +41,24 @@ pub enum Request {
         /// Whether to stay for those to come.
         follow: bool,
     },
+    /// Lines of the log, and with `follow` those to come until the client goes away or the host stops.
+    Logs {
+        /// So many of the past, at most.
+        past: usize,
+        /// Whether to stay for those to come.
+        follow: bool,
+        /// Of this service alone.
+        service: Option<String>,
+    },
+    /// Sets how much of a service is logged.
+    LogLevel {
+        /// The service.
+        name: String,
+        /// The level; `None` for what the file says.
+        level: Option<Spell>,
+    },
+    /// The settings that are in force.
+    Config,
     /// A call; the frame's body is the request, the answer's body the reply.
     Call {
         /// The service.
@@ -211,6 +231,9 @@ impl Request {
             | Request::Status { .. }
             | Request::History { .. }
             | Request::Events { .. }
+            | Request::Logs { .. }
+            | Request::LogLevel { .. }
+            | Request::Config
             | Request::Subscribe { .. }
             | Request::Topics
             | Request::Breaker { .. }
@@ -223,7 +246,7 @@ impl Request {
 }
 
 /// What the host answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     /// It was done, and this is what was asked for.
@@ -232,6 +255,10 @@ pub enum Response {
     Failed(Failure),
     /// Something that happened; more responses follow.
     Event(Event),
+    /// A line of the log; more responses follow.
+    Line(Line),
+    /// So many lines are gone; more responses follow.
+    Missed(u64),
     /// A message; the frame's body is its bytes. More responses follow.
     Message(MessageView),
     /// There are no more events, or messages.

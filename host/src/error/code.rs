@@ -69,6 +69,7 @@ codes! {
     110 NoControlPlane
     111 LogFilter
     112 HomeOfAnother
+    140 NeedsRestart
 
     // A file: discovered and verified.
     201 NoFile
@@ -94,6 +95,7 @@ codes! {
     221 FileNameNotLibrary
     222 LibraryMissing
     223 ThreadLocalsTooLarge
+    240 ConfigSchema
 
     // Whom a host trusts.
     301 Unsigned
@@ -142,6 +144,9 @@ codes! {
     604 ExportTooLarge
     605 RequiresItself
     606 RequiredMissing
+    640 ConfigMisfit
+    641 ConfigRefused
+    642 ConfigAtReload
     660 KeepsPanicking
     661 CallHangs
     662 KeepsFailing

@@ -116,6 +116,7 @@ impl Coded for VerifyError {
             Self::Contract(_) => Code::OtherContract,
             Self::Name(_) => Code::NameNotAllowed,
             Self::Version(..) => Code::VersionNotSemver,
+            Self::Schema { .. } => Code::ConfigSchema,
             Self::Aborts => Code::PanicAborts,
             Self::Missing { .. } => Code::LibraryMissing,
             Self::ThreadLocals { .. } => Code::ThreadLocalsTooLarge,

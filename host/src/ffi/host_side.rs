@@ -1,7 +1,7 @@
 //! The host as a plugin sees it: the functions behind its link.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
@@ -9,11 +9,13 @@ use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out,
 
 use super::calls::Found;
 use super::extensions::extension;
+use super::lines::{log, log_enabled};
 use crate::bus::Bus;
 use crate::call::{self, Called};
 #[cfg(feature = "http-client")]
 use crate::context::Http;
 use crate::context::{Clock, Threads, Timers};
+use crate::kernel::levels::Cell;
 use crate::kernel::slot::Slot;
 use crate::{CallError, config};
 
@@ -27,6 +29,8 @@ pub(crate) trait Services: Send + Sync {
 
     /// What timers tick by; a probe has none.
     fn clock(&self) -> Option<&Clock>;
+    /// How much of a plugin is logged.
+    fn level(&self, service: &str) -> Cell;
 
     /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
     fn is_inside(&self, handle: HostHandle) -> bool;
@@ -36,8 +40,9 @@ pub(crate) trait Services: Send + Sync {
 pub(crate) struct HostSide {
     name: Arc<str>,
     generation: u64,
-    // The plugin's table of the configuration, as JSON.
-    config: String,
+    // The plugin's table of the configuration, as JSON: another one when the plugin took it.
+    config: RwLock<Arc<str>>,
+    level: Cell,
     services: Arc<dyn Services>,
     // What the plugin has called: a slot follows its service through all that happens to it, so it is looked for once.
     found: [OnceLock<Arc<Slot>>; FOUND],
@@ -58,11 +63,12 @@ impl HostSide {
     pub(crate) fn new(
         name: &str,
         generation: u64,
-        config: Option<&serde_json::Value>,
+        config: Arc<str>,
         service: &config::Service,
         services: Arc<dyn Services>,
     ) -> Box<Self> {
-        let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
+        let config = RwLock::new(config);
+        let level = services.level(name);
         let name: Arc<str> = name.into();
         Box::new(Self {
             #[cfg(feature = "http-client")]
@@ -73,6 +79,7 @@ impl HostSide {
             name,
             generation,
             config,
+            level,
             services,
             found: Default::default(),
             methods: Found::default(),
@@ -90,12 +97,32 @@ impl HostSide {
             timers: Timers::new(&self.name, self.generation, &self.services),
             name: Arc::clone(&self.name),
             generation: self.generation,
-            config: self.config.clone(),
+            config: RwLock::new(self.config()),
+            level: Arc::clone(&self.level),
             services: Arc::clone(&self.services),
             found: Default::default(),
             methods: Found::default(),
             accepting: Arc::default(),
         })
+    }
+
+    /// The plugin's table, as JSON.
+    pub(super) fn config(&self) -> Arc<str> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The plugin took another table.
+    pub(super) fn set_config(&self, config: &Arc<str>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(config);
+    }
+
+    /// How much of it is logged: 1 error … 5 trace.
+    pub(super) fn level(&self) -> u32 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -207,34 +234,8 @@ pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     })
 }
 
-// Lines of plugins have this target; `HOTBAY_LOG=hotbay::plugin=debug` shows more of them.
-macro_rules! at_level {
-    ($level:expr, $event:ident!($($args:tt)*)) => {
-        match $level {
-            1 => tracing::$event!(target: "hotbay::plugin", tracing::Level::ERROR, $($args)*),
-            2 => tracing::$event!(target: "hotbay::plugin", tracing::Level::WARN, $($args)*),
-            3 => tracing::$event!(target: "hotbay::plugin", tracing::Level::INFO, $($args)*),
-            4 => tracing::$event!(target: "hotbay::plugin", tracing::Level::DEBUG, $($args)*),
-            _ => tracing::$event!(target: "hotbay::plugin", tracing::Level::TRACE, $($args)*),
-        }
-    };
-}
-
-extern "C" fn log_enabled(_: HostHandle, level: u32) -> bool {
-    guarded(false, || at_level!(level, enabled!()))
-}
-
-extern "C" fn log(handle: HostHandle, level: u32, target: RStr<'_>, text: RStr<'_>, fields: RStr<'_>) {
-    guarded((), || {
-        let HostSide { name, generation, .. } = side(handle);
-        let at = (!target.is_empty()).then(|| target.as_str());
-        let space = if fields.is_empty() { "" } else { " " };
-        at_level!(level, event!(plugin = %name, generation, at, "{text}{space}{fields}"));
-    });
-}
-
 extern "C" fn config(handle: HostHandle, out: &mut RawBuffer, error: &mut RawBuffer) -> Status {
-    if out.write(side(handle).config.as_bytes()) {
+    if out.write(side(handle).config().as_bytes()) {
         return Status::OK;
     }
     let _ = error.write(b"read the configuration: no more memory is lent");

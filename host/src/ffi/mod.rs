@@ -36,6 +36,7 @@ mod host_side;
 mod http;
 mod kv;
 mod library;
+mod lines;
 mod loader;
 mod messages;
 mod plugin;

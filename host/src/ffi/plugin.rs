@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    ANSWERS_EXTENSION, AnswersExtension, HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION,
-    METHODS_EXTENSION, MessagesExtension, MethodFn, MethodsExtension, Out, PluginModuleRef, RawBuffer,
-    Status,
+    ANSWERS_EXTENSION, AnswersExtension, CONFIG_EXTENSION, ConfigExtension, HostHandle, HostLink, Instance,
+    LOG_EXTENSION, Lent, LogExtension, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
+    MethodsExtension, Out, PluginModuleRef, RawBuffer, Status,
 };
 use zeroize::Zeroizing;
 
@@ -33,6 +33,8 @@ pub(crate) struct Plugin {
     state: Option<StateTable>,
     messages: Option<&'static MessagesExtension>,
     answers: Option<&'static AnswersExtension>,
+    config: Option<&'static ConfigExtension>,
+    log: Option<&'static LogExtension>,
     // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
     functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
@@ -141,6 +143,8 @@ impl Plugin {
             state: StateTable::of(module),
             messages: messages_of(module),
             answers: answers_of(module),
+            config: config_of(module),
+            log: log_of(module),
             functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
@@ -245,6 +249,34 @@ impl Plugin {
         }
     }
 
+    /// Brings it its table of the configuration as JSON, in place of the one before. False where it takes none while it runs.
+    pub(crate) fn configure(&self, table: &Arc<str>) -> Result<bool, (Status, String)> {
+        let Some(extension) = self.config else { return Ok(false) };
+        match answer(|error| (extension.changed)(self.instance, table.as_bytes().into(), error)) {
+            Ok(()) => {
+                self.host.set_config(table);
+                self.deaf.set_config(table);
+                Ok(true)
+            }
+            Err((Status::NO_SUCH_METHOD, _)) => Ok(false),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Tells it how much of it is logged, so that it leaves the rest out. Where it cannot be told, it asks for each line. What it was told.
+    pub(crate) fn tell_level(&self) -> u32 {
+        let level = self.host.level();
+        if let Some(extension) = self.log {
+            (extension.set_level)(level);
+        }
+        level
+    }
+
+    /// The table that it has, as JSON.
+    pub(crate) fn config(&self) -> Arc<str> {
+        self.host.config()
+    }
+
     /// Whether this is what the plugin reaches its host by.
     pub(crate) fn is_reached_by(&self, handle: HostHandle) -> bool {
         [&self.host, &self.deaf].into_iter().any(|side| side.link().handle.0 == handle.0)
@@ -324,6 +356,20 @@ fn answers_of(module: PluginModuleRef) -> Option<&'static AnswersExtension> {
     let (id, revision) = ANSWERS_EXTENSION;
     // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
     unsafe { (module.extension())(id.into(), revision).as_answers() }
+}
+
+/// The same of the configuration extension.
+fn config_of(module: PluginModuleRef) -> Option<&'static ConfigExtension> {
+    let (id, revision) = CONFIG_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_config() }
+}
+
+/// The same of the log extension.
+fn log_of(module: PluginModuleRef) -> Option<&'static LogExtension> {
+    let (id, revision) = LOG_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_log() }
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

@@ -1,5 +1,6 @@
 //! A generation: one loaded version of one plugin.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hotbay_plugin_api::manifest::{Manifest, Schema};
@@ -8,6 +9,7 @@ use super::alarm::Alarm;
 use super::inbox::Handled;
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
+use super::tables::Table;
 use super::tally::Tally;
 use super::view::Side;
 use crate::ffi::{Holds, Plugin};
@@ -39,6 +41,10 @@ pub(crate) struct Generation {
     pub(crate) replaced: Mutex<Vec<Replaced>>,
     /// The number of changes of its state that is on disk.
     pub(crate) kept: Mutex<Option<u64>>,
+    /// Its table of the configuration.
+    pub(crate) table: Mutex<Arc<Table>>,
+    /// The level of the log that its library was told.
+    pub(crate) level: AtomicU32,
     // Owns the library: unmapped before its file is removed.
     pub(crate) plugin: Plugin,
     // Last: the file that the library was opened from.
@@ -100,6 +106,16 @@ impl Generation {
     /// Whether its state is on disk as it is after so many changes.
     pub(crate) fn has_kept(&self, changes: Option<u64>) -> bool {
         changes.is_some() && *self.kept.lock().unwrap_or_else(PoisonError::into_inner) == changes
+    }
+
+    /// The table of the configuration that it has.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It took another table.
+    pub(crate) fn set_table(&self, table: Arc<Table>) {
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
     pub(crate) fn digest(&self) -> &Digest {

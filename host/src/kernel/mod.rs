@@ -2,6 +2,7 @@
 //!
 //! One loop decides (`supervise`); what takes time is done on threads of its own (`op`) and reported back.
 
+pub mod lines;
 pub mod view;
 
 pub(crate) mod alarm;
@@ -22,6 +23,7 @@ pub(crate) mod journal;
 pub(crate) mod kept;
 pub(crate) mod lane;
 pub(crate) mod lease;
+pub(crate) mod levels;
 pub(crate) mod margin;
 pub(crate) mod op;
 pub(crate) mod patience;
@@ -40,6 +42,7 @@ pub(crate) mod shared;
 pub(crate) mod slot;
 pub(crate) mod snapshots;
 pub(crate) mod sync;
+pub(crate) mod tables;
 pub(crate) mod tally;
 pub(crate) mod wish;
 

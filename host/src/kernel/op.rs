@@ -1,11 +1,13 @@
 //! Operations: what takes time. Each runs on a thread of its own, one at a time per service, and reports to the loop.
 
+mod configure;
 mod keep;
 mod rollback;
 mod start;
 mod stop;
 mod swap;
 
+pub(crate) use configure::{configure, tell_level};
 pub(crate) use keep::keep;
 pub(crate) use rollback::{Cause, roll_back};
 pub(crate) use start::{Begin, start};
@@ -22,6 +24,7 @@ use super::journal::Journal;
 use super::lane::Lane;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
+use super::tables::{Offered, Table};
 use super::view::{Receipt, Side};
 use crate::discover::discover;
 use crate::error::{Code, Coded as _, Trouble};
@@ -64,6 +67,10 @@ pub(crate) enum Outcome {
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.
     Snapshotted(Result<(), Trouble>),
+    /// The version that serves was offered another table of the configuration.
+    Configured { table: Arc<Table>, offered: Offered },
+    /// Its library was told another level of the log, or does not listen.
+    Levelled(Result<(), Trouble>),
     /// The version that serves was to be kept.
     Kept(Result<(), Trouble>),
     /// The operation itself broke down: a defect of the host.
@@ -102,8 +109,6 @@ fn steps(
         }
         failed(FailureKind::Moved, Code::ChangedMeanwhile, "the file changed meanwhile".to_owned())
     };
-    let config = shared.config.plugin.get(&**name);
-
     let passing =
         |e: std::io::Error, code, what: &str| failed(FailureKind::Passing, code, format!("{what}: {e}"));
 
@@ -131,7 +136,7 @@ fn steps(
     // Here and not where files are looked at: the file says where to look, and that may keep whoever does.
     stages.time("needs", || verified.require_needs()).map_err(unverified)?;
     // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun.
-    let room = shared.config.room_of(name);
+    let room = shared.settings().room_of(name);
     let lanes = room.lanes as u64;
     stages
         .time("means", || {
@@ -149,6 +154,11 @@ fn steps(
         // What vouched for it is another than a moment ago: the next look tells.
         Err(_) => return Err(moved()),
     };
+    // Before anything of it runs: what it would choke on is told by its line in the file.
+    let table = shared
+        .tables
+        .for_version(name, &candidate.manifest)
+        .map_err(|misfit| refused(FailureKind::Refused, misfit))?;
     shared.trust.remember(name, &verified.digest, &standing).map_err(|e| {
         let what = "failed to note where it came from, is the disk of the home folder full?";
         passing(e, Code::OriginNotNoted, what)
@@ -157,7 +167,7 @@ fn steps(
         stages.time("stage", || fault::point("stage", name).and_then(|()| shared.stage.stage(verified)));
     let full = "failed to stage it, is the disk of the home folder full?";
     let staged = staged.map_err(|e| passing(e, Code::NotStaged, full))?;
-    let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
+    let probed = stages.time("probe", || probe(staged, &table.json, &shared.config.probe, &shared.verdicts));
     let probed = probed.map_err(|error| match error {
         ProbeError::Start { .. } | ProbeError::NoProbe { .. } => refused(FailureKind::Passing, error.into()),
         _ => refused(FailureKind::Refused, error.into()),
@@ -181,8 +191,8 @@ fn steps(
     }
     let load_number = shared.next_load();
     let deadline = shared.config.swap.callback;
-    let (wake, service) = (&shared.wake, &shared.config.service_of(name));
-    let place = Place { name, number, load: load_number, room, config, service, deadline, wake };
+    let (wake, service) = (&shared.wake, &shared.settings().service_of(name));
+    let place = Place { name, number, load: load_number, room, table: &table, service, deadline, wake };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());
@@ -280,12 +290,12 @@ fn serve_messages(shared: &Shared, generation: &Generation) -> Waiting {
     let name = &generation.name;
     // Of a service that is being forgotten there is none.
     let Ok(slot) = shared.registry.slot(name) else { return Waiting::default() };
-    shared.inboxes.serve(&slot, generation, &shared.config.service_of(name))
+    shared.inboxes.serve(&slot, generation, &shared.settings().service_of(name))
 }
 
 /// Nobody serves any more.
 fn rest_messages(shared: &Shared, name: &str) {
-    shared.inboxes.rest(name, &shared.config.service_of(name));
+    shared.inboxes.rest(name, &shared.settings().service_of(name));
 }
 
 fn remains(unloaded: Unloaded) -> Vec<Remains> {

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use hashbrown::HashMap;
 use hotbay_plugin_api::abi::{HostHandle, Out};
 
+use super::levels::{Cell, Levels};
 use super::slot::{self, Slot};
 use crate::CallError;
 use crate::bus::Bus;
@@ -26,6 +27,7 @@ pub(crate) struct Registry {
     names: Mutex<Names>,
     bus: Arc<Bus>,
     clock: Clock,
+    levels: Levels,
 }
 
 #[derive(Debug, Default)]
@@ -58,6 +60,7 @@ impl Default for Registry {
             names: Mutex::default(),
             bus: Arc::default(),
             clock: Clock::default(),
+            levels: Levels::default(),
         }
     }
 }
@@ -109,6 +112,11 @@ impl Registry {
     /// What timers tick by.
     pub(crate) fn clock(&self) -> &Clock {
         &self.clock
+    }
+
+    /// How much of each plugin is logged.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
@@ -163,6 +171,10 @@ impl Services for Registry {
 
     fn clock(&self) -> Option<&Clock> {
         Some(&self.clock)
+    }
+
+    fn level(&self, service: &str) -> Cell {
+        self.levels.cell(service)
     }
 
     fn is_inside(&self, handle: HostHandle) -> bool {

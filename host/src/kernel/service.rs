@@ -15,6 +15,7 @@ use super::inbox::Handled;
 use super::probation::Probation;
 use super::restarts::{Restart, Restarts};
 use super::slot::Slot;
+use super::tables::Table;
 use super::tally::{Counts, Tally};
 use super::view::{Phase, Receipt, Row, Side};
 use crate::error::{Trouble, Why, shown};
@@ -104,6 +105,8 @@ pub(crate) struct Serving {
     pub(crate) tally: Arc<Tally>,
     pub(crate) handled: Arc<Handled>,
     pub(crate) stateful: bool,
+    /// Its table of the configuration.
+    pub(crate) table: Arc<Table>,
 }
 
 /// What an operation is at.
@@ -116,12 +119,14 @@ pub(crate) enum Task {
     Snapshot,
     /// The bytes of the version that serves are kept.
     Keep,
+    /// It is offered another table of the configuration.
+    Configure,
 }
 
 impl Task {
     /// Whether who serves may be another afterwards.
     pub(crate) fn is_change(self) -> bool {
-        !matches!(self, Task::Snapshot | Task::Keep)
+        !matches!(self, Task::Snapshot | Task::Keep | Task::Configure)
     }
 }
 
@@ -267,6 +272,7 @@ impl Service {
             tally: Arc::clone(&generation.tally),
             handled: Arc::clone(&generation.handled),
             stateful: generation.plugin.is_stateful(),
+            table: generation.table(),
         });
         self.health = Health::of(&generation);
         self.missed.clear();

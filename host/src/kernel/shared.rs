@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use super::alarm::Wake;
 use super::good::Good;
@@ -16,6 +16,7 @@ use super::probation::Marks;
 use super::registry::Registry;
 use super::served::Served;
 use super::snapshots::Snapshots;
+use super::tables::Tables;
 use crate::Config;
 use crate::probe::Verdicts;
 use crate::stage::Stage;
@@ -24,7 +25,11 @@ use crate::trust::Trust;
 /// One per host.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What it was started with. What can change while it runs is in [`Shared::settings`].
     pub(crate) config: Config,
+    // With what changed while it runs.
+    settings: RwLock<Arc<Config>>,
+    pub(crate) tables: Tables,
     pub(crate) registry: Arc<Registry>,
     pub(crate) inboxes: Inboxes,
     pub(crate) trust: Trust,
@@ -57,8 +62,11 @@ impl Shared {
     ) -> Self {
         let registry: Arc<Registry> = Arc::default();
         registry.clock().set_deadline(config.swap.callback);
+        registry.levels().take(&config.log);
         Self {
             trust: Trust::new(&config),
+            settings: RwLock::new(Arc::new(config.clone())),
+            tables: Tables::new(&config),
             config,
             inboxes: Inboxes::new(Arc::clone(registry.bus())),
             registry,
@@ -75,6 +83,16 @@ impl Shared {
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }
+    }
+
+    /// The settings that are in force: of the file as it is now `log`, `service` and `plugin`, all else as the host was started with.
+    pub(crate) fn settings(&self) -> Arc<Config> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The file says something else.
+    pub(crate) fn set_settings(&self, config: Arc<Config>) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// Whether a file lies in the home folder: bytes of a version that served.

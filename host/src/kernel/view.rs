@@ -124,6 +124,9 @@ pub struct Status {
     /// Who vouches for the version that serves.
     #[serde(default)]
     pub trust: Option<String>,
+    /// Why the file of the settings is not in force as it is now; `null` where it is.
+    #[serde(default)]
+    pub settings: Option<String>,
     /// Other files that hold this service.
     pub candidates: Vec<Row>,
     /// Versions that served and were rolled back, oldest first: they are not loaded again by themselves.
@@ -365,7 +368,8 @@ pub struct Event {
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
     /// What: `discovered verified probed loaded started swapped passed drained unloaded stopped snapshot resealed removed` on the way of a
-    /// plugin's life, `recovered shadowed rejected faulted quarantined rolled_back pinned restarting dependency breaker` beside it.
+    /// plugin's life, `configured config_refused` of settings, `recovered shadowed rejected faulted quarantined rolled_back pinned restarting
+    /// dependency breaker` beside it.
     pub kind: String,
     /// The service, where it is known.
     pub service: Option<String>,

@@ -80,6 +80,14 @@ impl Kernel {
                 let Some(generation) = service.generation.clone() else { return };
                 (Task::Keep, self.spawn(name, move |shared| op::keep(shared, generation)))
             }
+            Step::TellLevel => {
+                let Some(generation) = service.generation.clone() else { return };
+                (Task::Configure, self.spawn(name, move |shared| op::tell_level(shared, generation)))
+            }
+            Step::Configure(table) => {
+                let Some(generation) = service.generation.clone() else { return };
+                (Task::Configure, self.spawn(name, move |shared| op::configure(shared, generation, table)))
+            }
         };
         let Some(service) = self.services.get_mut(name) else { return };
         match spawned {

@@ -71,9 +71,9 @@ impl Kernel {
             Some(Task::RollBack) => Some("a rollback"),
             Some(Task::Start) => Some("a start"),
             Some(Task::Stop) => Some("a stop"),
-            Some(Task::Snapshot | Task::Keep) | None if service.back => Some("a rollback"),
-            Some(Task::Snapshot | Task::Keep) | None if service.reload => Some("a reload"),
-            Some(Task::Snapshot | Task::Keep) | None => None,
+            Some(Task::Snapshot | Task::Keep | Task::Configure) | None if service.back => Some("a rollback"),
+            Some(Task::Snapshot | Task::Keep | Task::Configure) | None if service.reload => Some("a reload"),
+            Some(Task::Snapshot | Task::Keep | Task::Configure) | None => None,
         };
         if let Some(with) = with {
             return send(&reply, Err(ControlError::Busy { command: "roll back", name, with }));

@@ -2,6 +2,7 @@
 //! anything; `carry_out` does.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Kernel, PRIORITY_PATIENCE};
@@ -12,6 +13,7 @@ use crate::kernel::op::Cause;
 use crate::kernel::plan::{Graph, Node, circle, start_order};
 use crate::kernel::restarts::By;
 use crate::kernel::service::{FailureKind, Service, Serving, Task};
+use crate::kernel::tables::Table;
 use crate::kernel::view::Phase;
 
 /// What a service should do next.
@@ -30,6 +32,10 @@ pub(super) enum Step {
     Snapshot,
     /// Its bytes are nowhere else any more.
     Keep,
+    /// Its table of the configuration is another than the file's.
+    Configure(Arc<Table>),
+    /// Its library was told another level of the log.
+    TellLevel,
     /// Nothing holds the name any more.
     Forget,
 }
@@ -42,7 +48,7 @@ impl Kernel {
         for name in names {
             if !self.services.contains_key(&name) {
                 let mut service = Service::new(self.shared.registry.register(&name));
-                service.slot.guard().set(self.shared.config.service_of(&name));
+                service.slot.guard().set(self.shared.settings().service_of(&name));
                 if let Some(past) = self.gone.remove(&name) {
                     (service.committed, service.past, service.remains) =
                         (past.committed, past.counts, past.remains);
@@ -151,7 +157,7 @@ impl Kernel {
             let phase = match busy.task {
                 Task::Start => Phase::Starting,
                 Task::Swap | Task::RollBack => Phase::Swapping,
-                Task::Stop | Task::Snapshot | Task::Keep => service.phase,
+                Task::Stop | Task::Snapshot | Task::Keep | Task::Configure => service.phase,
             };
             return Step::Stay(phase, if phase == service.phase { service.reason.clone() } else { None });
         }
@@ -199,10 +205,25 @@ impl Kernel {
             (Some(rest), Step::Swap(_) | Step::RollBack(..) | Step::Stop | Step::Restart(_)) => {
                 Step::Stay(Phase::Running, (!rest.brief).then(|| (&rest.why).into()))
             }
+            // Before a swap as well: what this version refuses, the next one does not get.
+            (None, Step::Stay(Phase::Running, _) | Step::Snapshot | Step::Swap(_))
+                if self.table_for(name, service).is_some() =>
+            {
+                self.table_for(name, service).map_or(step, Step::Configure)
+            }
+            (None, Step::Stay(Phase::Running, _) | Step::Snapshot) if self.has_other_level(name, service) => {
+                Step::TellLevel
+            }
             (None, Step::Stay(Phase::Running, _) | Step::Snapshot)
                 if service.keep_due <= Instant::now() && self.is_homeless(name, service) =>
             {
                 Step::Keep
+            }
+            // Something else that it is told of says more.
+            (_, Step::Stay(Phase::Running, None)) => {
+                let table = service.serving.as_ref().map(|serving| &serving.table);
+                let trouble = table.and_then(|table| self.shared.tables.trouble(name, table));
+                Step::Stay(Phase::Running, trouble.map(Into::into))
             }
             _ => step,
         }

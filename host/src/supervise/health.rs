@@ -26,7 +26,7 @@ impl Kernel {
             if service.health.is_due(generation.alarm.is_raised(), now) {
                 // Before it is looked at: what comes meanwhile is told anew.
                 generation.alarm.lower();
-                let rules = self.shared.config.supervision_of(name);
+                let rules = self.shared.settings().supervision_of(name);
                 let wrong = service.health.look(&generation, &rules, guard.step(), now);
                 if let Some((state, why)) = guard.judge(now, sums_of(&generation)) {
                     let told: Why = match state {
@@ -69,7 +69,7 @@ impl Kernel {
     /// A start that belongs to a restart failed: that is one more. Whether it was one.
     pub(super) fn failed_to_restart(&mut self, name: &str, candidate: &Candidate, failure: &Failure) -> bool {
         let Some(service) = self.services.get_mut(name) else { return false };
-        service.restarts.forget(&self.shared.config.supervision_of(name), Instant::now());
+        service.restarts.forget(&self.shared.settings().supervision_of(name), Instant::now());
         if failure.kind != FailureKind::Faulted || !service.restarts.is_recovering() {
             return false;
         }
@@ -85,7 +85,7 @@ impl Kernel {
         state: Option<String>,
     ) {
         let Some(service) = self.services.get_mut(name) else { return };
-        let rules = self.shared.config.supervision_of(name);
+        let rules = self.shared.settings().supervision_of(name);
         let next = service.restarts.count(&rules, Instant::now(), chance());
         service.restarts.note(next, &why, state);
         match next {

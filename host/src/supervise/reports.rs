@@ -1,5 +1,6 @@
 //! What an operation's end changes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Kernel, RETRY};
@@ -8,6 +9,7 @@ use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
 use crate::kernel::probation::fault_rate;
 use crate::kernel::service::{Ended, Failure, FailureKind, Serving};
+use crate::kernel::tables::Offered;
 use crate::kernel::view::Phase;
 /// The longest pause between attempts that go on failing.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -31,6 +33,7 @@ impl Kernel {
             Outcome::Started { generation, version } => {
                 let mark =
                     self.shared.marks.of(&name).filter(|mark| mark.digest == generation.digest().as_str());
+                self.shared.tables.serves(&name, &generation.table());
                 service.serve(generation, version);
                 service.fresh = false;
                 let files = self.files.candidates().filter(|file| file.manifest.name == *name);
@@ -50,6 +53,7 @@ impl Kernel {
                 let home = service.serving.as_ref().map(|old| old.home.clone());
                 service.retire_counts();
                 service.committed += 1;
+                self.shared.tables.serves(&name, &generation.table());
                 service.serve(generation, version);
                 if let (Some(serving), Some(home), true) = (&mut service.serving, home, receipt.rollback) {
                     // Also where what lies there is no plugin by now.
@@ -152,6 +156,21 @@ impl Kernel {
                     tracing::error!(plugin = %name, %reason, "the snapshot was not written; the last one holds");
                 }
             }
+            Outcome::Configured { table, offered } => {
+                if matches!(offered, Offered::Taken)
+                    && let Some(serving) = &mut service.serving
+                {
+                    serving.table = Arc::clone(&table);
+                    self.shared.tables.serves(&name, &table);
+                } else {
+                    self.shared.tables.note(&name, &table, offered);
+                }
+            }
+            Outcome::Levelled(Ok(())) => {}
+            Outcome::Levelled(Err(error)) => {
+                service.rest_for(RETRY, error.clone(), false);
+                tracing::error!(plugin = %name, %error, "failed to tell it the level of the log; trying again");
+            }
             Outcome::Kept(Ok(())) => service.good = self.shared.good.of(&name),
             Outcome::Kept(Err(error)) => {
                 service.keep_due = Instant::now() + RETRY;
@@ -162,7 +181,7 @@ impl Kernel {
                 service.retire_counts();
                 service.generation = None;
                 let _ = service.slot.take_down(Phase::Faulted, Some(reason.to_string()));
-                self.shared.inboxes.rest(&name, &self.shared.config.service_of(&name));
+                self.shared.inboxes.rest(&name, &self.shared.settings().service_of(&name));
                 service.rest_for(SELDOM, reason.clone(), false);
                 service.last = Some(Ended::Failed(Failure { kind: FailureKind::Passing, reason }));
             }

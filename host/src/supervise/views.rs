@@ -115,6 +115,7 @@ impl Kernel {
                 last_swap: None,
                 candidates: Vec::new(),
                 trust: None,
+                settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
                 rolled_back: self.rolled_back.of(name).to_vec(),
                 events,
             });
@@ -130,7 +131,7 @@ impl Kernel {
             breaker: service.slot.guard().view(),
             supervised: service
                 .restarts
-                .view(&self.shared.config.supervision_of(name), std::time::Instant::now()),
+                .view(&self.shared.settings().supervision_of(name), std::time::Instant::now()),
             given: service.slot.serving(|generation| generation.plugin.given()),
             snapshot: self.shared.snapshots.shown(name),
             recovered: self.shared.snapshots.recovered(name),
@@ -142,6 +143,7 @@ impl Kernel {
                 .as_ref()
                 .and_then(|s| self.shared.trust.origin(name, &s.digest))
                 .map(|o| o.by),
+            settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
             rolled_back: self.rolled_back.of(name).to_vec(),
             events,
         })

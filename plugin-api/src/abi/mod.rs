@@ -36,11 +36,13 @@
 
 mod buffer;
 mod calls;
+mod config;
 mod deadline;
 mod guard;
 mod host;
 mod http;
 mod kv;
+mod log;
 mod messages;
 mod methods;
 mod module;
@@ -56,10 +58,13 @@ mod window;
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
+pub use config::{CONFIG_EXTENSION, ConfigExtension};
 pub use deadline::{DEADLINE_EXTENSION, DeadlineExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
 pub use http::{HTTP_EXTENSION, HttpExtension, RawHttpRequest};
 pub use kv::{KV_EXTENSION, KvExtension};
+pub(crate) use log::Said;
+pub use log::{LINES_EXTENSION, LOG_EXTENSION, LinesExtension, LogExtension, RawField, RawLine, RawSpan};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
     RawOutgoing, RawPublished,

@@ -1,7 +1,9 @@
 //! The manifest at compile time: a declaration becomes JSON in a static, without one relocation.
 
+use super::json::Json;
 use super::{MAGIC, is_valid_name, is_valid_pattern};
 use crate::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use crate::config::ConfigSchema;
 use crate::state::Shape;
 
 /// What the author declares, in the braces of `export_plugin!`. Every field has a default.
@@ -33,6 +35,10 @@ pub struct Declaration {
     pub answers: &'static [&'static str],
     /// What it asks the host for. This host only shows it.
     pub capabilities: &'static [&'static str],
+    /// What its table of `hotbay.toml` may say: `ConfigSchema::of::<Settings>()` of a type that [`config!`](crate::config!) made, or a
+    /// schema of your own by [`ConfigSchema::json`]. The host holds the table against it before it loads the plugin. Without one,
+    /// any table is handed to the plugin.
+    pub config: ConfigSchema,
 }
 
 impl Declaration {
@@ -51,6 +57,7 @@ impl Declaration {
             queue: "",
             answers: &[],
             capabilities: &[],
+            config: ConfigSchema::None,
         }
     }
 }
@@ -69,35 +76,35 @@ impl<const N: usize> Embedded<N> {
     /// Encodes; `N` must be [`encoded_len`] of the same arguments.
     ///
     /// # Panics
-    /// At compile time: on a name or a topic that is not allowed, with the reason.
+    /// At compile time: on a name, a topic or a schema that is not allowed, with the reason.
     #[must_use]
     pub const fn new(declaration: &Declaration, state: Option<Shape>) -> Self {
         let json = encode::<N>(declaration, state);
         assert!(json.len == N, "N is not the encoded length");
         Self { magic: MAGIC, len: (N as u32).to_le_bytes(), json: json.bytes }
     }
+
+    /// The JSON.
+    #[must_use]
+    pub const fn json(&self) -> &[u8; N] {
+        &self.json
+    }
 }
 
 /// How long the JSON of this declaration is, in bytes.
 ///
 /// # Panics
-/// At compile time: on a name or a topic that is not allowed, with the reason.
+/// At compile time: on a name, a topic or a schema that is not allowed, with the reason.
 #[must_use]
 pub const fn encoded_len(declaration: &Declaration, state: Option<Shape>) -> usize {
     encode::<0>(declaration, state).len
-}
-
-/// JSON being written; bytes beyond `N` are counted only.
-struct Json<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
 }
 
 const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N> {
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
     check(d.topics);
     check(d.answers);
-    let mut json = Json::<N> { bytes: [0; N], len: 0 };
+    let mut json = Json::<N>::new();
     json.raw("{\"name\":");
     json.string(d.name);
     json.raw(",\"version\":");
@@ -131,6 +138,8 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.strings(d.answers);
     json.raw(",\"capabilities\":");
     json.strings(d.capabilities);
+    json.raw(",\"config\":");
+    json.schema(&d.config);
     json.raw(",\"state\":");
     match state {
         None => json.raw("null"),
@@ -177,66 +186,6 @@ const fn check(topics: &[&str]) {
             "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
         );
         at += 1;
-    }
-}
-
-impl<const N: usize> Json<N> {
-    const fn byte(&mut self, byte: u8) {
-        if self.len < N {
-            self.bytes[self.len] = byte;
-        }
-        self.len += 1;
-    }
-
-    const fn raw(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            self.byte(bytes[at]);
-            at += 1;
-        }
-    }
-
-    const fn string(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        self.byte(b'"');
-        let mut at = 0;
-        while at < bytes.len() {
-            match bytes[at] {
-                quoted @ (b'"' | b'\\') => {
-                    self.byte(b'\\');
-                    self.byte(quoted);
-                }
-                control @ 0..0x20 => {
-                    self.raw("\\u00");
-                    self.byte(b'0' + (control >> 4));
-                    self.byte(b"0123456789abcdef"[(control & 15) as usize]);
-                }
-                byte => self.byte(byte),
-            }
-            at += 1;
-        }
-        self.byte(b'"');
-    }
-
-    const fn strings(&mut self, texts: &[&str]) {
-        self.byte(b'[');
-        let mut at = 0;
-        while at < texts.len() {
-            if at > 0 {
-                self.byte(b',');
-            }
-            self.string(texts[at]);
-            at += 1;
-        }
-        self.byte(b']');
-    }
-
-    const fn number(&mut self, number: u64) {
-        if number >= 10 {
-            self.number(number / 10);
-        }
-        self.byte(b'0' + (number % 10) as u8);
     }
 }
 

@@ -4,6 +4,8 @@
 //! [`Embedded`]; the host finds the symbol in the file and parses the JSON into a [`Manifest`].
 
 mod encode;
+pub(crate) mod json;
+mod schema;
 mod subject;
 
 pub use subject::is_valid_pattern;
@@ -51,6 +53,9 @@ pub struct Manifest {
     /// What it asks the host for.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// The JSON schema of its table of `hotbay.toml`; absent for a plugin that takes any.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
     /// The state it hands on; absent for a plugin without state.
     #[serde(default)]
     pub state: Option<Schema>,

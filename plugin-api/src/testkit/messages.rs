@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use abi_stable::std_types::RStr;
 
-use super::{Running, answer, host, requests};
+use super::{Running, answer, host, lines, requests};
 use crate::abi::{
-    BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, MESSAGES_EXTENSION, RawBuffer, RawHeader, RawId,
-    RawMessage, RawOutgoing, RawPublished, Status,
+    BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, LINES_EXTENSION, MESSAGES_EXTENSION, RawBuffer,
+    RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
 };
 use crate::{Error, Export, Result};
 
@@ -66,12 +66,18 @@ pub(super) fn with_message<R>(
 
 static BUS: BusExtension = BusExtension { publish };
 
-/// It carries messages and requests, and looks for services each time that one is called.
+/// It carries messages and requests, takes lines whole, and looks for services each time that one is called.
 pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
     match (id.as_str(), revision) {
         BUS_EXTENSION => ExtensionPtr::of_bus(&BUS),
+        LINES_EXTENSION => lines::table(),
         (id, revision) => requests::extension(id, revision),
     }
+}
+
+/// That of a host of contract 1.0.
+pub(super) extern "C" fn no_extension(_: RStr<'_>, _: u32) -> ExtensionPtr {
+    ExtensionPtr::NONE
 }
 
 pub(super) extern "C" fn publish(

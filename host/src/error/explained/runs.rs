@@ -329,6 +329,50 @@ pub(super) const STARTED: &[Explanation] = &[
         example: "failed to start: it requires service `logger`, which no file provides; drop that plugin in",
     },
     Explanation {
+        code: Code::ConfigMisfit,
+        title: "Its table does not fit the schema that it declares",
+        blame: Blame::Operator,
+        meaning: "What `[plugin.NAME]` says is held against the plugin's own schema before anything of the plugin runs, and again after each edit \
+                  of the file. The line, the key and what was wanted are told.",
+        causes: &[
+            "a misspelt key",
+            "a value of another kind, or out of its range",
+            "a key that the plugin needs and that is not there",
+        ],
+        unchanged: "The version that served before serves on, with the table that it had.",
+        next: &[
+            "mend that line: it is read as soon as the file is saved; `hotbay config check` says beforehand whether it is right",
+        ],
+        example: "failed to configure version 1.0.0: hotbay.toml:12:1: `plugin.greeter.times` is 0, and is to be a whole number from 1 to 10; mend it there, and it is tried again by itself",
+    },
+    Explanation {
+        code: Code::ConfigRefused,
+        title: "It does not take its changed table",
+        blame: Blame::Operator,
+        meaning: "The table was edited and fits the schema. The plugin refused it with the words that are told, panicked over it, or did not \
+                  take it in time.",
+        causes: &[
+            "values that do not go together, or that name something that is not there",
+            "a defect of the plugin's `on_config`",
+        ],
+        unchanged: "The plugin goes on with the table that it had, and so does each version after it, until the file is mended.",
+        next: &[
+            "mend the table in the file: it is offered anew; `hotbay why SERVICE` shows whether it was taken",
+        ],
+        example: "its changed table of hotbay.toml is not taken: failed to reach example.org; the table that it had is in force, for the next version as well: mend it there",
+    },
+    Explanation {
+        code: Code::ConfigAtReload,
+        title: "Its changed table counts when it is loaded anew",
+        blame: Blame::Operator,
+        meaning: "The table was edited and fits the schema, and the plugin takes none while it runs. The host does not load it anew by itself: when \
+                  is for you to say.",
+        causes: &["a plugin without `on_config`, or of a contract before 1.3"],
+        unchanged: "The plugin goes on with the table that it had.",
+        next: &["`hotbay reload SERVICE` loads it anew with the new table, as a swap: no call is lost"],
+        example: "its table of hotbay.toml changed, and it takes none while it runs: `hotbay reload greeter` brings the new one, as does its next version",
+    },
+    Explanation {
         code: Code::KeepsPanicking,
         title: "The service is restarted: it goes on panicking",
         blame: Blame::Plugin,

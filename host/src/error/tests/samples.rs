@@ -72,6 +72,11 @@ fn files() -> Vec<Trouble> {
         DiscoverError::Open(denied()).into(),
         DiscoverError::Held.into(),
         VerifyError::Read(denied()).into(),
+        VerifyError::Schema {
+            place: "#/properties/name/pattern".to_owned(),
+            why: "is a word of JSON Schema that this host does not understand".to_owned(),
+        }
+        .into(),
         VerifyError::NoRoom(
             "failed to load it now: of 64 open files (RLIMIT_NOFILE) 49 are taken, and a load is begun with 16 left; raise it, by `ulimit -n` or \
              `LimitNOFILE=`, or take plugins away; it is tried again by itself"
