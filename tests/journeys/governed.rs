@@ -234,9 +234,10 @@ fn a_dependency_that_fails_takes_those_along_that_do_not_stay_without_it() {
     hosted.wait_version("top", "1.0.0");
     hosted.request("panics", "add", "").unwrap_err();
     wait_phase(&hosted, "panics", Phase::Quarantined);
-    let top =
-        eventually("`top` is down", || Some(status(&hosted, "top")).filter(|s| s.row.generation.is_none()));
-    assert!(top.row.reason.unwrap().contains("`panics`"));
+    eventually("`top` is down, and says for whom it waits", || {
+        let top = status(&hosted, "top").row;
+        (top.generation.is_none() && top.reason?.contains("`panics`")).then_some(())
+    });
     hosted.host().start_service("panics", false, PATIENCE).unwrap();
     wait_phase(&hosted, "top", Phase::Running);
 }
