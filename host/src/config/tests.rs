@@ -256,7 +256,7 @@ fn a_service_names_its_store_and_whom_it_may_ask() {
     );
     let error = refused("[service.echo]\nhttp.hosts = [\"https://a.example\"]");
     assert!(error.contains(":2:15: no host can be `https://a.example`"), "{error}");
-    assert!(refused("[service.echo]\nstore = \"No\"").contains("no service can be called `No`"));
+    assert!(refused("[service.echo]\nstore = \"No\"").contains("no plugin can be called `No`"));
     assert!(refused("[service.echo]\nhttp.host = []").contains("hosts"));
 }
 
