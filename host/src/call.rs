@@ -3,6 +3,7 @@
 //! [`inline`] runs on the caller's thread: nanoseconds, and no deadline is possible. [`request`] goes through the
 //! generation's lane: a deadline, back-pressure, and nothing of the plugin stays behind on the caller's thread.
 
+mod cancel;
 mod exchange;
 pub(crate) mod known;
 pub(crate) mod named;
@@ -10,13 +11,14 @@ pub(crate) mod named;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+pub use cancel::Cancel;
 use exchange::{Ended, Exchange};
 use hotbay_plugin_api::abi::{Out, Status};
 
 use crate::CallError;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Job, LaneError};
-use crate::kernel::lease::HOP_LIMIT;
+use crate::kernel::lease::{HOP_LIMIT, Thread};
 use crate::kernel::slot::{Entry, NoEntry, Slot};
 use crate::kernel::tally::{Entered, Own};
 
@@ -88,17 +90,32 @@ pub(crate) fn request(
     reply: &mut Vec<u8>,
     deadline: Duration,
 ) -> Called {
+    request_unless(slot, (method, request), reply, deadline, None)
+}
+
+/// The same, unless it is called off before it has its turn.
+pub(crate) fn request_unless(
+    slot: &Slot,
+    (method, request): (&str, &[u8]),
+    reply: &mut Vec<u8>,
+    deadline: Duration,
+    cancel: Option<&Cancel>,
+) -> Called {
     // A deadline that no clock can hold is none.
-    let until = Instant::now().checked_add(deadline).unwrap_or_else(|| Instant::now() + FAR);
-    let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
-    let lane = Arc::clone(&lease.generation().lane);
+    let began = Instant::now();
+    let until = began.checked_add(deadline).unwrap_or_else(|| began + FAR);
+    let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?.of(method);
+    let Generation { lane, tally, .. } = &**lease.generation();
+    let (lane, tally, number) = (Arc::clone(lane), Arc::clone(tally), lease.number());
     let exchange = Exchange::ask(method, request);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
     if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
         exchange.keep();
         return Err(turned_away(slot, &error));
     }
-    match exchange.wait(until) {
+    let ended = exchange.wait(until, cancel);
+    tally.method(number).latency.note(Thread::this(), began.elapsed());
+    match ended {
         Ended::Done(outcome) => {
             let outcome = match outcome {
                 Some(Ok(Ok(()))) => {
@@ -122,6 +139,10 @@ pub(crate) fn request(
                 }
             }
             let service = slot.name().to_string();
+            if cancel.is_some_and(Cancel::is_cancelled) && seat.is_none() {
+                let text = "it was called off before its turn came".to_owned();
+                return Err(Box::new(CallError::Refused { service, text }));
+            }
             Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
         }
     }

@@ -26,6 +26,7 @@ use crate::error::{Code, Trouble};
 use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
+use crate::kernel::metrics::Metrics;
 use crate::kernel::probation::Marks;
 use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::served::Served;
@@ -35,7 +36,7 @@ use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
 use crate::kernel::wish::Reply;
 use crate::stage::Stage;
 use crate::supervise::{Kernel, Message};
-use crate::{CallError, Config, ControlError, HostError, call, os, probe};
+use crate::{CallError, Cancel, Config, ControlError, HostError, call, os, probe};
 
 /// Room for the answers of most methods.
 const SHORT_REPLY: usize = 64;
@@ -48,6 +49,7 @@ pub struct Host {
 
 /// What a command changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Changed {
     /// The service as it is now.
     #[serde(flatten)]
@@ -176,6 +178,14 @@ impl Host {
         Ok(receipts)
     }
 
+    /// What was counted, as it is now.
+    ///
+    /// # Errors
+    /// The host is being stopped.
+    pub fn metrics(&self) -> Result<Metrics, ControlError> {
+        self.ask(|kernel| kernel.metrics())
+    }
+
     /// What happens from now on, after the last `past` events. The stream ends with the host.
     #[must_use]
     pub fn events(&self, past: usize) -> mpsc::Receiver<Event> {
@@ -223,6 +233,24 @@ impl Host {
     ) -> Result<Vec<u8>, CallError> {
         let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
         call::request(&slot, method, &request, &mut reply, deadline).map_err(|error| *error)?;
+        Ok(reply)
+    }
+
+    /// The same, unless it is called off while it waits for its turn.
+    ///
+    /// # Errors
+    /// As [`Host::request`], or it was called off.
+    pub fn request_unless(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        deadline: Duration,
+        cancel: &Cancel,
+    ) -> Result<Vec<u8>, CallError> {
+        let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
+        call::request_unless(&slot, (method, request), &mut reply, deadline, Some(cancel))
+            .map_err(|error| *error)?;
         Ok(reply)
     }
 

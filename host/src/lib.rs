@@ -78,6 +78,7 @@ pub mod fuzzing;
 #[cfg(test)]
 mod linked;
 
+pub use call::Cancel;
 pub use config::Config;
 pub use error::{CallError, ControlError, HostError};
 pub use host::{Changed, Handle, Host, Method, PlainState, Publisher, Rotated};

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
+use crate::kernel::counting::Counting;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::os;
@@ -74,7 +75,8 @@ pub(crate) fn load(
     let create = move || Plugin::create(&mapped, host).map(|plugin| plugin.with_functions(&methods));
     match lane.run(place.deadline, create) {
         Ok(Ok(plugin)) => {
-            let (name, tally) = (Arc::clone(place.name), Arc::default());
+            let tally = Arc::new(Counting::of(staged.manifest.methods.len()));
+            let name = Arc::clone(place.name);
             let (number, load) = (place.number, place.load);
             let replaced = Mutex::default();
             let (kept, handled) = (Mutex::default(), Arc::default());

@@ -5,6 +5,7 @@ mod carry_out;
 mod commands;
 mod crew;
 mod decide;
+mod metrics;
 mod probation;
 mod remains;
 mod reports;

@@ -16,6 +16,7 @@ mod route;
 mod subject;
 mod subscription;
 mod topics;
+mod trace;
 mod transport;
 mod view;
 
@@ -25,6 +26,7 @@ pub use publish::{NotTaken, Outgoing, PublishError, Published};
 pub use subject::{Pattern, SubjectError};
 pub use subscription::{Receive, Subscribe, SubscribeError, Subscription};
 pub use topics::{Mailed, TopicView};
+pub use trace::Trace;
 pub use transport::Transport;
 pub use view::MessageView;
 
@@ -32,6 +34,7 @@ pub(crate) use cause::delivering;
 pub(crate) use mailbox::Wake;
 pub(crate) use publish::Manner;
 pub(crate) use subscription::{ROOM, Subscriber};
+pub(crate) use trace::within;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -163,6 +166,19 @@ impl Bus {
     #[allow(dead_code, reason = "the seam for what carries messages between hosts")]
     pub(crate) fn attach(&self, transport: Arc<dyn Transport>) {
         self.transports.write().unwrap_or_else(PoisonError::into_inner).push(transport);
+    }
+
+    /// All mailboxes, by name; those of one name and queue group as one.
+    pub(crate) fn mailboxes(&self) -> Vec<Mailed> {
+        let subscribers = self.inside().subscribers.clone();
+        let mut all: std::collections::BTreeMap<_, Mailed> = std::collections::BTreeMap::new();
+        for one in subscribers.iter().map(|subscriber| subscriber.mailed()) {
+            match all.entry((one.name.clone(), one.queue.clone())) {
+                std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().add(&one),
+                std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(one)),
+            }
+        }
+        all.into_values().collect()
     }
 
     /// Topics that were published to, and patterns that somebody subscribed to, with the mailboxes behind them.

@@ -10,6 +10,7 @@ use super::cause::{LONGEST_CHAIN, causes};
 use super::envelope::{Envelope, now};
 use super::mailbox::Took;
 use super::route::Carried;
+use super::trace::along;
 use super::{Bus, Headers, Message, MessageId, PATIENCE, SubjectError};
 
 /// What is to be published, beside its topic.
@@ -31,6 +32,7 @@ impl<'a> From<&'a [u8]> for Outgoing<'a> {
 
 /// A message that was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Published {
     /// Its name.
     pub id: MessageId,
@@ -120,7 +122,7 @@ impl Bus {
             unix_us: now(),
             sender: Arc::clone(sender),
             topic: Arc::clone(&known.name),
-            headers: outgoing.headers,
+            headers: along(outgoing.headers),
             causes,
             payload: outgoing.payload.into(),
         });

@@ -116,6 +116,7 @@ impl Topics {
 
 /// A line of `hotbay topics`: a topic that was published to, or a pattern that somebody subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct TopicView {
     /// The topic, or the pattern.
     pub subject: String,
@@ -129,6 +130,7 @@ pub struct TopicView {
 
 /// A mailbox as it is: all that its subscription gets, also by other topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Mailed {
     /// Whose it is: a service, or what who subscribed calls itself.
     pub name: String,
@@ -146,4 +148,15 @@ pub struct Mailed {
     pub dropped: u64,
     /// Messages that it did not take.
     pub refused: u64,
+}
+
+impl Mailed {
+    /// The same with another one of its name.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.depth += other.depth;
+        self.capacity += other.capacity;
+        self.accepted += other.accepted;
+        self.dropped += other.dropped;
+        self.refused += other.refused;
+    }
 }

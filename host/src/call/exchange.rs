@@ -7,8 +7,9 @@ use std::time::Instant;
 
 use hotbay_plugin_api::abi::Lent;
 
-use super::{Asked, Failure, answer, error};
+use super::{Asked, Cancel, Failure, answer, error};
 use crate::CallError;
+use crate::bus::{self, Trace};
 use crate::kernel::lane::{GivenUp, Job, Life};
 use crate::kernel::slot::{Entry, Lease, NoEntry, Slot};
 
@@ -31,6 +32,8 @@ struct Content {
     request: Vec<u8>,
     reply: Vec<u8>,
     outcome: Option<Result<Asked, Box<NoEntry>>>,
+    // What the one who asks is within.
+    trace: Option<Trace>,
 }
 
 thread_local! {
@@ -60,6 +63,7 @@ impl Exchange {
         content.request.clear();
         content.request.extend_from_slice(request);
         content.reply.clear();
+        content.trace = Trace::current();
         drop(content);
         exchange
     }
@@ -70,7 +74,7 @@ impl Exchange {
         self.content().lease = Some(lease);
     }
 
-    /// Its deadline passed while it waited in the lane's mailbox. Counted before the lease goes: a receipt that is written then
+    /// Its deadline passed while it waited in the lane's mailbox, or it was called off there. Counted before the lease goes: a receipt that is written then
     /// has it. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.
     pub(super) fn expire(self: Arc<Self>) {
         if let Some(lease) = self.content().lease.take() {
@@ -81,9 +85,13 @@ impl Exchange {
         }
     }
 
-    /// Waits until it is done, until `until` at most.
-    pub(super) fn wait(&self, until: Instant) -> Ended {
+    /// Waits until it is done, until `until` at most; where it is called off before it began, no longer.
+    pub(super) fn wait(&self, until: Instant, cancel: Option<&Cancel>) -> Ended {
+        let _woken = cancel.map(Cancel::wakes_me);
         while !self.life.is_done() {
+            if cancel.is_some_and(Cancel::is_cancelled) && self.life.give_up_waiting() {
+                return Ended::GivenUp { seat: None };
+            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 match self.life.give_up() {
@@ -131,14 +139,17 @@ impl Job for Exchange {
     }
 
     fn work(&self) {
-        let Content { lease, method, request, reply, outcome } = &mut *self.content();
+        let Content { lease, method, request, reply, outcome, trace } = &mut *self.content();
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
-        *outcome = Some(lease.enter(&mut |generation, Entry { thread, waited }| {
-            let entered = generation.tally.accepted(thread, waited);
-            answer(generation, entered, method, request, out.again())
-        }));
+        let inside = || {
+            lease.enter(&mut |generation, Entry { thread, waited }| {
+                let entered = lease.counted().tally.accepted(thread, waited);
+                answer(generation, entered, method, request, out.again())
+            })
+        };
+        *outcome = Some(bus::within(trace.take(), inside));
     }
 
     fn deliver(&self) {

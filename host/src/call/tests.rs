@@ -229,3 +229,97 @@ fn a_method_that_threads_share_finds_its_number_in_each_version() {
     first.left(slot.publish(next));
     assert_eq!([ask(b"one"), ask(b"two")], [b"echo", b"echo"]);
 }
+
+#[test]
+fn a_request_that_is_called_off_while_it_waits_is_taken_back_and_the_plugin_never_sees_it() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Idle>();
+    let cancel = Cancel::default();
+    while_busy(&generation, || {
+        let refused = std::thread::scope(|scope| {
+            let asking = scope.spawn(|| {
+                request_unless(&slot, ("idle", b""), &mut Vec::new(), LONG, Some(&cancel)).unwrap_err()
+            });
+            while generation.lane.waiting().jobs == 0 {
+                std::thread::yield_now();
+            }
+            cancel.cancel();
+            asking.join().unwrap()
+        });
+        assert!(matches!(*refused, CallError::Refused { .. }), "{refused:?}");
+        assert_eq!(generation.lane.waiting().jobs, 0);
+    });
+    let counts = generation.tally.counts();
+    assert_eq!((counts.entered, counts.answered, counts.expired), (1, 0, 1));
+    // One that was called off before it asks does not begin, and another one is as if nothing had been.
+    let refused = request_unless(&slot, ("idle", b""), &mut Vec::new(), LONG, Some(&cancel));
+    assert!(refused.is_err() || generation.tally.counts().answered == 1);
+    ask(&slot, LONG).unwrap();
+}
+
+#[test]
+fn what_a_request_is_within_goes_with_it_to_the_lane_and_no_further() {
+    let bay = Bay::new();
+    let (slot, _generation) = bay.serve::<Tracing>();
+    let asked = |reply: &mut Vec<u8>| super::request(&slot, "trace", b"", reply, LONG).unwrap();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let trace = crate::bus::Trace::read(parent, None).unwrap();
+    let (mut within, mut without) = (Vec::new(), Vec::new());
+    trace.within(|| asked(&mut within));
+    asked(&mut without);
+    assert_eq!((String::from_utf8(within).unwrap().as_str(), without.len()), (parent, 0));
+}
+
+struct Tracing;
+
+impl Plugin for Tracing {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self)
+    }
+
+    /// Linked in, so that it sees what the host's thread is within.
+    fn call(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        reply
+            .write(crate::bus::Trace::current().map(|trace| trace.to_string()).unwrap_or_default().as_bytes())
+    }
+}
+
+export_plugin!(Tracing { name: "tracing", methods: &["trace"] });
+
+#[test]
+fn calls_by_a_method_in_hand_and_requests_are_counted_by_their_method() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Counted>();
+    let own = known::Own::new(Arc::clone(&slot), "two");
+    let call = || own.call(b"", hotbay_plugin_api::abi::Lent::new(&mut Vec::new()).out());
+    // The first one learns the way.
+    (0..5).for_each(|_| call().unwrap());
+    (0..3).for_each(|_| super::request(&slot, "one", b"", &mut Vec::new(), LONG).unwrap());
+    super::request(&slot, "none", b"", &mut Vec::new(), LONG).unwrap_err();
+    let counts = |number| generation.tally.method(number).tally.counts();
+    assert_eq!((counts(Some(0)).answered, counts(Some(1)).answered, counts(None).answered), (3, 4, 2));
+    assert_eq!((counts(None).mistaken, generation.tally.counts().entered), (1, 9));
+    let timed = |number| generation.tally.method(number).latency.parts().0.iter().sum::<u64>();
+    assert_eq!(
+        (timed(Some(0)), timed(Some(1)), timed(None)),
+        (3, 0, 1),
+        "requests are timed, and nothing else"
+    );
+}
+
+struct Counted;
+
+impl Plugin for Counted {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+        match request.method() {
+            "one" | "two" => Ok(()),
+            _ => Err(request.unknown_method()),
+        }
+    }
+}
+
+export_plugin!(Counted { name: "counted", methods: &["one", "two"] });

@@ -68,6 +68,8 @@ pub enum Request {
         /// Messages that may wait; of more, the oldest are dropped.
         capacity: usize,
     },
+    /// What was counted: the answer's body is OpenMetrics text.
+    Metrics,
     /// Topics, and who is subscribed.
     Topics,
     /// Copies a file into the plugins folder and waits until it is live.
@@ -172,6 +174,7 @@ impl Request {
             | Request::History { .. }
             | Request::Events { .. }
             | Request::Subscribe { .. }
+            | Request::Metrics
             | Request::Topics
             | Request::Restore { .. }
             | Request::Import { .. }

@@ -4,6 +4,7 @@ mod calls;
 mod commands;
 mod files;
 mod host;
+mod http;
 mod keys;
 mod messages;
 mod pinned;
@@ -60,6 +61,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { title: "State at rest", table: state::TABLE },
     Stage { title: "The keys that seal state", table: keys::TABLE },
     Stage { title: "Commands, and the way to the host", table: commands::TABLE },
+    Stage { title: "The way to the host by HTTP", table: http::TABLE },
     Stage { title: "Messages", table: messages::TABLE },
     Stage { title: "The host itself", table: commands::DEFECTS },
 ];

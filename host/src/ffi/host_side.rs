@@ -10,7 +10,7 @@ use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out,
 use super::calls::Found;
 use super::messages::extension;
 use crate::CallError;
-use crate::bus::Bus;
+use crate::bus::{Bus, Trace};
 use crate::call::{self, Called};
 use crate::kernel::slot::Slot;
 
@@ -173,8 +173,9 @@ extern "C" fn log(handle: HostHandle, level: u32, target: RStr<'_>, text: RStr<'
     guarded((), || {
         let HostSide { name, generation, .. } = side(handle);
         let at = (!target.is_empty()).then(|| target.as_str());
+        let trace = Trace::current().map(|trace| trace.id());
         let space = if fields.is_empty() { "" } else { " " };
-        at_level!(level, event!(plugin = %name, generation, at, "{text}{space}{fields}"));
+        at_level!(level, event!(plugin = %name, generation, at, trace, "{text}{space}{fields}"));
     });
 }
 

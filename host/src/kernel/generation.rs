@@ -4,10 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use hotbay_plugin_api::manifest::{Manifest, Schema};
 
+use super::counting::Counting;
 use super::inbox::Handled;
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
-use super::tally::Tally;
 use super::view::Side;
 use crate::ffi::{Holds, Plugin};
 use crate::os::Moment;
@@ -23,7 +23,7 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     /// Counts loads over all services: no two generations have the same.
     pub(crate) load: u64,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) tally: Arc<Counting>,
     /// Messages that it was brought.
     pub(crate) handled: Arc<Handled>,
     /// When it was about to be loaded: threads of it began later.

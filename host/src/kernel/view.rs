@@ -10,6 +10,7 @@ use crate::error::Blame;
 
 /// Where a service, or a file that was not taken, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// It is being started, or waits for what it requires.
@@ -52,6 +53,7 @@ impl std::fmt::Display for Phase {
 
 /// A line of `hotbay list`: a service, or a file that was not taken. What is not known is `null`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Row {
     /// The service; of a file that was not taken, the manifest's name, else the file's stem.
     pub name: String,
@@ -83,11 +85,13 @@ pub struct Row {
 
 /// One service on one screen: `hotbay status NAME`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Status {
     /// As in the list.
     #[serde(flatten)]
     pub row: Row,
     /// What the plugin says of itself.
+    #[cfg_attr(feature = "http", schemars(with = "Option<serde_json::Map<String, serde_json::Value>>"))]
     pub manifest: Option<Manifest>,
     /// When it came into this phase, milliseconds since 1970.
     pub since_unix_ms: u64,
@@ -125,6 +129,7 @@ impl From<hotbay_state::Header> for Snapshot {
 
 /// A snapshot of a service's state on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// Counts the snapshots of the service.
     pub sequence: u64,
@@ -138,6 +143,7 @@ pub struct Snapshot {
 
 /// A version that served and was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct RolledBack {
     /// BLAKE3 of the file's bytes, hex.
     pub digest: String,
@@ -154,6 +160,7 @@ pub struct RolledBack {
 
 /// An old generation whose library could not be unmapped.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Pinned {
     /// Its generation.
     pub generation: u64,
@@ -176,6 +183,7 @@ pub struct Pinned {
 
 /// The kind of what holds a library that could not be unmapped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Cause {
     /// A call or callback is still inside.
@@ -193,6 +201,7 @@ pub enum Cause {
 
 /// A thread that may hold a library.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Holder {
     /// The system's id of it.
     pub id: u64,
@@ -204,6 +213,7 @@ pub struct Holder {
 
 /// Why a thread may hold a library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HolderKind {
     /// It runs code of the library.
@@ -216,6 +226,7 @@ pub enum HolderKind {
 
 /// How a swap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The new generation serves.
@@ -226,6 +237,7 @@ pub enum Outcome {
 
 /// What became of a generation's library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Retired {
     /// The mapping is gone: this was looked at.
@@ -236,6 +248,7 @@ pub enum Retired {
 
 /// One side of a swap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Side {
     /// The plugin's version.
     pub version: String,
@@ -248,6 +261,7 @@ pub struct Side {
 /// What became of the requests of a swap's window: from the start of prepare to the end of the old one's drain.
 /// Disjoint: accepted = old + waited + new + lost. Of the new generation's such as have ended when the receipt is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Requests {
     /// Answered by the old generation without waiting at the gate, or told that their deadline had passed in its mailbox. Such
     /// as are still inside when it is left count here; such as are inside when a swap is called off count where they end.
@@ -266,6 +280,7 @@ pub struct Requests {
 /// What became of the messages of a service in a swap's window. Disjoint: of those that left its mailbox, or waited there when the new
 /// generation began to serve or the old one went on, old + waited + new + lost + dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Messages {
     /// Handled by the old generation, an error included.
     pub old: u64,
@@ -283,6 +298,7 @@ pub struct Messages {
 
 /// How long requests waited at the gate, microseconds. All zero when none did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Pause {
     /// Half of those that waited, waited no longer.
     pub p50: u64,
@@ -294,6 +310,7 @@ pub struct Pause {
 
 /// The receipt of one swap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Receipt {
     /// How it ended.
     pub outcome: Outcome,
@@ -342,6 +359,7 @@ pub struct Receipt {
 
 /// Something that happened: a line of `hotbay events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Event {
     /// Counts the events of this run of the host.
     pub sequence: u64,

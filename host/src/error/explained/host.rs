@@ -159,4 +159,18 @@ pub(super) const TABLE: &[Explanation] = &[
         next: &["run it as that user: `sudo -u USER hotbay keys list`"],
         example: "failed to change files in `.hotbay`: it belongs to another user; run this as that user",
     },
+    Explanation {
+        code: Code::NotInOrder,
+        title: "The machine or a folder keeps a host from its work",
+        blame: Blame::Operator,
+        meaning: "`hotbay doctor` found something with which a host does not start, or does not do its work. What, is told.",
+        causes: &[
+            "a folder that is missing or that others can write to",
+            "a key that is gone",
+            "a full disk",
+        ],
+        unchanged: "Nothing was changed.",
+        next: &["do what stands beside each line that fails, then `hotbay doctor` again"],
+        example: "failed to find all in order: key, disk; what to do stands beside each",
+    },
 ];
