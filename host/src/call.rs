@@ -3,20 +3,22 @@
 //! [`inline`] runs on the caller's thread: nanoseconds, and no deadline is possible. [`request`] goes through the
 //! generation's lane: a deadline, back-pressure, and nothing of the plugin stays behind on the caller's thread.
 
-mod cancel;
 mod exchange;
 pub(crate) mod known;
 pub(crate) mod named;
+mod retry;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-pub use cancel::Cancel;
 use exchange::{Ended, Exchange};
 use hotbay_plugin_api::abi::{Out, Status};
 
 use crate::CallError;
+use crate::bus::{self, Cancel};
+use crate::error::nearest_first;
 use crate::kernel::generation::Generation;
+use crate::kernel::guard::Refusal;
 use crate::kernel::lane::{Job, LaneError};
 use crate::kernel::lease::{HOP_LIMIT, Thread};
 use crate::kernel::slot::{Entry, NoEntry, Slot};
@@ -47,7 +49,7 @@ pub(crate) fn inline(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'
     let before = reply.len();
     match ask(slot, method, request, reply.again()) {
         Ok(()) => Ok(()),
-        Err(failure) => Err(error(slot, method, *failure, reply, before)),
+        Err(failure) => retry::inline(slot, method, request, reply, (failure, before)),
     }
 }
 
@@ -76,38 +78,76 @@ fn ask_now(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Ask
 /// The same where nobody serves right now.
 #[cold]
 fn ask_later(slot: &Slot, method: &str, request: &[u8], mut reply: Out<'_>) -> Asked {
+    let given = bus::remaining().unwrap_or_default();
     match slot.enter(&mut |generation, entry| enter(generation, entry, method, request, reply.again())) {
         Ok(asked) => asked,
-        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, Duration::ZERO)))),
+        Err(refused) => Err(Box::new(Failure::Host(no_entry(slot, *refused, given)))),
     }
 }
 
-/// Calls through the lane, within `deadline`, and appends the reply to `reply`.
+/// Where neither a caller nor the service's settings say how long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Calls through the lane, within `deadline`, else the service's own, and no longer than who asked this thread waits; appends the reply to
+/// `reply`. Where that is declared to do no harm and the settings say so, what was not answered is tried again, within the same deadline.
 pub(crate) fn request(
     slot: &Slot,
     method: &str,
     request: &[u8],
     reply: &mut Vec<u8>,
-    deadline: Duration,
+    deadline: impl Into<Option<Duration>>,
 ) -> Called {
-    request_unless(slot, (method, request), reply, deadline, None)
+    request_until(slot, method, request, reply, deadline, None)
 }
 
-/// The same, unless it is called off before it has its turn.
-pub(crate) fn request_unless(
+/// The same; who cancels waits no more for its turn.
+pub(crate) fn request_until(
     slot: &Slot,
-    (method, request): (&str, &[u8]),
+    method: &str,
+    request: &[u8],
     reply: &mut Vec<u8>,
-    deadline: Duration,
+    deadline: impl Into<Option<Duration>>,
     cancel: Option<&Cancel>,
 ) -> Called {
-    // A deadline that no clock can hold is none.
+    let limit = bus::limit();
+    let cancel = cancel.or(limit.cancel.as_ref());
+    let deadline = deadline.into().or_else(|| slot.guard().rules().deadline).unwrap_or(DEADLINE);
+    let given = bus::end_of(deadline);
+    let within = Within {
+        deadline: bus::remaining().map_or(deadline, |left| left.min(deadline)),
+        given,
+        until: given.unwrap_or_else(|| Instant::now() + FAR),
+        cancel,
+    };
+    retry::within(slot, method, within.until, &mut || request_once(slot, method, request, reply, &within))
+}
+
+/// How long a request waits.
+struct Within<'a> {
+    deadline: Duration,
+    /// Its end; none where no clock can hold it.
+    given: Option<Instant>,
+    until: Instant,
+    cancel: Option<&'a Cancel>,
+}
+
+fn request_once(
+    slot: &Slot,
+    method: &str,
+    request: &[u8],
+    reply: &mut Vec<u8>,
+    &Within { deadline, given, until, cancel }: &Within<'_>,
+) -> Called {
     let began = Instant::now();
-    let until = began.checked_add(deadline).unwrap_or_else(|| began + FAR);
     let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?.of(method);
-    let Generation { lane, tally, .. } = &**lease.generation();
-    let (lane, tally, number) = (Arc::clone(lane), Arc::clone(tally), lease.number());
-    let exchange = Exchange::ask(method, request);
+    // Said at once: it waits for nothing that others do there.
+    if let Some(error) = unknown(slot, lease.generation(), method) {
+        return Err(error);
+    }
+    let Generation { lane, alarm, tally, .. } = &**lease.generation();
+    let (lane, alarm, tally) = (Arc::clone(lane), Arc::clone(alarm), Arc::clone(tally));
+    let number = lease.number();
+    let exchange = Exchange::ask(method, request, given);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
     if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
         exchange.keep();
@@ -131,7 +171,10 @@ pub(crate) fn request_unless(
         }
         Ended::GivenUp { seat } => {
             match seat {
-                Some(seat) => lane.take_over(seat),
+                Some(seat) => {
+                    alarm.give_up(&job);
+                    lane.take_over(seat);
+                }
                 None => {
                     lane.withdraw(&job);
                     drop(job);
@@ -139,11 +182,13 @@ pub(crate) fn request_unless(
                 }
             }
             let service = slot.name().to_string();
-            if cancel.is_some_and(Cancel::is_cancelled) && seat.is_none() {
-                let text = "it was called off before its turn came".to_owned();
-                return Err(Box::new(CallError::Refused { service, text }));
-            }
             Err(Box::new(CallError::TimedOut { service, deadline, doing: "has not answered" }))
+        }
+        Ended::Cancelled => {
+            lane.withdraw(&job);
+            drop(job);
+            exchange.expire();
+            Err(Box::new(CallError::Cancelled { service: slot.name().to_string() }))
         }
     }
 }
@@ -151,7 +196,7 @@ pub(crate) fn request_unless(
 /// Has this thread make what it keeps for its requests.
 #[cfg(feature = "cli")]
 pub(crate) fn settle() {
-    Exchange::ask("", b"").keep();
+    Exchange::ask("", b"", None).keep();
 }
 
 #[cold]
@@ -161,6 +206,21 @@ fn turned_away(slot: &Slot, error: &LaneError) -> Box<CallError> {
         LaneError::Closed | LaneError::TimedOut => "it is being stopped",
     };
     Box::new(CallError::Refused { service: slot.name().to_string(), text: text.to_owned() })
+}
+
+/// Why a method is not asked for at all: of a service that says which it has, it is none.
+fn unknown(slot: &Slot, generation: &Generation, method: &str) -> Option<Box<CallError>> {
+    let known = &generation.manifest().methods;
+    if known.is_empty() || known.iter().any(|own| own == method) {
+        return None;
+    }
+    Some(no_such_method(slot, method, known.clone()))
+}
+
+#[cold]
+fn no_such_method(slot: &Slot, method: &str, known: Vec<String>) -> Box<CallError> {
+    let (service, known) = (slot.name().to_string(), nearest_first(method, known));
+    Box::new(CallError::NoSuchMethod { service, method: method.to_owned(), known })
 }
 
 fn enter(generation: &Generation, entry: Entry, method: &str, request: &[u8], reply: Out<'_>) -> Asked {
@@ -196,6 +256,9 @@ fn answered(generation: &Generation, own: Own<'_>, status: Status) -> Asked {
 fn failed(generation: &Generation, entered: Entered<'_>, status: Status) -> Box<Failure> {
     let is_mistaken = status == Status::NO_SUCH_METHOD;
     entered.fail(is_mistaken);
+    if !is_mistaken {
+        generation.alarm.fault(status == Status::PANICKED);
+    }
     let known = if is_mistaken { generation.manifest().methods.clone() } else { Vec::new() };
     Box::new(Failure::Plugin { status, known })
 }
@@ -210,11 +273,11 @@ fn error(slot: &Slot, method: &str, failure: Failure, mut reply: Out<'_>, before
     };
     let text = reply.take_words(before);
     let service = slot.name().to_string();
-    Box::new(match status {
-        Status::PANICKED => CallError::Panicked { service, text },
-        Status::NO_SUCH_METHOD => CallError::NoSuchMethod { service, method: method.to_owned(), known },
-        _ => CallError::Failed { service, text },
-    })
+    match status {
+        Status::PANICKED => Box::new(CallError::Panicked { service, text }),
+        Status::NO_SUCH_METHOD => no_such_method(slot, method, known),
+        _ => Box::new(CallError::Failed { service, text }),
+    }
 }
 
 #[cold]
@@ -224,6 +287,13 @@ fn no_entry(slot: &Slot, refused: NoEntry, deadline: Duration) -> Box<CallError>
         NoEntry::Down { phase, reason } => CallError::NotRunning { service, phase, reason },
         NoEntry::Expired => CallError::TimedOut { service, deadline, doing: "is being swapped" },
         NoEntry::TooManyHops => CallError::TooManyHops { service, limit: HOP_LIMIT },
+        NoEntry::Refused(Refusal::Open { why, again: retry_after }) => {
+            CallError::BreakerOpen { service, why, retry_after }
+        }
+        NoEntry::Refused(Refusal::Crowded { limit }) => CallError::TooManyInside { service, limit },
+        NoEntry::Refused(Refusal::TooFast { per_second, again: retry_after }) => {
+            CallError::TooFast { service, per_second, retry_after }
+        }
     })
 }
 

@@ -1,5 +1,7 @@
 //! What `hotbay check FILE` finds, without a host.
 
+mod configured;
+
 use std::path::{Path, PathBuf};
 
 use hotbay_plugin_api::manifest::Manifest;
@@ -8,7 +10,10 @@ use serde::{Deserialize, Serialize};
 use crate::config::{Config, ProbeMode};
 use crate::discover::discover;
 use crate::error::{Blame, Code, Trouble, shown};
+use crate::kernel::tables::{self, Table};
 use crate::os;
+pub use configured::{Configured, configured};
+
 pub use crate::probe::{Step, StepOutcome};
 use crate::probe::{Verdicts, behave, probe};
 use crate::stage::Stage;
@@ -129,16 +134,18 @@ fn look(file: &Path, config: &Config, deep: bool, report: &mut Report) -> Result
     report.trust = Some(trusted(&verified, lies_there, config)?.to_string());
     let not_staged = |what: &str, e: std::io::Error| Trouble::new(Code::NotStaged, format!("{what}: {e}"));
     let folder = Scratch::new().map_err(|e| not_staged("failed to make a folder for the probe", e))?;
-    let plugin_config = config.plugin.get(&verified.manifest.name);
+    let name = &verified.manifest.name;
+    let table = Table::new(config.plugin.get(name));
+    tables::fits(name, &table, &verified.manifest, &config.source)?;
     let stage = Stage::open(&folder.0).map_err(|e| not_staged("failed to stage it", e))?;
     let staged = stage.stage(verified).map_err(|e| not_staged("failed to stage it", e))?;
     let settings = crate::config::Probe { mode: ProbeMode::Always, ..config.probe.clone() };
-    let probed = probe(staged, plugin_config, &settings, &Verdicts::default())?;
+    let probed = probe(staged, &table.json, &settings, &Verdicts::default())?;
     report.probed = true;
     if !deep {
         return Ok(());
     }
-    let (steps, lived) = behave(&probed.staged, plugin_config, config);
+    let (steps, lived) = behave(&probed.staged, &table.json, config);
     report.steps = steps;
     lived
 }

@@ -43,15 +43,46 @@
 //! keys.vendor = { key = "RWRz3…", services = ["greeter"] }
 //! pins.greeter = "b1f0…"      # the digest, or a list of those, that may provide the service
 //!
-//! [log]
+//! [log]                       # counts as soon as the file is saved
 //! level = "info"              # error, warn, info, debug, trace
+//! plugins.greeter = "debug"   # of one plugin
 //!
 //! [service.greeter]           # how much the service `greeter` takes at once
 //! lanes = 1                   # threads that answer its requests
 //! mailbox = 1024              # requests that may wait; more are turned away
 //! messages = 1024             # messages that may wait
+//! message_bytes = 67108864    # bytes of these
 //! when_full = "block"         # one more makes its sender wait; or "reject", "drop-oldest"
 //! when_stopped = "reject"     # messages to it are not taken while it is stopped; or "keep": they wait
+//! store = "kv"                # the service that keeps its keys and values, `Context::kv`
+//! http.hosts = ["api.example.com", "*.example.org", "127.0.0.1:8080"]    # whom it may ask by `Context::http`; nobody by default
+//! http.private = false        # whether names may lead to addresses of this machine and of private networks
+//!
+//! when_dependency_stops = "keep" # or "stop" before it and start after it; or "restart" when it is there again
+//! deadline_ms = 30000         # for requests whose caller does not say
+//! max_concurrent = 8          # calls that may be inside at once; without it any number
+//! max_rate = 100              # calls per second; without it any number
+//! max_burst = 20              # of these, such as may come at once; without it a second's worth
+//! retries = 0                 # of calls that were not answered, where the plugin declares the method idempotent
+//! retry_pause_ms = 20         # before the first; doubled before each that follows
+//!
+//! [service.greeter.breaker]   # calls are refused at once where too many fail; without this table they never are
+//! error_rate = 0.5            # a larger share than this
+//! min_calls = 20              # of so many at least
+//! window_ms = 10000           # within this
+//! open_ms = 5000              # for so long
+//! trials = 3                  # then so many are let in to see
+//!
+//! [supervision]               # what has a service restarted from its last snapshot; or [service.greeter.supervision]
+//! panics = 5                  # so many with no good answer between them; 0 turns it off
+//! hang_ms = 30000             # a thread is in a call that nobody waits for any more; 0 turns it off
+//! max_error_rate = 0.9        # a larger share of calls fails; without it that restarts nobody
+//! min_calls = 20              # of so many at least
+//! error_window_ms = 10000     # within this
+//! max_restarts = 3            # one more within `window_ms`, and the service is quarantined
+//! window_ms = 60000
+//! backoff_ms = 100            # before the first restart; doubled before each that follows
+//! max_backoff_ms = 10000
 //!
 //! [plugin.greeter]            # whatever the plugin `greeter` reads
 //! greeting = "Good day"
@@ -61,20 +92,34 @@
 
 mod error;
 mod file;
+mod govern;
 mod hint;
+mod http;
+pub(crate) mod level;
+mod load;
+mod schema;
+mod service;
+mod source;
 #[cfg(test)]
 mod tests;
 mod trust;
+mod values;
 
 pub use error::ConfigError;
+pub use govern::{Breaker, Supervision, WhenDependencyStops};
+pub use http::{AllowedHost, Http};
+pub use level::Spell;
+pub use load::FILE;
+pub(crate) use schema::{Misfit, Schema, Unread};
+pub use service::{Service, WhenStopped};
+pub(crate) use source::Source;
 pub use trust::{ExposedHome, SigningKey, Trust, Unsigned};
+pub(crate) use values::told;
+pub use values::{Origin, Setting};
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
-
-use crate::bus::{ROOM, WhenFull};
-use crate::kernel::lane::Room;
 
 /// All settings of a host. [`Config::default`] is what an empty `hotbay.toml` means.
 #[derive(Debug, Clone)]
@@ -98,10 +143,14 @@ pub struct Config {
     pub trust: Trust,
     /// `[log]`
     pub log: Log,
+    /// `[supervision]`: what has a service restarted; what a service's own says stands over it.
+    pub supervision: Supervision,
     /// `[service.NAME]`: how much a service takes at once; one that is not named takes [`Service::default`].
     pub service: BTreeMap<String, Service>,
     /// `[plugin.NAME]`: each plugin's own table, by service.
     pub plugin: BTreeMap<String, serde_json::Value>,
+    /// What it was read from: a host looks there again.
+    pub(crate) source: Source,
 }
 
 /// How files are noticed.
@@ -119,7 +168,7 @@ pub struct Watch {
 }
 
 /// How changes of the folder are noticed between two rescans.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchMode {
     /// By the system's notifications.
@@ -144,7 +193,7 @@ pub struct Swap {
 }
 
 /// Which swaps are rehearsed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Rehearse {
     /// Those to another schema version.
@@ -225,7 +274,7 @@ pub struct Probe {
 }
 
 /// Which files are probed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ProbeMode {
     /// Each digest once per run.
@@ -236,52 +285,17 @@ pub enum ProbeMode {
     Off,
 }
 
-/// How much a service takes at once.
-#[derive(Debug, Clone, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Service {
-    /// `lanes`: threads that answer its requests. With one they are answered in their order.
-    pub lanes: usize,
-    /// `mailbox`: requests that may wait; more are turned away.
-    pub mailbox: usize,
-    /// `messages`: messages that may wait.
-    pub messages: usize,
-    /// `when_full = "block" | "reject" | "drop-oldest"`: what happens to one message more.
-    pub when_full: WhenFull,
-    /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
-    pub when_stopped: WhenStopped,
-}
-
-/// What becomes of messages to a service that is stopped, or broke down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum WhenStopped {
-    /// They are not taken, and their senders are told; those that wait when it stops are dropped, and counted as that.
-    #[default]
-    Reject,
-    /// They wait, as many as may; in memory, so no longer than the host runs.
-    Keep,
-}
-
-impl Default for Service {
-    fn default() -> Self {
-        // At 1 ms each, a second's worth may wait.
-        Self {
-            lanes: 1,
-            mailbox: 1024,
-            messages: ROOM,
-            when_full: WhenFull::default(),
-            when_stopped: WhenStopped::default(),
-        }
-    }
-}
-
 /// The log.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Log {
     /// `level = "error" | "warn" | "info" | "debug" | "trace"`, of plugins and host.
     pub level: hotbay_plugin_api::Level,
+    /// `plugins.NAME = "debug"`, of one plugin.
+    pub plugins: BTreeMap<String, hotbay_plugin_api::Level>,
+    /// Whether something else than `level` says what is logged, as `HOTBAY_LOG` does: plugins without a level of their own are then asked for
+    /// everything, and who listens picks.
+    pub(crate) is_over: bool,
 }
 
 impl Default for Config {
@@ -323,48 +337,11 @@ impl Default for Config {
                 env: Vec::new(),
             },
             trust: Trust::default(),
-            log: Log { level: hotbay_plugin_api::Level::Info },
+            log: Log { level: hotbay_plugin_api::Level::Info, plugins: BTreeMap::new(), is_over: false },
+            supervision: Supervision::default(),
             service: BTreeMap::new(),
             plugin: BTreeMap::new(),
+            source: Source::default(),
         }
-    }
-}
-
-/// The file that is read where none is named.
-pub const FILE: &str = "hotbay.toml";
-
-impl Config {
-    /// Reads `file`, which must exist, or without one [`FILE`] in the working directory, which may be missing.
-    ///
-    /// # Errors
-    /// [`ConfigError`], with file, line and column where there is one.
-    pub fn load(file: Option<&Path>) -> Result<Config, ConfigError> {
-        let path = file.unwrap_or(Path::new(FILE));
-        match std::fs::read_to_string(path) {
-            Ok(text) => Config::parse(&text, path),
-            Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => {
-                Ok(Config::default())
-            }
-            Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),
-        }
-    }
-
-    /// How much a service takes at once.
-    pub(crate) fn service_of(&self, name: &str) -> Service {
-        self.service.get(name).cloned().unwrap_or_default()
-    }
-
-    /// The part of it that its lane needs.
-    pub(crate) fn room_of(&self, service: &str) -> Room {
-        let Service { lanes, mailbox, .. } = self.service_of(service);
-        Room { lanes, mailbox }
-    }
-
-    /// Reads the text of the configuration file `path`.
-    ///
-    /// # Errors
-    /// [`ConfigError::Wrong`], at the first thing that is wrong.
-    pub fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
-        file::parse(text, path)
     }
 }

@@ -6,6 +6,7 @@
 mod code;
 mod coded;
 mod explained;
+mod near;
 mod page;
 mod trouble;
 #[cfg(test)]
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 pub use code::{Blame, Code, NoCode};
 pub(crate) use coded::of_pinned;
 pub use explained::{Explanation, nearest};
+pub(crate) use near::nearest_first;
 pub use page::page;
 pub use trouble::Trouble;
 pub(crate) use trouble::{Coded, Why, shown};
@@ -163,6 +165,45 @@ pub enum CallError {
         /// The limit.
         limit: usize,
     },
+    /// Whoever asked has gone meanwhile.
+    #[error("failed to answer: who asked service `{service}` has given up")]
+    Cancelled {
+        /// The service.
+        service: String,
+    },
+    /// The service's breaker is open, so that the call was not begun.
+    #[error("failed to call service `{service}`: its breaker is open, {why}{}", again(retry_after))]
+    BreakerOpen {
+        /// The service.
+        service: String,
+        /// Why it opened.
+        why: String,
+        /// When to try again; `None` where somebody holds it open.
+        retry_after: Option<std::time::Duration>,
+    },
+    /// As many calls are inside of the service as may be.
+    #[error(
+        "failed to call service `{service}`: {limit} calls are inside, as many as its `max_concurrent` says; try again later"
+    )]
+    TooManyInside {
+        /// The service.
+        service: String,
+        /// The limit.
+        limit: u32,
+    },
+    /// There were more calls of the service lately than may be.
+    #[error(
+        "failed to call service `{service}`: there were more than {per_second} calls per second, its `max_rate`; try again in {} ms",
+        millis_up(retry_after)
+    )]
+    TooFast {
+        /// The service.
+        service: String,
+        /// The limit.
+        per_second: u32,
+        /// When to try again.
+        retry_after: std::time::Duration,
+    },
     /// The host is being stopped, or the caller may not call now.
     #[error("failed to call service `{service}`: {text}")]
     Refused {
@@ -257,6 +298,16 @@ impl HostError {
 }
 
 impl CallError {
+    /// When to try again, where that is known.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<std::time::Duration> {
+        match self {
+            CallError::BreakerOpen { retry_after, .. } => *retry_after,
+            CallError::TooFast { retry_after, .. } => Some(*retry_after),
+            _ => None,
+        }
+    }
+
     /// What kind of trouble it is.
     #[must_use]
     pub fn code(&self) -> Code {
@@ -274,6 +325,15 @@ impl ControlError {
 
 fn available(what: &str, known: &[String]) -> String {
     if known.is_empty() { "there is none".to_owned() } else { format!("{what}: {}", known.join(", ")) }
+}
+
+fn again(after: &Option<std::time::Duration>) -> String {
+    after.as_ref().map_or_else(String::new, |after| format!("; try again in {} ms", millis_up(after)))
+}
+
+/// Whole milliseconds, and none too few.
+fn millis_up(time: &std::time::Duration) -> u128 {
+    time.as_micros().div_ceil(1000)
 }
 
 fn because(reason: &Option<String>) -> String {

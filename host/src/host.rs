@@ -2,12 +2,15 @@
 
 mod add;
 pub(crate) mod folders;
+mod govern;
 mod handle;
 pub(crate) mod keys;
 mod messages;
+mod settings;
 mod state;
 
 use folders::{lock, readable_folder, unexposed};
+pub use govern::{Answered, Which};
 pub use handle::{Handle, Method};
 pub use messages::Publisher;
 pub use state::{PlainState, Rotated};
@@ -28,15 +31,16 @@ use crate::kernel::held::Held;
 use crate::kernel::history::History;
 use crate::kernel::metrics::Metrics;
 use crate::kernel::probation::Marks;
+use crate::kernel::rates;
 use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::served::Served;
 use crate::kernel::shared::Shared;
 use crate::kernel::snapshots::Snapshots;
-use crate::kernel::view::{Event, Phase, Receipt, Row, Status};
+use crate::kernel::view::{Action, Event, Phase, Planned, Receipt, Row, Status};
 use crate::kernel::wish::Reply;
 use crate::stage::Stage;
 use crate::supervise::{Kernel, Message};
-use crate::{CallError, Cancel, Config, ControlError, HostError, call, os, probe};
+use crate::{CallError, Config, ControlError, HostError, call, os, probe};
 
 /// Room for the answers of most methods.
 const SHORT_REPLY: usize = 64;
@@ -56,6 +60,9 @@ pub struct Changed {
     pub row: Row,
     /// The receipt, when the command led to a swap.
     pub receipt: Option<Receipt>,
+    /// What was done to other services that hang on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<Planned>,
 }
 
 #[derive(Debug)]
@@ -104,6 +111,8 @@ impl Host {
 
         crate::kernel::lease::prepare();
         let shared = Arc::new(Shared::new(config, stage, snapshots, history, good, served, marks));
+        rates::begin(&shared.registry)
+            .map_err(|source| HostError::Thread { name: "hotbay-clock".to_owned(), source })?;
         let (sender, inbox) = mpsc::channel();
         let kernel = Kernel::new(Arc::clone(&shared), held, rolled_back, deadly, inbox, sender.clone());
         let name = "hotbay-kernel".to_owned();
@@ -220,7 +229,8 @@ impl Host {
         self.inner.shared.registry.call(service, method, request, lent.out()).map_err(|error| *error)
     }
 
-    /// Calls a service through its lane and waits for the reply, `deadline` at most.
+    /// Calls a service through its lane and waits for the reply, `deadline` at most; without one, as long as the service's settings say, or
+    /// 30 s.
     ///
     /// # Errors
     /// As [`Host::call`], or the deadline passed.
@@ -229,28 +239,10 @@ impl Host {
         service: &str,
         method: &str,
         request: Vec<u8>,
-        deadline: Duration,
+        deadline: impl Into<Option<Duration>>,
     ) -> Result<Vec<u8>, CallError> {
         let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
         call::request(&slot, method, &request, &mut reply, deadline).map_err(|error| *error)?;
-        Ok(reply)
-    }
-
-    /// The same, unless it is called off while it waits for its turn.
-    ///
-    /// # Errors
-    /// As [`Host::request`], or it was called off.
-    pub fn request_unless(
-        &self,
-        service: &str,
-        method: &str,
-        request: &[u8],
-        deadline: Duration,
-        cancel: &Cancel,
-    ) -> Result<Vec<u8>, CallError> {
-        let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
-        call::request_unless(&slot, (method, request), &mut reply, deadline, Some(cancel))
-            .map_err(|error| *error)?;
         Ok(reply)
     }
 
@@ -306,13 +298,16 @@ impl Host {
         self.command(name, deadline, move |kernel, reply| kernel.start(wish, fresh, reply))
     }
 
-    /// Stops a service until [`Host::start_service`], also over a restart of the host. Its state is written first.
+    /// Stops a service until [`Host::start_service`], also over a restart of the host. Its state is written first. Services that require
+    /// it and are set not to stay without it stop before, and start again with it; the answer names them.
     ///
     /// # Errors
     /// There is no such service, its state could not be kept (it serves on), or `deadline` passed.
     pub fn stop_service(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+        let also = self.also(Action::Stop, name);
         let wish = name.to_owned();
-        self.command(name, deadline, move |kernel, reply| kernel.stop(wish, reply))
+        let changed = self.command(name, deadline, move |kernel, reply| kernel.stop(wish, reply))?;
+        Ok(Changed { also, ..changed })
     }
 
     /// Stops all services, who requires before what is required: state is written, libraries are unloaded. Returns when
@@ -364,6 +359,7 @@ impl Inner {
                 let _ = receive.recv();
             }
             let _ = thread.join();
+            self.shared.registry.clock().close();
         }
     }
 }

@@ -55,6 +55,7 @@ mod watch;
 
 pub mod bus;
 pub mod check;
+mod context;
 mod host;
 pub mod kernel;
 
@@ -78,8 +79,7 @@ pub mod fuzzing;
 #[cfg(test)]
 mod linked;
 
-pub use call::Cancel;
 pub use config::Config;
 pub use error::{CallError, ControlError, HostError};
-pub use host::{Changed, Handle, Host, Method, PlainState, Publisher, Rotated};
+pub use host::{Answered, Changed, Handle, Host, Method, PlainState, Publisher, Rotated, Which};
 pub use hotbay_plugin_api::Buffer;

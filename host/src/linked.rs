@@ -1,6 +1,6 @@
 //! Plugins that are linked into the tests: the same life without a library, fast, for the kernel's own logic.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,6 +20,7 @@ use crate::kernel::served::Served;
 use crate::kernel::shared::Shared;
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
+use crate::kernel::tables::Table;
 use crate::load::Loaded;
 use crate::stage::{Object, Stage, Staged};
 use crate::verify::Digest;
@@ -39,6 +40,17 @@ pub(crate) fn until(mut holds: impl FnMut() -> bool) {
         assert!(std::time::Instant::now() < end, "waited in vain");
         std::thread::yield_now();
     }
+}
+
+/// Waits until there is one, and fails where it does not come to that.
+#[track_caller]
+pub(crate) fn until_some<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    let mut found = None;
+    until(|| {
+        found = look();
+        found.is_some()
+    });
+    found.expect("it was just seen")
 }
 
 /// A registry and a store, without files of plugins.
@@ -78,21 +90,28 @@ impl Bay {
             version: declaration.version.to_owned(),
             contract: "1.0".to_owned(),
             requires: Vec::new(),
+            wants: Vec::new(),
+            idempotent: declaration.idempotent.iter().map(ToString::to_string).collect(),
             priority: 0,
             methods: declaration.methods.iter().map(ToString::to_string).collect(),
             topics: declaration.topics.iter().map(ToString::to_string).collect(),
             queue: declaration.queue.to_owned(),
+            answers: declaration.answers.iter().map(ToString::to_string).collect(),
             capabilities: Vec::new(),
+            config: None,
             state: P::SHAPE.map(|shape| shape.to_schema()),
             toolchain: String::new(),
             target: String::new(),
             panic: "unwind".to_owned(),
         };
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
-        let host = HostSide::new(declaration.name, number, config, services);
+        let table = Table::new(config);
+        let service = crate::config::Service::default();
+        let host = HostSide::new(declaration.name, number, Arc::clone(&table.json), &service, services);
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let plugin = plugin.with_functions(&manifest.methods);
+        plugin.tick_on(&lane, load);
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {
             object: Object::file(declaration.name, &path),
@@ -103,17 +122,21 @@ impl Bay {
             bytes: 0,
             held: None,
             copy: (path, std::sync::OnceLock::new()),
+            read: Mutex::default(),
         };
         let generation = Generation {
             name: Arc::clone(self.slot(declaration.name).name()),
             number,
             load,
             tally: Arc::new(Counting::of(staged.manifest.methods.len())),
+            alarm: Arc::default(),
             handled: Arc::default(),
             began: crate::os::moment(),
             lane,
             replaced: Mutex::default(),
             kept: Mutex::default(),
+            table: Mutex::new(table),
+            level: AtomicU32::new(5),
             plugin,
             staged,
         };

@@ -1,12 +1,16 @@
 //! Load: map what was probed into the host, check its layout, and create the plugin on its own lane.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::config::Service;
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
+use crate::kernel::alarm::{Alarm, Wake};
 use crate::kernel::counting::Counting;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
+use crate::kernel::tables::Table;
 use crate::os;
 use crate::probe::Probed;
 use crate::stage::Object;
@@ -31,8 +35,11 @@ pub(crate) struct Place<'a> {
     pub(crate) number: u64,
     pub(crate) load: u64,
     pub(crate) room: Room,
-    pub(crate) config: Option<&'a serde_json::Value>,
+    pub(crate) table: &'a Arc<Table>,
+    pub(crate) service: &'a Service,
     pub(crate) deadline: Duration,
+    /// Who is woken when its calls go wrong.
+    pub(crate) wake: &'a Arc<Wake>,
 }
 
 /// Why a probed plugin was not loaded.
@@ -69,27 +76,38 @@ pub(crate) fn load(
     let Probed { staged } = probed;
     let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
         .map_err(LoadFailed::Lane)?;
-    let host = HostSide::new(place.name, place.number, place.config, services);
+    let json = Arc::clone(&place.table.json);
+    let host = HostSide::new(place.name, place.number, json, place.service, services);
     let (object, began) = (staged.object.clone(), os::moment());
     let (mapped, methods) = (object.clone(), staged.manifest.methods.clone());
-    let create = move || Plugin::create(&mapped, host).map(|plugin| plugin.with_functions(&methods));
+    let create = move || {
+        let plugin = Plugin::create(&mapped, host)?.with_functions(&methods);
+        let level = AtomicU32::new(plugin.tell_level());
+        Ok::<_, CreateError>((plugin, level))
+    };
     match lane.run(place.deadline, create) {
-        Ok(Ok(plugin)) => {
+        Ok(Ok((plugin, level))) => {
             let tally = Arc::new(Counting::of(staged.manifest.methods.len()));
             let name = Arc::clone(place.name);
             let (number, load) = (place.number, place.load);
+            let alarm = Arc::new(Alarm::new(place.wake));
+            plugin.tick_on(&lane, load);
             let replaced = Mutex::default();
             let (kept, handled) = (Mutex::default(), Arc::default());
+            let table = Mutex::new(Arc::clone(place.table));
             let generation = Generation {
                 name,
                 number,
                 load,
                 tally,
+                alarm,
                 handled,
                 began,
                 lane,
                 replaced,
                 kept,
+                table,
+                level,
                 plugin,
                 staged,
             };

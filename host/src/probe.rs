@@ -99,15 +99,14 @@ impl Verdicts {
 /// Probes what was staged, as `[probe] mode` says.
 pub(crate) fn probe(
     staged: Staged,
-    plugin_config: Option<&serde_json::Value>,
+    plugin_config: &str,
     settings: &config::Probe,
     verdicts: &Verdicts,
 ) -> Result<Probed, ProbeError> {
     let service = &staged.manifest.name;
     fault::point("probe", service)
         .map_err(|e| ProbeError::Start { program: this_program(), text: e.to_string() })?;
-    let plugin_config = plugin_config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
-    let key = (staged.digest.clone(), plugin_config);
+    let key = (staged.digest.clone(), plugin_config.to_owned());
     let verdict = match settings.mode {
         ProbeMode::Off => Ok(()),
         ProbeMode::Always => run(&staged.object, &key.1, settings),
@@ -130,13 +129,12 @@ fn run(object: &Object, plugin_config: &str, settings: &config::Probe) -> Result
 /// Has a plugin live once, in a process of its own: each step, and why not all of them went well.
 pub(crate) fn behave(
     staged: &Staged,
-    plugin_config: Option<&serde_json::Value>,
+    plugin_config: &str,
     config: &config::Config,
 ) -> (Vec<Step>, Result<(), Trouble>) {
     let settings = &config.probe;
-    let plugin_config = plugin_config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
     let deep = Deep { manifest: staged.manifest.clone(), max_bytes: config.state.max_bytes };
-    let (verdict, mut said) = match ask(&staged.object, &plugin_config, settings, Some(deep)) {
+    let (verdict, mut said) = match ask(&staged.object, plugin_config, settings, Some(deep)) {
         Ok(told) => told,
         Err(error) => return (Vec::new(), Err(error.into())),
     };

@@ -15,11 +15,12 @@ mod object;
 use std::fs::File;
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use hotbay_plugin_api::manifest::Manifest;
+use memmap2::Mmap;
 
 pub(crate) use object::{Object, Way};
 
@@ -41,6 +42,8 @@ pub(crate) struct Staged {
     pub(crate) held: Option<File>,
     /// Where their copy on disk lies, or will lie, and once it does.
     pub(crate) copy: (PathBuf, OnceLock<()>),
+    /// Where they were read, until somebody has the time to unmap it: that takes as long as a small plugin's start.
+    pub(crate) read: Mutex<Option<Mmap>>,
 }
 
 impl Drop for Staged {
@@ -54,6 +57,11 @@ impl Drop for Staged {
 }
 
 impl Staged {
+    /// Unmaps where the bytes were read. Whoever looks whether the library is gone does it first.
+    pub(crate) fn forget_read(&self) {
+        drop(self.read.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+
     /// Their copy on disk, which is never written again. Where they are mapped from a sealed file it is made here, by who asks
     /// first: nobody who waits for a plugin's first answer waits for the disk.
     pub(crate) fn on_disk(&self) -> io::Result<&Path> {
@@ -91,17 +99,18 @@ impl Stage {
     pub(crate) fn stage(&self, verified: Verified) -> io::Result<Staged> {
         let Verified { path: source, digest, manifest, mark, bytes, source: held, .. } = verified;
         let len = bytes.len() as u64;
-        let (object, path, is_there) = match bytes {
-            Bytes::Sealed(sealed, _) => {
-                (Object::sealed_in(&manifest.name, sealed), self.fresh_path(&manifest.name, &digest), None)
+        let (object, path, is_there, read) = match bytes {
+            Bytes::Sealed(sealed, map) => {
+                let object = Object::sealed_in(&manifest.name, sealed);
+                (object, self.fresh_path(&manifest.name, &digest), None, Some(map))
             }
             Bytes::Private(bytes) => {
                 let path = self.write(&manifest.name, &digest, &bytes)?;
-                (Object::file(&manifest.name, &path), path, Some(()))
+                (Object::file(&manifest.name, &path), path, Some(()), None)
             }
         };
         let copy = (path, is_there.map_or_else(OnceLock::new, OnceLock::from));
-        Ok(Staged { object, source, digest, manifest, mark, bytes: len, held, copy })
+        Ok(Staged { object, source, digest, manifest, mark, bytes: len, held, copy, read: Mutex::new(read) })
     }
 
     fn write(&self, name: &str, digest: &Digest, bytes: &[u8]) -> io::Result<PathBuf> {

@@ -1,7 +1,8 @@
 //! Start: bring the state along and let the plugin take what it needs from outside.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Status;
 use zeroize::Zeroizing;
@@ -15,7 +16,9 @@ use crate::fault;
 use crate::ffi::{Answer, Plugin};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
+use crate::kernel::tables::Table;
 use crate::load::Loaded;
+use crate::os::Thread;
 
 mod state;
 
@@ -61,16 +64,33 @@ pub(crate) fn start(loaded: Loaded, deadline: Duration) -> Result<Started, (Load
 
 /// Starts a plugin, also one that was stopped. One that comes out of its `start` late is stopped again.
 pub(crate) fn start_again(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
-    callback(generation, "start", deadline, Plugin::start, |plugin, answer| {
+    let begun = Instant::now();
+    let started = callback(generation, "start", deadline, Plugin::start, |plugin, answer| {
         if answer.is_ok() {
             let _ = plugin.stop();
         }
-    })
+    });
+    if started.is_err() {
+        wait_for_threads(generation, deadline.saturating_sub(begun.elapsed()));
+    }
+    started
 }
 
-/// Stops a plugin.
+/// Stops a plugin, and waits for the threads that the host started for it: both within the deadline. Those that do not end are told
+/// of, and keep the library from being closed.
 pub(crate) fn stop(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
-    callback(generation, "stop", deadline, Plugin::stop, |_, _| {})
+    let begun = Instant::now();
+    let stopped = callback(generation, "stop", deadline, Plugin::stop, |_, _| {});
+    wait_for_threads(generation, deadline.saturating_sub(begun.elapsed()));
+    stopped
+}
+
+/// From here and not from the lane, which is free for what comes next.
+fn wait_for_threads(generation: &Generation, deadline: Duration) {
+    for Thread { id, name } in generation.plugin.join_threads(deadline) {
+        let (plugin, generation) = (&generation.name, generation.number);
+        tracing::warn!(%plugin, generation, thread = name, id, "a thread did not end with its plugin");
+    }
 }
 
 /// Pauses a plugin. One that comes out of its `pause` late, or with an error, is resumed: it serves on.
@@ -100,6 +120,32 @@ fn callback(
     let inside_late = Arc::clone(generation);
     let mend = move |answer| late(&inside_late.plugin, answer);
     on_lane(generation, name, deadline, move |inside| body(&inside.plugin), mend)
+}
+
+/// Brings a plugin its table of the configuration, in place of the one that it has. False where it takes none while it runs. One that comes out
+/// of it late gets the table back that it had.
+pub(crate) fn configure(
+    generation: &Arc<Generation>,
+    table: &Arc<Table>,
+    deadline: Duration,
+) -> Result<bool, CallbackError> {
+    let (json, before, inside_late) =
+        (Arc::clone(&table.json), generation.plugin.config(), Arc::clone(generation));
+    let mend = move |answer: Result<bool, (Status, String)>| {
+        if answer == Ok(true) {
+            let _ = inside_late.plugin.configure(&before);
+        }
+    };
+    on_lane(generation, "on_config", deadline, move |inside| inside.plugin.configure(&json), mend)
+}
+
+/// Tells a plugin's library how much of it is logged by now.
+pub(crate) fn tell_level(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
+    let tell = |inside: &Arc<Generation>| {
+        inside.level.store(inside.plugin.tell_level(), Ordering::Relaxed);
+        Ok(())
+    };
+    on_lane(generation, "set_level", deadline, tell, drop)
 }
 
 /// A number that is another one after each change of the plugin's state, where it tells.

@@ -5,10 +5,13 @@ mod carry_out;
 mod commands;
 mod crew;
 mod decide;
+mod health;
+mod lifecycle;
 mod metrics;
 mod probation;
 mod remains;
 mod reports;
+pub(crate) mod settings;
 mod trust;
 mod views;
 
@@ -19,6 +22,7 @@ use std::sync::{Arc, mpsc};
 use std::time::{Duration, Instant};
 
 use crew::Crew;
+use settings::Edits;
 
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Files;
@@ -62,6 +66,8 @@ pub(crate) enum Message {
     Done(Box<Report>),
     /// Pinned libraries were looked for: by load, whether each is there, as far as that could be seen.
     Looked(BTreeMap<u64, bool>),
+    /// Calls of a service went wrong: its own alarm says so.
+    Alarm,
     /// The host ends.
     End(mpsc::Sender<()>),
 }
@@ -77,6 +83,8 @@ pub(crate) struct Kernel {
     pub(crate) wishes: Vec<Wish>,
     // Services whose state is being exchanged on disk: none of them starts meanwhile.
     reserved: BTreeSet<String>,
+    // Services that serve and are to stop, as it was decided last.
+    leaving: BTreeSet<String>,
     // What is left of services that nothing provides any more.
     gone: BTreeMap<String, Past>,
     ready: Vec<mpsc::Sender<()>>,
@@ -92,6 +100,9 @@ pub(crate) struct Kernel {
     // When to decide again: something waits for time to pass.
     decide_at: Option<Instant>,
     folder_is_lost: bool,
+    edits: Edits,
+    // Why the file of the settings is not in force.
+    settings_trouble: Option<Trouble>,
     // Looks for libraries that were pinned.
     looking: Option<std::thread::JoinHandle<()>>,
     // Lets libraries go whose holders have ended.
@@ -112,11 +123,15 @@ impl Kernel {
     ) -> Self {
         let folder = shared.config.plugins.clone();
         let tell = sender.clone();
-        let watch = Watch::new(&folder, shared.config.watch.mode, move |moved| {
+        let wake = sender.clone();
+        shared.wake.by(move || drop(wake.send(Message::Alarm)));
+        let settings = shared.config.source.file.as_deref();
+        let watch = Watch::new(&folder, settings, shared.config.watch.mode, move |moved| {
             // The loop is gone when the host ends.
             let _ = tell.send(Message::Look(moved));
         });
         let files = Files::new(folder, &shared.config.watch);
+        let edits = Edits::of(&shared.config);
         let now = Instant::now();
         let mut kernel = Self {
             shared,
@@ -126,6 +141,7 @@ impl Kernel {
             services: BTreeMap::new(),
             wishes: Vec::new(),
             reserved: BTreeSet::new(),
+            leaving: BTreeSet::new(),
             gone: BTreeMap::new(),
             ready: Vec::new(),
             watch,
@@ -137,6 +153,8 @@ impl Kernel {
             rescan_at: now,
             decide_at: None,
             folder_is_lost: false,
+            edits,
+            settings_trouble: None,
             looking: None,
             releasing: None,
             crew: Crew::gather(),
@@ -161,6 +179,7 @@ impl Kernel {
             }
             self.answer_ended();
             self.look_at_probations();
+            self.look_at_health();
             self.settle_trust();
             self.tell_held_up();
             self.look_at_deliveries();
@@ -170,7 +189,12 @@ impl Kernel {
     /// Waits for the next message or moment, and takes in all messages that are there.
     fn wait(&mut self) -> Option<mpsc::Sender<()>> {
         let snapshots = self.services.values().filter(|s| s.is_due_for_snapshots()).map(|s| s.snapshot_due);
-        let next = snapshots.chain(self.decide_at).chain(self.next_probation()).chain([self.look_at]).min();
+        let next = snapshots
+            .chain(self.decide_at)
+            .chain(self.next_probation())
+            .chain(self.next_health())
+            .chain([self.look_at])
+            .min();
         let next = next.unwrap_or(self.look_at);
         // The loop holds a sender itself, so this ends with a message or with the time.
         let mut message = self.inbox.recv_timeout(next.saturating_duration_since(Instant::now())).ok();
@@ -182,6 +206,8 @@ impl Kernel {
                 }
                 Message::Ask(ask) => ask(self),
                 Message::Done(report) => self.take_in(*report),
+                // It has waked us.
+                Message::Alarm => {}
                 Message::Looked(seen) => self.forget_remains(&seen),
                 Message::End(ended) => return Some(ended),
             }
@@ -202,6 +228,9 @@ impl Kernel {
             self.look_for_remains();
         }
         self.look_at = self.rescan_at;
+        if let Some(again) = self.look_at_settings() {
+            self.look_at = self.look_at.min(again);
+        }
         let moved = std::mem::take(&mut self.moved);
         let look = match self.files.look(&moved, &self.shared.trust) {
             Ok(look) => look,

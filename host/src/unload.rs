@@ -104,6 +104,7 @@ impl Remains {
 /// Ends a drained generation. `lanes` are those of the others: such as called it are renewed, since what it keeps per
 /// thread lives on theirs.
 pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Unloaded {
+    generation.staged.forget_read();
     let (load, began, mark) = (generation.load, generation.began, generation.staged.mark);
     let remains = Remains::of(&generation.staged, generation.number, load);
     let object = remains.object.clone();

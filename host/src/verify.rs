@@ -20,6 +20,7 @@ pub(crate) use library_file::manifest_for_any_machine;
 pub(crate) use mark::Mark;
 pub use needs::{Needed, Place};
 
+use crate::config::{Schema, Unread};
 use crate::discover::{Discovered, Fingerprint};
 
 /// No plugin is larger. The cap keeps a sparse file of terabytes from filling the memory.
@@ -149,6 +150,11 @@ pub(crate) enum VerifyError {
     /// The version is not semver.
     #[error("failed to read its version `{0}`: {1}; versions are semver, such as 1.2.3")]
     Version(String, semver::Error),
+    /// The schema of its configuration is none that this host understands.
+    #[error(
+        "failed to read the schema of its configuration: `{place}` {why}; leave that out, and look at it in `create` and `on_config`"
+    )]
+    Schema { place: String, why: String },
     /// A panic of the plugin would end the host.
     #[error(
         "failed to accept it: it is built with panic = \"abort\", its panics would end the host; build it with panic = \"unwind\""
@@ -258,6 +264,9 @@ fn check(manifest: &Manifest) -> Result<semver::Version, VerifyError> {
         if !is_valid_name(name) {
             return Err(VerifyError::Name(name.clone()));
         }
+    }
+    if let Some(schema) = &manifest.config {
+        Schema::read(schema).map_err(|Unread { place, why }| VerifyError::Schema { place, why })?;
     }
     if manifest.panic == "abort" {
         return Err(VerifyError::Aborts);

@@ -24,6 +24,8 @@ const POLL: Duration = Duration::from_millis(250);
 /// A watch on one folder. Ends when it is dropped.
 pub(crate) struct Watch {
     folder: PathBuf,
+    // The file of the settings, whose folder is watched as well.
+    settings: Option<PathBuf>,
     identity: Option<[u64; 4]>,
     mode: WatchMode,
     tell: Tell,
@@ -33,14 +35,16 @@ pub(crate) struct Watch {
 type Tell = std::sync::Arc<dyn Fn(BTreeSet<PathBuf>) + Send + Sync>;
 
 impl Watch {
-    /// Watches `folder`; `tell` is called with the paths that something was moved to.
+    /// Watches `folder`, and `settings` where there is such a file; `tell` is called with the paths that something was moved to.
     pub(crate) fn new(
         folder: &Path,
+        settings: Option<&Path>,
         mode: WatchMode,
         tell: impl Fn(BTreeSet<PathBuf>) + Send + Sync + 'static,
     ) -> Self {
         let mut watch = Self {
             folder: folder.to_owned(),
+            settings: settings.map(Path::to_owned),
             identity: None,
             mode,
             tell: std::sync::Arc::new(tell),
@@ -70,9 +74,13 @@ impl Watch {
     fn arm(&self) -> notify::Result<Box<dyn Watcher + Send>> {
         fault::point("watch", "plugins").map_err(notify::Error::io)?;
         let tell = std::sync::Arc::clone(&self.tell);
+        let (folder, settings) = (self.folder.clone(), self.settings.clone());
         let handler = move |event: notify::Result<Event>| {
             // That a file was opened or read is no change, and the kernel's own look does both.
-            if !event.as_ref().is_ok_and(|event| event.kind.is_access()) {
+            if !event
+                .as_ref()
+                .is_ok_and(|event| event.kind.is_access() || is_beside(event, &folder, settings.as_deref()))
+            {
                 tell(moved_to(event));
             }
         };
@@ -83,6 +91,13 @@ impl Watch {
             }
         };
         watcher.watch(&self.folder, RecursiveMode::NonRecursive)?;
+        let beside = self.settings.as_deref().and_then(Path::parent).filter(|folder| *folder != self.folder);
+        // Where that cannot be done, the file is looked at with each rescan. What lies beside it may be much to look through.
+        if let Some(folder) = beside.filter(|_| self.mode == WatchMode::Native)
+            && let Err(error) = watcher.watch(folder, RecursiveMode::NonRecursive)
+        {
+            tracing::debug!(%error, "the folder of the configuration cannot be watched; the file is looked at every `watch.rescan_ms`");
+        }
         Ok(watcher)
     }
 }
@@ -106,6 +121,15 @@ fn moved_to(event: notify::Result<Event>) -> BTreeSet<PathBuf> {
     };
     let is_ours = |path: &PathBuf| is_library_name(path) || is_library_name(&path.with_extension(""));
     target.into_iter().filter(is_ours).collect()
+}
+
+/// Whether all that an event names lies beside the file of the settings, and is neither that nor in the folder of the plugins.
+fn is_beside(event: &Event, folder: &Path, settings: Option<&Path>) -> bool {
+    let Some(settings) = settings else { return false };
+    // What is told in another way than it is watched by wakes, too.
+    let is_other =
+        |path: &PathBuf| path.parent() == settings.parent() && path != settings && !path.starts_with(folder);
+    !event.paths.is_empty() && event.paths.iter().all(is_other)
 }
 
 fn folder_identity(folder: &Path) -> Option<[u64; 4]> {

@@ -1,9 +1,11 @@
 //! What the host gives to a plugin: log, configuration, calls to other services.
 
+use std::time::{Duration, Instant};
+
 use serde::de::DeserializeOwned;
 
 use crate::abi::{HostLink, Lent, Status};
-use crate::{Error, Method, Outgoing, Published, Result};
+use crate::{Error, Method, Outgoing, Published, Result, logging};
 
 /// The host as a plugin sees it. Cheap to clone; keep it.
 ///
@@ -35,24 +37,27 @@ impl Context {
         Self { link }
     }
 
+    pub(crate) fn link(self) -> HostLink {
+        self.link
+    }
+
     /// Writes a line into the host's log, which adds time, plugin and generation. `tracing::info!` and its like do
     /// the same with fields.
     pub fn log(&self, level: Level, message: impl std::fmt::Display) {
-        if self.link.log_enabled(level as u32) {
+        if logging::may_want(level as u32) && self.link.log_enabled(level as u32) {
             self.link.log(level as u32, "", &message.to_string(), "");
         }
     }
 
-    /// The plugin's own table of `hotbay.toml`, `[plugin.NAME]`; an absent table reads as an empty one, so give
-    /// fields a `#[serde(default)]`.
+    /// The plugin's own table of `hotbay.toml`, `[plugin.NAME]`, as a type that [`config!`](crate::config!) made, or any with serde. An absent
+    /// table reads as an empty one, so give fields a default.
     ///
     /// # Errors
     /// The table is not of this shape; the error names the key.
     pub fn config<T: DeserializeOwned>(&self) -> Result<T> {
         let mut json = Vec::new();
         self.link.config(&mut json).map_err(|(status, text)| Error::with_status(status, text))?;
-        serde_json::from_slice(&json)
-            .map_err(|e| Error::msg(format_args!("read the plugin's configuration: {e}")))
+        crate::config::read(&json)
     }
 
     /// Asks another service, through the kernel, on this thread. It may be replaced at any time: a call is answered
@@ -111,6 +116,57 @@ impl Context {
             )),
             Err((status, text)) => Err(Error::with_status(status, text)),
         }
+    }
+
+    /// Asks by topic, and waits for the answer, `deadline` at most, and no longer than who asked this plugin waits. Of all services whose
+    /// `answers` take the topic, one is asked; it may be replaced meanwhile. Where there is none, that is said at once.
+    ///
+    /// # Errors
+    /// Nobody answers that topic, the deadline passed, or the error or the panic of who was asked.
+    pub fn request(&self, topic: &str, payload: &[u8], deadline: Duration) -> Result<Vec<u8>> {
+        self.ask(&Outgoing::new(topic, payload), deadline)
+    }
+
+    /// The same with headers.
+    ///
+    /// # Errors
+    /// As [`request`](Context::request).
+    pub fn ask(&self, outgoing: &Outgoing<'_>, deadline: Duration) -> Result<Vec<u8>> {
+        let mut answer = Vec::new();
+        let mut reply = Lent::new(&mut answer);
+        match self.link.request(outgoing, deadline, reply.out()) {
+            Some(Status::OK) => {
+                drop(reply);
+                Ok(answer)
+            }
+            Some(status) => Err(Error::of_callee(status, reply.out().take_words(0))),
+            None => Err(Error::with_status(
+                Status::REFUSED,
+                "ask by topic: this host is older, and carries no requests",
+            )),
+        }
+    }
+
+    /// How long who asked still waits, on a thread that handles a request: nothing where it has given up, `None` where it set no deadline. What
+    /// the plugin calls and asks from here has no more time than that. A thread of the plugin's own knows nothing of it: hand it
+    /// [`Context::deadline`].
+    #[must_use]
+    pub fn remaining(&self) -> Option<Duration> {
+        self.link.remaining()
+    }
+
+    /// The same as a moment.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        // One that no clock can hold is none.
+        Instant::now().checked_add(self.remaining()?)
+    }
+
+    /// Whether who asked has given up: its deadline passed, or it has gone. What is done from here on is done for nobody. To be asked on the thread
+    /// that handles the request, every now and then by what takes long.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.link.is_cancelled()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::abi::{RawBuffer, Status};
-use crate::{Context, Error, Message, Result};
+use crate::{Context, Error, Message, Result, Table};
 
 /// A plugin: what an author writes.
 ///
@@ -53,6 +53,37 @@ pub trait Plugin: Sized + Send + Sync + 'static {
             "take a message of `{}`: the plugin declares topics and has no `on_message`",
             message.topic()
         )))
+    }
+
+    /// Answers a request of a topic that `export_plugin!` names under `answers`. They come with the plugin's messages, one at a time, in one
+    /// order; in a swap those that wait go to the next generation, and its answer goes to who asked. How long that one still waits is said by
+    /// [`Context::remaining`](crate::Context::remaining), on this thread.
+    ///
+    /// Called by: the host, for the mailbox of the service. State: started. Thread: a lane; calls may run beside it. May call back:
+    /// yes; but who asks the very topic that it answers waits for itself. Panic: who asked gets it as an error.
+    ///
+    /// # Errors
+    /// Who asked gets this error.
+    fn on_request(&self, request: &Message<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        let _ = reply;
+        Err(Error::msg(format_args!(
+            "answer a request of `{}`: the plugin declares `answers` and has no `on_request`",
+            request.topic()
+        )))
+    }
+
+    /// Takes the plugin's table of `hotbay.toml` as somebody changed it, whole or not at all: from here on [`Context::config`] reads this one, also
+    /// in the next version. A plugin without this function gets the new table when it is loaded anew, by `hotbay reload`.
+    ///
+    /// Called by: the host, when the file was edited and the table fits the schema that the plugin declares. State: started. Thread: a
+    /// lane; calls and messages may run beside it. May call back: yes. Panic: as an error.
+    ///
+    /// # Errors
+    /// The table is refused, and whoever edits the file is told this error. The plugin goes on with the table that it had, and so does
+    /// each version after it, until the file is mended.
+    fn on_config(&self, table: Table<'_>) -> Result<()> {
+        let _ = table;
+        Err(Error::with_status(Status::NO_SUCH_METHOD, "take a changed configuration: it has no `on_config`"))
     }
 
     /// Takes what the plugin needs from outside: files, sockets, threads.

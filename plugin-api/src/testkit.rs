@@ -1,13 +1,11 @@
 //! A host for unit tests: runs a plugin in-process, through the very functions that a real host calls.
 //!
 //! ```
-//! # use hotbay_plugin_api::prelude::*;
-//! # struct Hello;
+//! # use hotbay_plugin_api::prelude::*; struct Hello;
 //! # impl Plugin for Hello {
 //! #     fn create(_: Context) -> Result<Self> { Ok(Hello) }
 //! #     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> { reply.write(request.bytes()) }
-//! # }
-//! # export_plugin!(Hello { name: "hello", methods: &["hello"] });
+//! # } export_plugin!(Hello { name: "hello", methods: &["hello"] });
 //! use hotbay_plugin_api::testkit::TestHost;
 //!
 //! let hello = TestHost::new().start::<Hello>()?;
@@ -17,36 +15,40 @@
 
 #![allow(unsafe_code, reason = "plays the host's side of the ABI layer, in-process")]
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
 use std::sync::{Mutex, PoisonError};
 
-use abi_stable::prefix_type::WithMetadata;
-use abi_stable::std_types::{RSlice, RStr};
-
 use crate::abi::{
-    HostHandle, HostLink, HostTable, HostTableRef, In, Instance, Lent, LentBytes, Out, Pieces,
-    PluginModuleRef, RawBuffer, STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, Status,
-    Window, module,
+    HostHandle, HostLink, In, Instance, Lent, LentBytes, Out, Pieces, PluginModuleRef, RawBuffer,
+    STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, Status, Window, module,
 };
 use crate::{Error, Export, Result};
 
+mod config;
+mod given;
+mod lines;
 mod messages;
+mod requests;
+mod table;
 
+pub use lines::Logged;
 pub use messages::Sent;
-use messages::extension;
+use table::{CALLS, host, table};
 
 type Service = Box<dyn Fn(&str, &[u8]) -> Result<Vec<u8>> + Send + Sync>;
 
 /// A host for one plugin: its configuration, the services that it finds, and its log.
 #[derive(Default)]
 pub struct TestHost {
-    config: Option<serde_json::Value>,
+    config: Mutex<Option<serde_json::Value>>,
     services: BTreeMap<String, Service>,
     log: Mutex<Vec<String>>,
+    lines: Mutex<Vec<Logged>>,
     published: Mutex<Vec<Sent>>,
+    requests: requests::Requests,
+    given: given::Given,
     is_of_1_0: bool,
 }
 
@@ -60,7 +62,7 @@ impl TestHost {
     /// What the plugin's table of `hotbay.toml` holds.
     #[must_use]
     pub fn with_config(mut self, config: serde_json::Value) -> Self {
-        self.config = Some(config);
+        self.config = Mutex::new(Some(config));
         self
     }
 
@@ -75,7 +77,7 @@ impl TestHost {
         self
     }
 
-    /// A host of contract 1.0: it knows the first revision of the state extension only.
+    /// A host of contract 1.0: it knows the first revision of the state extension only, and has no extension of its own.
     #[must_use]
     pub fn of_contract_1_0(mut self) -> Self {
         self.is_of_1_0 = true;
@@ -282,7 +284,10 @@ impl<P: Export> Running<P> {
     }
 
     fn link(&self) -> HostLink {
-        HostLink { table: table(), handle: HostHandle(std::ptr::from_ref(&**self.host).cast()) }
+        HostLink {
+            table: table(self.host.is_of_1_0),
+            handle: HostHandle(std::ptr::from_ref(&**self.host).cast()),
+        }
     }
 }
 
@@ -301,9 +306,11 @@ impl<P> Drop for Running<P> {
         if self.instance == Instance::NONE {
             return;
         }
+        self.host.given.tell_to_end();
         if self.started {
             let _ = answer(|error| (self.module.stop())(self.instance, error));
         }
+        self.host.given.join();
         let _ = answer(|error| (self.module.destroy())(self.instance, error));
     }
 }
@@ -325,72 +332,4 @@ fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Result<()> {
         return Ok(());
     }
     Err(Error::with_status(status, String::from_utf8_lossy(&text)))
-}
-
-thread_local! {
-    // Calls that are on this thread's stack.
-    static CALLS: Cell<u32> = const { Cell::new(0) };
-}
-
-struct Functions;
-
-impl Functions {
-    abi_stable::staticref!(
-        const TABLE: WithMetadata<HostTable> = WithMetadata::new(HostTable {
-            log_enabled,
-            log,
-            config,
-            call,
-            is_inside,
-            extension,
-        })
-    );
-}
-
-fn table() -> HostTableRef {
-    HostTableRef(Functions::TABLE.as_prefix())
-}
-
-fn host<'a>(handle: HostHandle) -> &'a TestHost {
-    // SAFETY: A3; `Running` boxes its host and never frees it.
-    unsafe { &*handle.0.cast::<TestHost>() }
-}
-
-extern "C" fn log_enabled(_: HostHandle, _: u32) -> bool {
-    true
-}
-
-extern "C" fn log(handle: HostHandle, _: u32, _: RStr<'_>, text: RStr<'_>, fields: RStr<'_>) {
-    let line = format!("{text} {fields}").trim_end().to_owned();
-    host(handle).log.lock().unwrap_or_else(PoisonError::into_inner).push(line);
-}
-
-extern "C" fn config(handle: HostHandle, out: &mut RawBuffer, _: &mut RawBuffer) -> Status {
-    let json = host(handle).config.as_ref().map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
-    if out.write(json.as_bytes()) { Status::OK } else { Status::FAILED }
-}
-
-extern "C" fn call(
-    handle: HostHandle,
-    service: RStr<'_>,
-    method: RStr<'_>,
-    request: RSlice<'_, u8>,
-    reply: &mut RawBuffer,
-) -> Status {
-    let Some(answer) = host(handle).services.get(service.as_str()) else {
-        let _ = reply.write(format!("find service `{service}`: give it to the test host").as_bytes());
-        return Status::NO_SUCH_SERVICE;
-    };
-    match answer(method.as_str(), request.as_slice()) {
-        Ok(bytes) if reply.write(&bytes) => Status::OK,
-        Ok(_) => Status::FAILED,
-        Err(failure) => {
-            let _ = reply.write(failure.message().as_bytes());
-            failure.status()
-        }
-    }
-}
-
-extern "C" fn is_inside(_: HostHandle) -> bool {
-    CALLS.get() > 0
 }

@@ -79,6 +79,11 @@ impl<'a> Bay<'a> {
         drop_in(library, &self.path("plugins"), &library_name(self.service))
     }
 
+    /// The same for another service.
+    pub(crate) fn drop_in_as(&self, service: &str, library: &Path) -> Result<()> {
+        drop_in(library, &self.path("plugins"), &library_name(service))
+    }
+
     /// A command; what it wrote to stdout, or why not.
     pub(crate) fn run(&self, arguments: &[&str]) -> Result<String> {
         let output = self.command(arguments).output().context("failed to run hotbay")?;
@@ -98,9 +103,14 @@ impl<'a> Bay<'a> {
 
     /// Waits until the service runs in this version, and says as which generation.
     pub(crate) fn wait_for_version(&mut self, version: &str) -> Result<u64> {
-        self.wait_until(&format!("{} {version} to run", self.service), |bay| {
+        self.wait_for_service(self.service, version)
+    }
+
+    /// The same of another service.
+    pub(crate) fn wait_for_service(&mut self, service: &str, version: &str) -> Result<u64> {
+        self.wait_until(&format!("{service} {version} to run"), |bay| {
             let rows = bay.json(&["list"])?;
-            let row = rows.as_array().into_iter().flatten().find(|row| row["name"] == bay.service);
+            let row = rows.as_array().into_iter().flatten().find(|row| row["name"] == service);
             let runs = row.filter(|row| row["version"] == version && row["phase"] == "running");
             Ok(runs.and_then(|row| row["generation"].as_u64()))
         })
@@ -136,7 +146,8 @@ impl<'a> Bay<'a> {
         command
     }
 
-    fn wait_until<T>(
+    /// Waits until a look finds something.
+    pub(crate) fn wait_until<T>(
         &mut self,
         what: &str,
         mut look: impl FnMut(&mut Self) -> Result<Option<T>>,

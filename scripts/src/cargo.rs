@@ -65,17 +65,27 @@ pub(crate) struct Built {
     pub(crate) echo_v2: PathBuf,
     /// The service `logger`.
     pub(crate) logger: PathBuf,
+    /// The service `autoscaler`.
+    pub(crate) autoscaler: PathBuf,
+    /// The service `kv`, 1.0.0.
+    pub(crate) kv: PathBuf,
+    /// Another store behind it, 2.0.0.
+    pub(crate) kv_history: PathBuf,
 }
 
 /// Builds the host and the example plugins.
 pub(crate) fn build() -> Result<Built> {
-    let packages = ["-p", "hotbay", "-p", "hotbay-echo", "-p", "hotbay-echo-v2", "-p", "hotbay-logger"];
-    let mut files = artefacts_of(&packages)?;
+    let names = ["", "-autoscaler", "-echo", "-echo-v2", "-kv", "-kv-history", "-logger"];
+    let packages: Vec<String> = names.iter().map(|name| format!("--package=hotbay{name}")).collect();
+    let mut files = artefacts_of(&packages.iter().map(String::as_str).collect::<Vec<_>>())?;
     Ok(Built {
         hotbay: files.take("hotbay")?,
         echo: files.take("echo")?,
         echo_v2: files.take("echo_v2")?,
         logger: files.take("logger")?,
+        autoscaler: files.take("autoscaler")?,
+        kv: files.take("kv")?,
+        kv_history: files.take("kv_history")?,
     })
 }
 

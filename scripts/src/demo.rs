@@ -2,6 +2,8 @@
 //!
 //! Each step is looked at and says what it saw; the first that does not hold ends the demo with the host's log.
 
+mod system;
+
 use anyhow::{Result, bail, ensure};
 use serde_json::Value;
 
@@ -13,7 +15,7 @@ use crate::client::Client;
 const ANSWERS: u64 = 50;
 
 pub(crate) fn run() -> Result<()> {
-    println!("Building the host and two versions of the plugin `echo` ...");
+    println!("Building the host and the example plugins ...");
     let built = cargo::build()?;
     let mut bay = Bay::new(&built.hotbay)?;
     let shown = show(&mut bay, &built);
@@ -29,6 +31,7 @@ pub(crate) fn run() -> Result<()> {
 }
 
 fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
+    std::fs::write(bay.path("hotbay.toml"), system::SETTINGS)?;
     say("A host on an empty plugins folder");
     command("hotbay run");
     bay.start()?;
@@ -80,6 +83,8 @@ fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
     let after = bay.count()?;
     ensure!(after == count, "it counted {count} before, and {after} after the restart");
     held(&format!("the count is still {after}"));
+
+    system::show(bay, built)?;
     bay.stop()?;
     Ok(())
 }

@@ -10,7 +10,8 @@ use crate::{cargo, program};
 /// A process with a host and four clients, two that call inline and two that go through the lane, sends numbered messages,
 /// per key one after the other. Another process judges their history; a third replaces the plugin's file, takes the receipts
 /// and looks at the host from outside. The plugin keeps per key what was applied, and says it with each answer: what is lost,
-/// applied twice or out of order shows there, and once more in its state at the end.
+/// applied twice or out of order shows there, and once more in its state at the end. Beside them numbered messages are published to a topic of
+/// the plugin's, which publishes what it applied; they are judged in the same way, and counted apart.
 ///
 /// All of it is built in release, as users run it: the figures of a debug build are nobody's.
 ///
@@ -20,7 +21,7 @@ use crate::{cargo, program};
 /// quarter of them; maps, threads and fds are counted at rest, after the warm-up and after the last swap. Linux counts them,
 /// elsewhere they are null.
 ///
-/// Ends with 1 when a request failed, was lost, duplicated or reordered, when a swap was rolled back, or when an old
+/// Ends with 1 when a request failed, or a request or message was lost, duplicated or reordered, when a swap was rolled back, or when an old
 /// version is still in memory.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
@@ -30,6 +31,9 @@ pub(crate) struct Options {
     /// Messages per second, of all clients together
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     rate: u32,
+    /// Messages per second that are published beside them; 0 for none
+    #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
+    messages: u32,
     /// `json` for one object on stdout instead of the table
     #[arg(short, long, value_name = "FORMAT", value_parser = ["json"])]
     output: Option<String>,
@@ -48,5 +52,6 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         .arg("--new")
         .arg(plugins.take("ledger_next")?);
     soak.args(["--swaps", &options.swaps.to_string(), "--rate", &options.rate.to_string()]);
+    soak.args(["--messages", &options.messages.to_string()]);
     program::run(&mut soak, options.output.as_deref())
 }

@@ -52,7 +52,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "STATE_EXTENSION => ExtensionPtr(std::ptr::from_ref(self.current).cast()),",
                 "STATE_EXTENSION => ExtensionPtr::NONE,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 2", "CONTRACT_MINOR: u32 = 0");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 3", "CONTRACT_MINOR: u32 = 0");
             // Nor did the manifest say more.
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
@@ -77,7 +77,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "extension: extension::<P>,",
                 "extension: extension::<P>,\n            later: stop::<P>,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 2", "CONTRACT_MINOR: u32 = 3");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 3", "CONTRACT_MINOR: u32 = 4");
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
                 &manifest,
@@ -103,6 +103,11 @@ fn echo_against(contract: Contract) -> PathBuf {
                 &folder.join("plugin-api/src/testkit/messages.rs"),
                 "(self.module.extension())(id.into(), revision).as_messages()",
                 "{ let _ = (id, revision); ExtensionPtr::NONE }.as_messages()",
+            );
+            edit(
+                &folder.join("plugin-api/src/testkit/config.rs"),
+                "(self.module.extension())(id.into(), revision).as_config()",
+                "{ let _ = (id, revision); crate::abi::ExtensionPtr::NONE }.as_config()",
             );
         }
         Contract::Nameless => {
@@ -175,7 +180,7 @@ fn a_plugin_with_a_longer_table_loads_swaps_and_unloads() {
     bay.drop_bytes("echo", &with_version(&later, "1.0.0", "1.1.0"));
     assert_eq!(bay.wait_version("echo", "1.1.0").generation, Some(2));
     assert_eq!(bay.call("echo.echo", "hello"), "hello");
-    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.3");
+    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.4");
     bay.drop_in("echo", &hotbay_tests::example("echo"));
     assert_eq!(bay.wait_version("echo", "1.0.0").generation, Some(3));
     assert_eq!(bay.call("echo.count", ""), "1");

@@ -70,7 +70,7 @@ fn a_plugins_table_that_it_does_not_understand_is_its_reason_not_to_start() {
     bay.drop_in("logger", &example("logger"));
     bay.drop_in("echo", &example("echo"));
     let row = bay.wait_for("logger", |row| row.reason.is_some());
-    assert!(row.reason.unwrap().contains("unknown variant `loud`"));
+    assert!(row.reason.unwrap().contains("`plugin.logger.level` is \"loud\""));
     bay.wait_version("echo", "1.0.0");
 }
 

@@ -26,6 +26,10 @@ fn thirty_swaps_under_load_lose_duplicate_and_reorder_nothing() {
     for count in ["failed", "lost", "duplicated", "reordered"] {
         assert_eq!(report[count], 0, "{report}");
     }
+    assert!(report["messages"]["sent"].as_u64() > Some(100), "{report}");
+    for count in ["refused", "lost", "duplicated", "reordered"] {
+        assert_eq!(report["messages"][count], 0, "{report}");
+    }
     assert_eq!(report["unloaded"], 30, "{report}");
     let pause = &report["pause_us"];
     let quantiles = ["p50", "p99", "p999", "max"].map(|name| pause[name].as_u64().expect("a number"));
@@ -45,5 +49,6 @@ fn ledger_forgets_and_the_checker_counts_what_is_lost() {
     let (report, held) = soaked("ledger", "ledger_forgets", 1);
     assert!(!held, "{report}");
     assert!(report["lost"].as_u64() > Some(0), "{report}");
+    assert!(report["messages"]["lost"].as_u64() > Some(0), "{report}");
     assert_eq!((&report["failed"], &report["duplicated"]), (&0.into(), &0.into()), "{report}");
 }

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "this program is nothing but tests")]
 
 mod commands;
+mod governed;
 mod hammer;
 mod handles;
 mod inline;

@@ -82,7 +82,7 @@ fn who_asks_for_what_is_not_there_is_told_what_is() {
     }
     for error in [ask("echo", "shout"), inline("echo", "shout")] {
         let CallError::NoSuchMethod { known, .. } = &error else { panic!("{error:?}") };
-        assert_eq!(known, &["echo", "handle", "count"]);
+        assert_eq!((known.len(), &*known[0]), (3, "count"), "the nearest first");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::trace::within;
+use super::trace::within_trace;
 use super::{Message, MessageId, Trace};
 
 /// So long may a chain of messages be, each published while the one before it was handled. Beyond it, somebody answers messages
@@ -24,7 +24,7 @@ pub(crate) fn delivering<R>(message: &Message, body: impl FnOnce() -> R) -> R {
     }
     HANDLED.with(|handled| handled.borrow_mut().push(message.clone()));
     let _handled = Handled;
-    within(Trace::of(message.headers()), body)
+    within_trace(Trace::of(message.headers()), body)
 }
 
 /// The chain of a message that this thread publishes now, of which a message may be named.

@@ -8,6 +8,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::question::{Asked, Question};
+
 /// A message's name: no two messages have the same, also of two runs or two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "http", derive(schemars::JsonSchema), schemars(with = "String"))]
@@ -77,7 +79,7 @@ impl Headers {
 
 /// A message: an envelope that is shared. Cheap to clone.
 #[derive(Clone)]
-pub struct Message(Arc<Envelope>);
+pub struct Message(pub(super) Arc<Envelope>);
 
 /// What a message is made of.
 pub(super) struct Envelope {
@@ -88,6 +90,7 @@ pub(super) struct Envelope {
     pub(super) headers: Headers,
     pub(super) causes: Option<Arc<[MessageId]>>,
     pub(super) payload: Payload,
+    pub(super) asked: Option<Asked>,
 }
 
 /// Bytes that fit stand in the envelope itself: then a message is one piece of memory.
@@ -167,6 +170,17 @@ impl Message {
     #[must_use]
     pub fn payload(&self) -> &[u8] {
         &self.0.payload
+    }
+
+    /// What makes it a request.
+    pub(crate) fn question(&self) -> Option<&Question> {
+        self.0.asked.as_ref().map(|asked| &*asked.0)
+    }
+
+    /// What it takes of a mailbox's room, bytes: what was given, not the envelope.
+    pub(super) fn weight(&self) -> usize {
+        let headers = self.headers().iter().map(|(name, value)| name.len() + value.len());
+        self.payload().len() + headers.sum::<usize>()
     }
 
     /// Whether both are the same envelope, not a copy.

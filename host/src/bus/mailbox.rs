@@ -1,11 +1,13 @@
 //! A mailbox: what waits for one subscription. Bounded; what happens when it is full is its own.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::thread;
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::envelope::Envelope;
 use super::{Message, PATIENCE};
 
 /// What a full mailbox does with one message more.
@@ -22,6 +24,10 @@ pub enum WhenFull {
     /// The oldest message that waits is dropped.
     DropOldest,
 }
+
+/// So often whoever waits looks once more, after others had their turn, before it sleeps: who publishes one message mostly publishes the next one, and
+/// to be woken for each costs both more than to look.
+const LOOKS: u32 = 2;
 
 /// Whoever is to come when a mailbox is not empty any more. Called on the sender's thread, without a lock of the mailbox.
 pub(crate) trait Wake: Send + Sync {
@@ -49,12 +55,23 @@ pub(crate) struct Counts {
     pub(crate) dropped: u64,
     /// Messages that were not put in.
     pub(crate) refused: u64,
+    /// Of those that were put in, such as were taken out since nobody waited for an answer any longer.
+    pub(crate) withdrawn: u64,
     /// Messages that wait.
     pub(crate) depth: usize,
+    /// Bytes of these.
+    pub(crate) bytes: usize,
+}
+
+/// How much may wait: so many messages, and so many bytes. One that is larger than that is taken where none waits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Room {
+    pub(super) messages: usize,
+    pub(super) bytes: usize,
 }
 
 pub(crate) struct Mailbox {
-    capacity: usize,
+    room: Room,
     when_full: WhenFull,
     wake: Option<Arc<dyn Wake>>,
     inside: Mutex<Inside>,
@@ -65,12 +82,17 @@ pub(crate) struct Mailbox {
 #[derive(Default)]
 struct Inside {
     queue: VecDeque<Message>,
+    bytes: usize,
     accepted: u64,
     dropped: u64,
     refused: u64,
-    // Receivers that sleep, and senders that do.
+    withdrawn: u64,
+    // Receivers that sleep, and senders that do; and those of them who were woken and have not come yet: nobody is woken twice, which would be
+    // a call of the system for each message.
     receivers: usize,
+    receivers_woken: usize,
     senders: usize,
+    senders_woken: usize,
     // Whoever is to be woken found nothing: the next message wakes it.
     asleep: bool,
     // Taken to be brought one by one, and not brought yet: where senders wait for room, these keep theirs.
@@ -82,10 +104,10 @@ struct Inside {
 }
 
 impl Mailbox {
-    pub(super) fn new(capacity: usize, when_full: WhenFull, wake: Option<Arc<dyn Wake>>) -> Self {
+    pub(super) fn new(room: Room, when_full: WhenFull, wake: Option<Arc<dyn Wake>>) -> Self {
         let inside = Inside { asleep: true, ..Inside::default() };
         Self {
-            capacity: capacity.max(1),
+            room: Room { messages: room.messages.max(1), ..room },
             when_full,
             wake,
             inside: Mutex::new(inside),
@@ -94,8 +116,8 @@ impl Mailbox {
         }
     }
 
-    pub(super) fn capacity(&self) -> usize {
-        self.capacity
+    pub(super) fn room(&self) -> Room {
+        self.room
     }
 
     pub(super) fn when_full(&self) -> WhenFull {
@@ -111,14 +133,15 @@ impl Mailbox {
         let inside = self.lock();
         match inside.refuses() {
             Some(took) => took,
-            None if self.is_full(&inside) => Took::Full,
+            None if self.is_full(&inside, message) => Took::Full,
             None => self.put(inside, message.clone()),
         }
     }
 
-    fn is_full(&self, inside: &Inside) -> bool {
+    fn is_full(&self, inside: &Inside, message: &Message) -> bool {
         let handed = if self.when_full == WhenFull::Block { inside.handed } else { 0 };
-        inside.queue.len() + handed >= self.capacity
+        inside.queue.len() + handed >= self.room.messages
+            || (!inside.queue.is_empty() && inside.bytes + message.weight() > self.room.bytes)
     }
 
     /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait. One that is to
@@ -137,12 +160,12 @@ impl Mailbox {
                 inside.refused += u64::from(took != Took::Closed);
                 return took;
             }
-            if !self.is_full(&inside) {
+            if !self.is_full(&inside, &message) {
                 return self.put(inside, message);
             }
             match self.when_full {
                 WhenFull::DropOldest => {
-                    inside.queue.pop_front();
+                    inside.pop();
                     inside.dropped += 1;
                     continue;
                 }
@@ -164,6 +187,7 @@ impl Mailbox {
                             }
                         };
                         inside.senders -= 1;
+                        inside.senders_woken = inside.senders_woken.saturating_sub(1);
                         continue;
                     }
                     // Who waited for a shorter time says nothing of who would wait longer.
@@ -176,9 +200,11 @@ impl Mailbox {
     }
 
     fn put(&self, mut inside: MutexGuard<'_, Inside>, message: Message) -> Took {
+        inside.bytes += message.weight();
         inside.queue.push_back(message);
         inside.accepted += 1;
-        let (wakes, sleeps) = (std::mem::take(&mut inside.asleep), inside.receivers > 0);
+        let (wakes, sleeps) = (std::mem::take(&mut inside.asleep), inside.receivers > inside.receivers_woken);
+        inside.receivers_woken += usize::from(sleeps);
         drop(inside);
         if sleeps {
             self.filled.notify_one();
@@ -200,11 +226,11 @@ impl Mailbox {
         taken
     }
 
-    /// The same, for who brings them one by one: `into` is empty, its first message is brought at once, and of the others
+    /// The same, for who brings them one by one, and no more bytes than a quarter of the room, but for one message: `into` is empty, its first message is brought at once, and of the others
     /// [`Mailbox::still_hold`] is told.
     pub(crate) fn hand(&self, most: usize, into: &mut VecDeque<Message>) {
         let mut inside = self.lock();
-        let taken = inside.take(most, into);
+        let taken = inside.take_some(most, self.room.bytes / 4, into);
         inside.asleep |= taken == 0;
         inside.handed = taken.saturating_sub(1);
         self.leave(inside, taken);
@@ -226,6 +252,7 @@ impl Mailbox {
         until: Option<Instant>,
     ) -> Option<usize> {
         let mut inside = self.lock();
+        let mut looks = 0;
         loop {
             let taken = inside.take(most, into);
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
@@ -237,6 +264,13 @@ impl Mailbox {
             if inside.closed {
                 return None;
             }
+            if looks < LOOKS {
+                looks += 1;
+                drop(inside);
+                thread::yield_now();
+                inside = self.lock();
+                continue;
+            }
             inside.receivers += 1;
             inside = match left {
                 None => self.filled.wait(inside).unwrap_or_else(PoisonError::into_inner),
@@ -245,7 +279,20 @@ impl Mailbox {
                 }
             };
             inside.receivers -= 1;
+            inside.receivers_woken = inside.receivers_woken.saturating_sub(1);
         }
+    }
+
+    /// Takes a message out that nobody waits for any longer, if it still waits here: it makes room.
+    pub(super) fn withdraw(&self, message: &Weak<Envelope>) {
+        let mut inside = self.lock();
+        let at =
+            inside.queue.iter().position(|waiting| std::ptr::eq(Arc::as_ptr(&waiting.0), message.as_ptr()));
+        let withdrawn = at.and_then(|at| inside.queue.remove(at));
+        inside.bytes -= withdrawn.as_ref().map_or(0, Message::weight);
+        inside.withdrawn += u64::from(withdrawn.is_some());
+        self.leave(inside, usize::from(withdrawn.is_some()));
+        drop(withdrawn);
     }
 
     fn leave(&self, mut inside: MutexGuard<'_, Inside>, taken: usize) {
@@ -253,7 +300,8 @@ impl Mailbox {
             return;
         }
         inside.stalled = false;
-        let waits = inside.senders > 0;
+        let waits = inside.senders > inside.senders_woken;
+        inside.senders_woken = inside.senders;
         drop(inside);
         if waits {
             self.emptied.notify_all();
@@ -264,7 +312,7 @@ impl Mailbox {
     pub(crate) fn rest(&self) {
         let mut inside = self.lock();
         inside.resting = true;
-        inside.handed = 0;
+        (inside.handed, inside.bytes) = (0, 0);
         inside.dropped += inside.queue.len() as u64;
         let dropped = std::mem::take(&mut inside.queue);
         drop(inside);
@@ -296,8 +344,9 @@ impl Mailbox {
     }
 
     pub(crate) fn counts(&self) -> Counts {
-        let Inside { queue, accepted, dropped, refused, .. } = &*self.lock();
-        Counts { accepted: *accepted, dropped: *dropped, refused: *refused, depth: queue.len() }
+        let Inside { queue, bytes, accepted, dropped, refused, withdrawn, .. } = &*self.lock();
+        let (accepted, dropped, refused, withdrawn) = (*accepted, *dropped, *refused, *withdrawn);
+        Counts { accepted, dropped, refused, withdrawn, depth: queue.len(), bytes: *bytes }
     }
 }
 
@@ -315,10 +364,31 @@ impl Inside {
         if taken == self.queue.len() && into.is_empty() && most > 1 {
             // Both keep their memory; what who takes one brings is too small to be the queue's.
             std::mem::swap(&mut self.queue, into);
+            self.bytes = 0;
         } else {
-            into.extend(self.queue.drain(..taken));
+            into.extend((0..taken).map_while(|_| self.pop()));
         }
         taken
+    }
+
+    /// The same of so many bytes at most, where that is not less than one message.
+    fn take_some(&mut self, most: usize, bytes: usize, into: &mut VecDeque<Message>) -> usize {
+        if self.bytes <= bytes {
+            return self.take(most, into);
+        }
+        let mut sum = 0;
+        let fits = self.queue.iter().take_while(|message| {
+            sum += message.weight();
+            sum <= bytes
+        });
+        let count = fits.count().max(1).min(most);
+        self.take(count, into)
+    }
+
+    fn pop(&mut self) -> Option<Message> {
+        let message = self.queue.pop_front()?;
+        self.bytes -= message.weight();
+        Some(message)
     }
 }
 

@@ -4,14 +4,21 @@
 //! each queue group; the envelope is shared, not copied. What a full mailbox does is its own: it makes the sender wait, refuses,
 //! or drops its oldest. Nothing of a receiver runs on the sender's thread.
 //!
+//! A request is a message with a question in its envelope: one of those who answer its topic gets it, and the answer goes back to the
+//! thread that waits, whoever took whose place meanwhile.
+//!
 //! Which mailboxes a topic leads to is found in an index of words once, and remembered by topic until somebody subscribes or
 //! leaves. Order: what one thread publishes to a mailbox is in it in that order.
 
 mod cause;
+mod deadline;
 mod envelope;
 mod index;
+mod lately;
 mod mailbox;
 mod publish;
+mod question;
+mod request;
 mod route;
 mod subject;
 mod subscription;
@@ -20,9 +27,11 @@ mod trace;
 mod transport;
 mod view;
 
+pub use deadline::{Cancel, CancelOnDrop};
 pub use envelope::{Headers, Message, MessageId};
 pub use mailbox::WhenFull;
 pub use publish::{NotTaken, Outgoing, PublishError, Published};
+pub use request::RequestError;
 pub use subject::{Pattern, SubjectError};
 pub use subscription::{Receive, Subscribe, SubscribeError, Subscription};
 pub use topics::{Mailed, TopicView};
@@ -31,10 +40,12 @@ pub use transport::Transport;
 pub use view::MessageView;
 
 pub(crate) use cause::delivering;
+pub(crate) use deadline::{Limit, end_of, is_cancelled, limit, remaining, until, within};
 pub(crate) use mailbox::Wake;
 pub(crate) use publish::Manner;
-pub(crate) use subscription::{ROOM, Subscriber};
-pub(crate) use trace::within;
+pub(crate) use question::{Answer, Question};
+pub(crate) use subscription::{BYTES, ROOM, Subscriber};
+pub(crate) use trace::within_trace;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -59,11 +70,14 @@ pub(crate) struct Bus {
     inside: Mutex<Inside>,
     topics: Topics,
     transports: RwLock<Vec<Arc<dyn Transport>>>,
+    // Whether there is one: most have none.
+    is_attached: AtomicBool,
 }
 
 #[derive(Default)]
 struct Inside {
     index: Index<Arc<Subscriber>>,
+    answering: Index<Arc<Subscriber>>,
     subscribers: Vec<Arc<Subscriber>>,
     count: u64,
     closed: bool,
@@ -79,6 +93,7 @@ impl Default for Bus {
             inside: Mutex::default(),
             topics: Topics::default(),
             transports: RwLock::default(),
+            is_attached: AtomicBool::new(false),
         }
     }
 }
@@ -101,10 +116,7 @@ impl Bus {
             subscriber.mailbox.close();
             return subscriber;
         }
-        for pattern in &subscriber.patterns {
-            inside.index.insert(pattern, subscriber.id, Arc::clone(&subscriber));
-        }
-        inside.subscribers.push(Arc::clone(&subscriber));
+        inside.enter(&subscriber);
         self.version.fetch_add(1, Ordering::Release);
         subscriber
     }
@@ -114,21 +126,16 @@ impl Bus {
         &self,
         before: &Subscriber,
         patterns: Vec<Pattern>,
+        answers: Vec<Pattern>,
         queue: Option<&str>,
     ) -> Arc<Subscriber> {
-        let after = Arc::new(before.with(patterns, queue));
+        let after = Arc::new(before.with(patterns, answers, queue));
         let mut inside = self.inside();
         if inside.closed {
             return after;
         }
-        for pattern in &before.patterns {
-            inside.index.remove(pattern, before.id);
-        }
-        for pattern in &after.patterns {
-            inside.index.insert(pattern, after.id, Arc::clone(&after));
-        }
-        inside.subscribers.retain(|other| other.id != after.id);
-        inside.subscribers.push(Arc::clone(&after));
+        inside.leave(before);
+        inside.enter(&after);
         self.version.fetch_add(1, Ordering::Release);
         after
     }
@@ -136,10 +143,7 @@ impl Bus {
     /// Takes a subscription out, and closes its mailbox. What is in it is dropped: topics may remember the mailbox for long.
     pub(crate) fn remove(&self, subscriber: &Subscriber) {
         let mut inside = self.inside();
-        for pattern in &subscriber.patterns {
-            inside.index.remove(pattern, subscriber.id);
-        }
-        inside.subscribers.retain(|other| other.id != subscriber.id);
+        inside.leave(subscriber);
         self.version.fetch_add(1, Ordering::Release);
         drop(inside);
         subscriber.mailbox.close();
@@ -152,9 +156,14 @@ impl Bus {
         inside.closed = true;
         self.closed.store(true, Ordering::Release);
         inside.subscribers.iter().for_each(|subscriber| subscriber.mailbox.close());
-        let Inside { index, subscribers, .. } = &mut *inside;
-        (*index, *subscribers) = (Index::default(), Vec::new());
+        let Inside { index, answering, subscribers, .. } = &mut *inside;
+        (*index, *answering, *subscribers) = (Index::default(), Index::default(), Vec::new());
         self.version.fetch_add(1, Ordering::Release);
+    }
+
+    /// Whether anybody is subscribed to a topic.
+    pub(crate) fn is_heard(&self, topic: &str) -> bool {
+        !self.inside().index.find(topic).is_empty()
     }
 
     /// Whether it was closed.
@@ -166,6 +175,7 @@ impl Bus {
     #[allow(dead_code, reason = "the seam for what carries messages between hosts")]
     pub(crate) fn attach(&self, transport: Arc<dyn Transport>) {
         self.transports.write().unwrap_or_else(PoisonError::into_inner).push(transport);
+        self.is_attached.store(true, Ordering::Release);
     }
 
     /// All mailboxes, by name; those of one name and queue group as one.
@@ -185,6 +195,28 @@ impl Bus {
     pub(crate) fn view(&self) -> Vec<TopicView> {
         let subscribers = self.inside().subscribers.clone();
         self.topics.view(&subscribers)
+    }
+}
+
+impl Inside {
+    fn enter(&mut self, subscriber: &Arc<Subscriber>) {
+        for pattern in &subscriber.patterns {
+            self.index.insert(pattern, subscriber.id, Arc::clone(subscriber));
+        }
+        for pattern in &subscriber.answers {
+            self.answering.insert(pattern, subscriber.id, Arc::clone(subscriber));
+        }
+        self.subscribers.push(Arc::clone(subscriber));
+    }
+
+    fn leave(&mut self, subscriber: &Subscriber) {
+        for pattern in &subscriber.patterns {
+            self.index.remove(pattern, subscriber.id);
+        }
+        for pattern in &subscriber.answers {
+            self.answering.remove(pattern, subscriber.id);
+        }
+        self.subscribers.retain(|other| other.id != subscriber.id);
     }
 }
 

@@ -1,15 +1,18 @@
 //! Publishing: an envelope is made, and put into the mailboxes that its topic leads to.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::cause::{LONGEST_CHAIN, causes};
+use super::deadline::end_of;
 use super::envelope::{Envelope, now};
+use super::lately::{self, Found};
 use super::mailbox::Took;
-use super::route::Carried;
+use super::question::Asked;
+use super::route::{Carried, Route};
 use super::trace::along;
 use super::{Bus, Headers, Message, MessageId, PATIENCE, SubjectError};
 
@@ -95,6 +98,8 @@ fn told(refused: &[NotTaken]) -> String {
 pub(crate) enum Manner {
     /// Fire and forget: it waits for room for a moment where a mailbox says so.
     Forget,
+    /// The same, and it waits for nobody.
+    Offer,
     /// Taken by every mailbox within this time, or an error.
     Confirm(Duration),
 }
@@ -108,6 +113,25 @@ impl Bus {
         outgoing: Outgoing<'_>,
         manner: Manner,
     ) -> Result<Published, PublishError> {
+        let (message, found) = self.envelope(sender, topic, outgoing, None)?;
+        let carried = carry(&message, &found.route, manner);
+        lately::keep(found);
+        if self.is_attached.load(Ordering::Acquire) {
+            for transport in &*self.transports.read().unwrap_or_else(PoisonError::into_inner) {
+                transport.carry(&message);
+            }
+        }
+        conclude(&message, carried, manner)
+    }
+
+    /// An envelope, and where its topic leads to now, where it is noted.
+    pub(super) fn envelope(
+        &self,
+        sender: &Arc<str>,
+        topic: &str,
+        outgoing: Outgoing<'_>,
+        asked: Option<Asked>,
+    ) -> Result<(Message, Found), PublishError> {
         if self.is_closed() {
             let text = "the host is being stopped".to_owned();
             return Err(PublishError::Refused { topic: topic.to_owned(), text });
@@ -116,7 +140,8 @@ impl Bus {
         if causes.as_ref().is_some_and(|chain| chain.len() > LONGEST_CHAIN) {
             return Err(PublishError::TooManyHops { topic: topic.to_owned() });
         }
-        let known = self.topics.get(topic)?;
+        let found = self.find(topic)?;
+        let known = &found.topic;
         let message = Message::new(Envelope {
             id: self.next_id(),
             unix_us: now(),
@@ -125,53 +150,67 @@ impl Bus {
             headers: along(outgoing.headers),
             causes,
             payload: outgoing.payload.into(),
+            asked,
         });
         known.note(message.unix_us());
-        let carried = self.carry(&message, &known, manner);
-        for transport in &*self.transports.read().unwrap_or_else(std::sync::PoisonError::into_inner) {
-            transport.carry(&message);
-        }
-        conclude(&message, carried, manner)
+        Ok((message, found))
     }
 
     /// Takes in a message of another bus, as it is: its mailboxes get it, and no transport does.
     #[allow(dead_code, reason = "the seam for what carries messages between hosts")]
     pub(crate) fn take_in(&self, message: &Message) -> Result<Published, PublishError> {
-        let known = self.topics.get(message.topic())?;
-        known.note(now());
-        let carried = self.carry(message, &known, Manner::Forget);
+        let found = self.find(message.topic())?;
+        found.topic.note(now());
+        let carried = carry(message, &found.route, Manner::Forget);
+        lately::keep(found);
         conclude(message, carried, Manner::Forget)
     }
 
-    fn carry(&self, message: &Message, known: &super::topics::Topic, manner: Manner) -> Carried {
-        let route = known.route(self.version.load(Ordering::Acquire), || {
+    /// A topic, and where it leads to now.
+    fn find(&self, topic: &str) -> Result<Found, SubjectError> {
+        let (run, version) = (self.run, self.version.load(Ordering::Acquire));
+        if let Some(found) = lately::take(run, version, topic) {
+            return Ok(found);
+        }
+        let known = self.topics.get(topic)?;
+        let route = known.route(version, || {
             // Taken together: what the index says is then of this version, or of a later one.
             let inside = self.inside();
-            (self.version.load(Ordering::Acquire), inside.index.find(message.topic()))
+            let route = Route::new(inside.index.find(topic), inside.answering.find(topic));
+            (self.version.load(Ordering::Acquire), route)
         });
-        let until = || {
-            let patience = match manner {
-                Manner::Forget => PATIENCE,
-                Manner::Confirm(deadline) => deadline,
-            };
-            // A deadline that no clock can hold is none.
-            Instant::now().checked_add(patience)
+        Ok(Found { run, version, topic: known, route })
+    }
+}
+
+fn carry(message: &Message, route: &Route, manner: Manner) -> Carried {
+    let until = || {
+        let patience = match manner {
+            Manner::Forget => PATIENCE,
+            Manner::Offer => Duration::ZERO,
+            Manner::Confirm(deadline) => deadline,
         };
-        route.carry(message, matches!(manner, Manner::Confirm(_)), until)
+        // No longer than who asked for what this thread does.
+        end_of(patience)
+    };
+    route.carry(message, matches!(manner, Manner::Confirm(_)), until)
+}
+
+/// Why a mailbox did not take a message.
+pub(super) fn why_not(took: Took) -> &'static str {
+    match took {
+        Took::Resting => "takes nothing: its service is stopped",
+        Took::Closed => "takes nothing: it has just been given up",
+        Took::Full | Took::Taken => "is full",
     }
 }
 
 fn conclude(message: &Message, carried: Carried, manner: Manner) -> Result<Published, PublishError> {
     let Carried { taken, refused } = carried;
     if matches!(manner, Manner::Confirm(_)) && !refused.is_empty() {
-        let refused = refused.into_iter().map(|(subscriber, took)| NotTaken {
-            name: subscriber.name.to_string(),
-            why: match took {
-                Took::Resting => "takes nothing: its service is stopped",
-                Took::Closed => "takes nothing: it has just been given up",
-                Took::Full | Took::Taken => "is full",
-            },
-        });
+        let refused = refused
+            .into_iter()
+            .map(|(subscriber, took)| NotTaken { name: subscriber.name.to_string(), why: why_not(took) });
         return Err(PublishError::NotTaken { taken, refused: refused.collect() });
     }
     Ok(Published { id: message.id(), taken, refused: refused.len() })

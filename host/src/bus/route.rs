@@ -12,11 +12,13 @@ use super::{Message, Subscriber};
 pub(super) struct Route {
     alone: Vec<Arc<Subscriber>>,
     groups: Vec<Group>,
+    // Who answers requests.
+    answering: Option<Group>,
 }
 
 /// Of its members one takes a message.
 #[derive(Debug)]
-struct Group {
+pub(super) struct Group {
     next: AtomicUsize,
     members: Vec<Arc<Subscriber>>,
 }
@@ -31,8 +33,11 @@ pub(super) struct Carried {
 }
 
 impl Route {
-    pub(super) fn new(subscribers: Vec<Arc<Subscriber>>) -> Self {
-        let mut route = Self::default();
+    /// To these, and to those who answer requests.
+    pub(super) fn new(subscribers: Vec<Arc<Subscriber>>, answering: Vec<Arc<Subscriber>>) -> Self {
+        let answering =
+            (!answering.is_empty()).then_some(Group { next: AtomicUsize::new(0), members: answering });
+        let mut route = Self { answering, ..Self::default() };
         for subscriber in subscribers {
             let Some(group) = subscriber.group.clone() else {
                 route.alone.push(subscriber);
@@ -45,6 +50,11 @@ impl Route {
             }
         }
         route
+    }
+
+    /// Those of whom one answers a request.
+    pub(super) fn answering(&self) -> Option<&Group> {
+        self.answering.as_ref()
     }
 
     /// Puts a message into each mailbox, and into one of each group. All of them together are waited for until `until`, which is
@@ -76,7 +86,7 @@ impl Route {
 impl Group {
     /// Whoever is next and has room; where nobody has, what is done is for who is next to say. Who leaves or rests meanwhile, or has
     /// no room in the end, does not take it from the others: they are asked once more.
-    fn carry(
+    pub(super) fn carry(
         &self,
         message: &Message,
         confirmed: bool,

@@ -5,12 +5,15 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::mailbox::{Mailbox, Wake};
+use super::mailbox::{Mailbox, Room, Wake};
 use super::topics::Mailed;
 use super::{Bus, Message, Pattern, SubjectError, WhenFull};
 
 /// Messages that wait for a subscription by default.
 pub(crate) const ROOM: usize = 1024;
+
+/// Bytes of these by default.
+pub(crate) const BYTES: usize = 64 << 20;
 
 /// More could not be meant: each message is some 200 bytes and what it carries.
 const MOST: usize = 10_000_000;
@@ -20,8 +23,10 @@ const MOST: usize = 10_000_000;
 pub struct Subscribe {
     pub(super) name: Arc<str>,
     pub(super) patterns: Vec<Pattern>,
+    pub(super) answers: Vec<Pattern>,
     pub(super) queue: Option<Arc<str>>,
     pub(super) capacity: usize,
+    pub(super) max_bytes: usize,
     pub(super) when_full: WhenFull,
 }
 
@@ -29,7 +34,21 @@ impl Subscribe {
     /// By these patterns, as somebody of this name. A message that several of them take comes once.
     #[must_use]
     pub fn new(name: &str, patterns: Vec<Pattern>) -> Self {
-        Self { name: name.into(), patterns, queue: None, capacity: ROOM, when_full: WhenFull::default() }
+        Self {
+            name: name.into(),
+            patterns,
+            answers: Vec::new(),
+            queue: None,
+            capacity: ROOM,
+            max_bytes: BYTES,
+            when_full: WhenFull::default(),
+        }
+    }
+
+    /// Also gets requests of these topics, each to be answered by [`Message::reply`]. Of all who answer a topic, one is asked.
+    #[must_use]
+    pub fn answers(self, patterns: Vec<Pattern>) -> Self {
+        Self { answers: patterns, ..self }
     }
 
     /// As a member of a queue group: of each message one member gets it.
@@ -42,6 +61,12 @@ impl Subscribe {
     #[must_use]
     pub fn capacity(self, messages: usize) -> Self {
         Self { capacity: messages.clamp(1, MOST), ..self }
+    }
+
+    /// How many bytes of messages may wait; 64 MiB by default. One message that is larger is taken where none waits.
+    #[must_use]
+    pub fn max_bytes(self, bytes: usize) -> Self {
+        Self { max_bytes: bytes, ..self }
     }
 
     /// What happens to one more.
@@ -68,24 +93,35 @@ pub(crate) struct Subscriber {
     pub(super) id: u64,
     pub(super) name: Arc<str>,
     pub(super) patterns: Vec<Pattern>,
+    pub(super) answers: Vec<Pattern>,
     pub(super) group: Option<Arc<str>>,
     pub(crate) mailbox: Arc<Mailbox>,
 }
 
 impl Subscriber {
     pub(super) fn new(id: u64, subscribe: Subscribe, wake: Option<Arc<dyn Wake>>) -> Self {
-        let Subscribe { name, patterns, queue: group, capacity, when_full } = subscribe;
-        Self { id, name, patterns, group, mailbox: Arc::new(Mailbox::new(capacity, when_full, wake)) }
+        let Subscribe { name, patterns, answers, queue: group, capacity, max_bytes, when_full } = subscribe;
+        let room = Room { messages: capacity, bytes: max_bytes };
+        Self { id, name, patterns, answers, group, mailbox: Arc::new(Mailbox::new(room, when_full, wake)) }
     }
 
     /// The same subscription, by other patterns or in another group. What waits goes on waiting.
-    pub(super) fn with(&self, patterns: Vec<Pattern>, group: Option<&str>) -> Self {
-        let mailbox = Arc::clone(&self.mailbox);
-        Self { id: self.id, name: Arc::clone(&self.name), patterns, group: group.map(Into::into), mailbox }
+    pub(super) fn with(&self, patterns: Vec<Pattern>, answers: Vec<Pattern>, group: Option<&str>) -> Self {
+        let (name, mailbox) = (Arc::clone(&self.name), Arc::clone(&self.mailbox));
+        Self { id: self.id, name, patterns, answers, group: group.map(Into::into), mailbox }
+    }
+
+    /// What it takes, and what it answers.
+    pub(super) fn all(&self) -> impl Iterator<Item = &Pattern> {
+        self.patterns.iter().chain(&self.answers)
     }
 
     pub(crate) fn patterns(&self) -> &[Pattern] {
         &self.patterns
+    }
+
+    pub(crate) fn answers(&self) -> &[Pattern] {
+        &self.answers
     }
 
     pub(crate) fn queue(&self) -> Option<&str> {
@@ -97,8 +133,11 @@ impl Subscriber {
         Mailed {
             name: self.name.to_string(),
             queue: self.group.as_deref().map(ToOwned::to_owned),
+            answers: false,
             depth: counts.depth,
-            capacity: self.mailbox.capacity(),
+            capacity: self.mailbox.room().messages,
+            bytes: counts.bytes,
+            max_bytes: self.mailbox.room().bytes,
             when_full: self.mailbox.when_full(),
             accepted: counts.accepted,
             dropped: counts.dropped,
@@ -150,10 +189,16 @@ impl Subscription {
     /// # Errors
     /// [`Receive`]
     pub fn receive(&self, deadline: Duration) -> Result<Message, Receive> {
-        // One at a time: what were taken and not received would make room for others too early.
+        let until = Instant::now().checked_add(deadline);
         let mut taken = VecDeque::new();
-        self.wait(1, &mut taken, deadline)?;
-        taken.pop_front().ok_or(Receive::TimedOut)
+        loop {
+            // One at a time: what were taken and not received would make room for others too early.
+            self.wait(1, &mut taken, until)?;
+            let message = taken.pop_front().ok_or(Receive::TimedOut)?;
+            if begins(&message) {
+                return Ok(message);
+            }
+        }
     }
 
     /// All that is there, in the place of what `into` holds; waits for the first one, `deadline` at most. For who takes many: a lock
@@ -162,8 +207,18 @@ impl Subscription {
     /// # Errors
     /// [`Receive`]; `into` is then empty.
     pub fn receive_all(&self, into: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
-        into.clear();
-        self.wait(usize::MAX, into, deadline)
+        let until = Instant::now().checked_add(deadline);
+        loop {
+            into.clear();
+            self.wait(usize::MAX, into, until)?;
+            // Who answers nothing got no request.
+            if !self.subscriber.answers.is_empty() {
+                into.retain(begins);
+            }
+            if !into.is_empty() {
+                return Ok(());
+            }
+        }
     }
 
     /// Messages that wait, and what became of others.
@@ -172,13 +227,18 @@ impl Subscription {
         self.subscriber.mailed()
     }
 
-    fn wait(&self, most: usize, into: &mut VecDeque<Message>, deadline: Duration) -> Result<(), Receive> {
-        match self.subscriber.mailbox.wait(most, into, Instant::now().checked_add(deadline)) {
+    fn wait(&self, most: usize, into: &mut VecDeque<Message>, until: Option<Instant>) -> Result<(), Receive> {
+        match self.subscriber.mailbox.wait(most, into, until) {
             None => Err(Receive::Ended),
             Some(0) => Err(Receive::TimedOut),
             Some(_) => Ok(()),
         }
     }
+}
+
+/// A request that nobody waits for any longer is nobody's.
+fn begins(message: &Message) -> bool {
+    message.question().is_none_or(super::question::Question::begin)
 }
 
 impl Drop for Subscription {

@@ -320,3 +320,19 @@ fn a_transport_carries_messages_to_another_bus_and_none_comes_back() {
     published(&there, "a", "2");
     assert_eq!((texts(&own), texts(&other)), (vec!["1".to_owned(), "2".to_owned()], vec!["2".to_owned()]));
 }
+
+#[test]
+fn a_topic_that_may_have_been_forgotten_says_since_when_it_is_counted() {
+    let bus = Bus::default();
+    let seen = |subject: &str| bus.view().into_iter().find(|view| view.subject == subject).unwrap();
+    published(&bus, "first", "");
+    assert_eq!((seen("first").published, seen("first").since_unix_ms), (1, None));
+    // More than are remembered, by the same thread, which keeps some in hand.
+    for number in 0..5000 {
+        published(&bus, &format!("numbers.{number}"), "");
+    }
+    assert!(bus.view().len() < 5000);
+    published(&bus, "first", "");
+    assert_eq!(seen("first").published, 1, "the one before is not known any more");
+    assert!(seen("first").since_unix_ms.is_some());
+}

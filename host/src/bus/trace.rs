@@ -70,7 +70,7 @@ impl Trace {
 
     /// Runs `body` as a step of this trace: what it asks or publishes on this thread belongs to it.
     pub fn within<R>(self, body: impl FnOnce() -> R) -> R {
-        within(Some(self), body)
+        within_trace(Some(self), body)
     }
 
     /// The one that this thread is within.
@@ -92,7 +92,7 @@ thread_local! {
 }
 
 /// Runs `body` within this trace, or within none.
-pub(crate) fn within<R>(trace: Option<Trace>, body: impl FnOnce() -> R) -> R {
+pub(crate) fn within_trace<R>(trace: Option<Trace>, body: impl FnOnce() -> R) -> R {
     struct Before(Option<Trace>);
     impl Drop for Before {
         fn drop(&mut self) {
@@ -178,7 +178,7 @@ mod tests {
         assert_eq!(Trace::current(), None);
         let trace = Trace::read(ONE, None).unwrap();
         trace.clone().within(|| {
-            within(None, || assert_eq!(Trace::current(), None));
+            within_trace(None, || assert_eq!(Trace::current(), None));
             assert_eq!(Trace::current(), Some(trace.clone()));
         });
         let _ = std::panic::catch_unwind(|| Trace::read(ONE, None).unwrap().within(|| panic!("on purpose")));

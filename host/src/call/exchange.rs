@@ -7,9 +7,9 @@ use std::time::Instant;
 
 use hotbay_plugin_api::abi::Lent;
 
-use super::{Asked, Cancel, Failure, answer, error};
+use super::{Asked, Failure, answer, error};
 use crate::CallError;
-use crate::bus::{self, Trace};
+use crate::bus::{Cancel, Limit, Trace, within, within_trace};
 use crate::kernel::lane::{GivenUp, Job, Life};
 use crate::kernel::slot::{Entry, Lease, NoEntry, Slot};
 
@@ -22,12 +22,16 @@ const KEPT: usize = 64 * 1024;
 pub(super) struct Exchange {
     life: Life,
     caller: Thread,
+    // That who asked has given up, for whoever is in it.
+    given_up: Cancel,
     content: Mutex<Content>,
 }
 
 #[derive(Debug, Default)]
 struct Content {
     lease: Option<Lease>,
+    // When who asked gives up.
+    until: Option<Instant>,
     method: String,
     request: Vec<u8>,
     reply: Vec<u8>,
@@ -46,18 +50,22 @@ pub(super) enum Ended {
     Done(Option<Result<Asked, Box<NoEntry>>>),
     /// The deadline passed; a thread of the lane is still in it when there is a seat.
     GivenUp { seat: Option<usize> },
+    /// Who asked has gone, and it had not begun.
+    Cancelled,
 }
 
 impl Exchange {
     /// This thread's exchange, with what is asked.
-    pub(super) fn ask(method: &str, request: &[u8]) -> Arc<Self> {
+    pub(super) fn ask(method: &str, request: &[u8], until: Option<Instant>) -> Arc<Self> {
         // Where the thread's destructors run already, it makes one each time.
         let kept = MINE.try_with(Cell::take).ok().flatten();
         let exchange = kept.unwrap_or_else(|| {
-            Arc::new(Self { life: Life::default(), caller: thread::current(), content: Mutex::default() })
+            let (life, given_up, content) = (Life::default(), Cancel::new(), Mutex::default());
+            Arc::new(Self { life, caller: thread::current(), given_up, content })
         });
         exchange.life.renew();
         let mut content = exchange.content();
+        content.until = until;
         content.method.clear();
         content.method.push_str(method);
         content.request.clear();
@@ -74,7 +82,7 @@ impl Exchange {
         self.content().lease = Some(lease);
     }
 
-    /// Its deadline passed while it waited in the lane's mailbox, or it was called off there. Counted before the lease goes: a receipt that is written then
+    /// Its deadline passed while it waited in the lane's mailbox. Counted before the lease goes: a receipt that is written then
     /// has it. A lane's thread may just have taken it, and find that nobody waits: then it is not used again.
     pub(super) fn expire(self: Arc<Self>) {
         if let Some(lease) = self.content().lease.take() {
@@ -85,20 +93,27 @@ impl Exchange {
         }
     }
 
-    /// Waits until it is done, until `until` at most; where it is called off before it began, no longer.
+    /// Waits until it is done, until `until` at most, and not for its turn when somebody cancels. Where it has begun by then, it is told that it
+    /// is for nobody, and waited for all the same: to leave a thread behind for each client that goes away would be theirs to do.
     pub(super) fn wait(&self, until: Instant, cancel: Option<&Cancel>) -> Ended {
-        let _woken = cancel.map(Cancel::wakes_me);
+        let _wakes = cancel.map(Cancel::wakes_me);
         while !self.life.is_done() {
-            if cancel.is_some_and(Cancel::is_cancelled) && self.life.give_up_waiting() {
-                return Ended::GivenUp { seat: None };
-            }
             let left = until.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 match self.life.give_up() {
                     GivenUp::Waiting => return Ended::GivenUp { seat: None },
-                    GivenUp::Begun { seat } => return Ended::GivenUp { seat: Some(seat) },
+                    GivenUp::Begun { seat } => {
+                        self.given_up.cancel();
+                        return Ended::GivenUp { seat: Some(seat) };
+                    }
                     GivenUp::Done => break,
                 }
+            }
+            if cancel.is_some_and(Cancel::is_cancelled) {
+                if self.life.give_up_waiting() {
+                    return Ended::Cancelled;
+                }
+                self.given_up.cancel();
             }
             thread::park_timeout(left);
         }
@@ -118,6 +133,11 @@ impl Exchange {
 
     /// Keeps it for the thread's next request, without its lease. Nobody waits for it, and no lane will look at it again.
     pub(super) fn keep(self: Arc<Self>) {
+        if self.given_up.is_cancelled() {
+            // The next request is somebody's.
+            self.content().lease = None;
+            return;
+        }
         let content = &mut *self.content();
         content.lease = None;
         for buffer in [&mut content.request, &mut content.reply] {
@@ -139,17 +159,18 @@ impl Job for Exchange {
     }
 
     fn work(&self) {
-        let Content { lease, method, request, reply, outcome, trace } = &mut *self.content();
+        let Content { lease, until, method, request, reply, outcome, trace } = &mut *self.content();
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
+        let limit = Limit { until: *until, cancel: Some(self.given_up.clone()) };
         let inside = || {
             lease.enter(&mut |generation, Entry { thread, waited }| {
                 let entered = lease.counted().tally.accepted(thread, waited);
                 answer(generation, entered, method, request, out.again())
             })
         };
-        *outcome = Some(bus::within(trace.take(), inside));
+        *outcome = Some(within(limit, || within_trace(trace.take(), inside)));
     }
 
     fn deliver(&self) {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotbay_plugin_api::abi::{Out, Status};
 
-use super::{Asked, Called, answered, ask, error, failed, inline};
+use super::{Asked, Called, answered, ask, failed, inline, retry};
 use crate::kernel::generation::Generation;
 use crate::kernel::lease::Shortcut;
 use crate::kernel::slot::Slot;
@@ -50,7 +50,7 @@ impl Own {
         });
         match asked {
             Some(Ok(())) => Ok(()),
-            Some(Err(failure)) => Err(error(&self.slot, &self.method, *failure, reply, before)),
+            Some(Err(failure)) => retry::inline(&self.slot, &self.method, request, reply, (failure, before)),
             None => self.find(request, reply),
         }
     }
@@ -104,7 +104,7 @@ impl Shared {
         };
         match asked {
             Ok(()) => Ok(()),
-            Err(failure) => Err(error(&self.slot, &self.method, *failure, reply, before)),
+            Err(failure) => retry::inline(&self.slot, &self.method, request, reply, (failure, before)),
         }
     }
 

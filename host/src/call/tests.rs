@@ -91,7 +91,7 @@ fn a_request_that_is_turned_away_is_not_accepted_and_counted_nowhere() {
         let room = crate::linked::ROOM.mailbox;
         let ask_in_vain = || {
             let lease = slot.lease(Instant::now() + LONG).unwrap();
-            let exchange = Exchange::ask("idle", b"");
+            let exchange = Exchange::ask("idle", b"", None);
             let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
             generation.lane.request(job, || exchange.accept(lease))
         };
@@ -148,7 +148,8 @@ fn a_method_in_hand_is_answered_and_counted_as_one_by_name() {
         assert!(matches!(*panicked.unwrap_err(), CallError::Panicked { ref text, .. } if told(text)));
     }
     for unknown in twice(&unknown, &mut reply) {
-        let CallError::NoSuchMethod { known, .. } = *unknown.unwrap_err() else { panic!() };
+        let CallError::NoSuchMethod { mut known, .. } = *unknown.unwrap_err() else { panic!() };
+        known.sort();
         assert_eq!(known, ["echo", "fail", "panic"]);
     }
     assert_eq!(&*reply, b"as it was");
@@ -231,31 +232,77 @@ fn a_method_that_threads_share_finds_its_number_in_each_version() {
 }
 
 #[test]
-fn a_request_that_is_called_off_while_it_waits_is_taken_back_and_the_plugin_never_sees_it() {
+fn a_method_that_there_is_not_is_said_at_once_however_busy_the_service_is() {
     let bay = Bay::new();
-    let (slot, generation) = bay.serve::<Idle>();
-    let cancel = Cancel::default();
+    let (slot, generation) = bay.serve::<Known>();
     while_busy(&generation, || {
-        let refused = std::thread::scope(|scope| {
-            let asking = scope.spawn(|| {
-                request_unless(&slot, ("idle", b""), &mut Vec::new(), LONG, Some(&cancel)).unwrap_err()
-            });
-            while generation.lane.waiting().jobs == 0 {
-                std::thread::yield_now();
-            }
-            cancel.cancel();
-            asking.join().unwrap()
+        let error = super::request(&slot, "gret", b"", &mut Vec::new(), LONG).unwrap_err();
+        let CallError::NoSuchMethod { known, .. } = *error else { panic!("{error:?}") };
+        assert_eq!(known[0], "greet", "the nearest first");
+    });
+}
+
+#[test]
+fn who_cancels_while_its_request_waits_takes_it_out() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Known>();
+    while_busy(&generation, || {
+        let cancel = Cancel::new();
+        let on_drop = cancel.on_drop();
+        std::thread::scope(|scope| {
+            let asked = scope
+                .spawn(|| super::request_until(&slot, "greet", b"", &mut Vec::new(), LONG, Some(&cancel)));
+            crate::linked::until(|| generation.tally.counts().entered == 1);
+            drop(on_drop);
+            let error = asked.join().unwrap().unwrap_err();
+            assert!(matches!(*error, CallError::Cancelled { .. }), "{error:?}");
         });
-        assert!(matches!(*refused, CallError::Refused { .. }), "{refused:?}");
-        assert_eq!(generation.lane.waiting().jobs, 0);
     });
     let counts = generation.tally.counts();
-    assert_eq!((counts.entered, counts.answered, counts.expired), (1, 0, 1));
-    // One that was called off before it asks does not begin, and another one is as if nothing had been.
-    let refused = request_unless(&slot, ("idle", b""), &mut Vec::new(), LONG, Some(&cancel));
-    assert!(refused.is_err() || generation.tally.counts().answered == 1);
-    ask(&slot, LONG).unwrap();
+    assert_eq!((counts.answered, counts.expired), (0, 1));
 }
+
+#[test]
+fn a_request_that_runs_sees_that_it_was_cancelled_and_the_next_one_does_not() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Known>();
+    let cancel = Cancel::new();
+    std::thread::scope(|scope| {
+        let asked = scope.spawn(|| {
+            let waited =
+                super::request_until(&slot, "wait", b"", &mut Vec::new(), LONG, Some(&cancel)).is_ok();
+            // By the same thread, which keeps what it asks by.
+            let mut reply = Vec::new();
+            super::request(&slot, "greet", b"", &mut reply, LONG).unwrap();
+            (waited, reply)
+        });
+        crate::linked::until(|| generation.tally.counts().entered == 1);
+        crate::linked::until(|| IS_INSIDE.load(std::sync::atomic::Ordering::SeqCst));
+        cancel.cancel();
+        assert_eq!(asked.join().unwrap(), (true, b"false".to_vec()));
+    });
+}
+
+static IS_INSIDE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Says which methods it has.
+struct Known(Context);
+
+impl Plugin for Known {
+    fn create(context: Context) -> Result<Self> {
+        Ok(Self(context))
+    }
+
+    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        if request.method() == "wait" {
+            IS_INSIDE.store(true, std::sync::atomic::Ordering::SeqCst);
+            crate::linked::until(|| self.0.is_cancelled());
+        }
+        reply.json(&self.0.is_cancelled())
+    }
+}
+
+export_plugin!(Known { name: "known", methods: &["count", "greet", "wait"] });
 
 #[test]
 fn what_a_request_is_within_goes_with_it_to_the_lane_and_no_further() {

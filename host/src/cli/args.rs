@@ -1,5 +1,6 @@
 //! What can be typed.
 
+mod services;
 mod values;
 
 use std::path::PathBuf;
@@ -7,8 +8,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub(super) use values::{Target, millis};
-use values::{duration, header, target};
+pub(super) use services::{BreakerWanted, Services};
+pub(super) use values::{Target, Wanted, millis};
+use values::{duration, header, level, target};
 
 use crate::bus::Pattern;
 
@@ -28,9 +30,9 @@ pub(super) struct Args {
     #[arg(short, long, global = true, env = "HOTBAY_OUTPUT", value_name = "FORMAT", default_value = "table")]
     pub(super) output: Format,
 
-    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit
-    #[arg(long, global = true, value_name = "TIME", default_value = "30s", value_parser = duration)]
-    pub(super) timeout: Duration,
+    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit [default: 30s; of a call, what the service's settings say]
+    #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
+    pub(super) timeout: Option<Duration>,
 
     #[command(subcommand)]
     pub(super) command: Command,
@@ -75,6 +77,30 @@ pub(super) enum Command {
         #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
         past: usize,
     },
+    /// The log: the last lines, of one service or of all and the host
+    Logs {
+        /// The service
+        name: Option<String>,
+        /// Stay for what is to come
+        #[arg(short, long)]
+        follow: bool,
+        /// Begin with so many of the past
+        #[arg(short = 'n', long, value_name = "COUNT", default_value_t = 100)]
+        past: usize,
+    },
+    /// Set how much of a plugin is logged, until the host ends or hotbay.toml says another level
+    LogLevel {
+        /// The service
+        name: String,
+        /// `error`, `warn`, `info`, `debug` or `trace`; `default` for what hotbay.toml says
+        #[arg(value_parser = level)]
+        level: Wanted,
+    },
+    /// The settings: whether a file is right, and what is in force
+    Config {
+        #[command(subcommand)]
+        command: Config,
+    },
     /// Call a method; the reply goes to stdout as it is
     Call {
         /// Service and method, as in `greeter.greet`
@@ -97,6 +123,17 @@ pub(super) enum Command {
         /// Wait until every mailbox took it, and name those that did not
         #[arg(long)]
         confirm: bool,
+    },
+    /// Ask by topic: one of those who answer it does; the reply goes to stdout as it is
+    Request {
+        /// The topic, as in `orders.price`
+        topic: String,
+        /// The bytes: JSON or text as it is, `@FILE` for a file's bytes, `-` for stdin; none without
+        #[arg(short, long, value_name = "DATA", allow_hyphen_values = true)]
+        data: Option<String>,
+        /// What stands beside the bytes; may be given more than once
+        #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
+        headers: Vec<(String, String)>,
     },
     /// Show messages as they come, until Ctrl-C
     Subscribe {
@@ -155,18 +192,24 @@ pub(super) enum Command {
         /// The service
         name: String,
     },
-    /// Start a service that was stopped or could not be started
+    /// Start services that were stopped, or could not be started
     Start {
-        /// The service
-        name: String,
-        /// Begin with empty state; the old file is kept aside
-        #[arg(long)]
+        #[command(flatten)]
+        services: Services,
+        /// Begin with empty state; the old file is kept aside. For one service
+        #[arg(long, conflicts_with_all = ["all", "dry_run"])]
         fresh: bool,
     },
-    /// Stop a service until it is started again, also over restarts of the host
-    Stop {
+    /// Stop services until they are started again, also over restarts of the host
+    Stop(Services),
+    /// Stop services and start them again, with their state
+    Restart(Services),
+    /// Hold the circuit breaker of a service open or closed, or leave it to itself
+    Breaker {
         /// The service
         name: String,
+        /// `open` refuses every call, `close` lets every call pass, `auto` leaves it to itself
+        wanted: BreakerWanted,
     },
     /// Say whether a host would take a file, and why not; needs no host
     Check {
@@ -217,6 +260,27 @@ pub(super) enum Command {
         config: Option<PathBuf>,
         #[command(subcommand)]
         command: Keys,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Say whether a file is right, also for the plugins of the folder; needs no host. Ends with 2 if it is not
+    Check {
+        /// The file [default: hotbay.toml, if there is one]
+        file: Option<PathBuf>,
+        /// The folder of the plugins [default: as the file says]
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+    },
+    /// The settings that are in force in the host, or in a file
+    Show {
+        /// A file, in place of the host
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Also where each comes from
+        #[arg(long)]
+        origin: bool,
     },
 }
 

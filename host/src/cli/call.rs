@@ -17,14 +17,15 @@ pub(super) fn call(
     client: &Client,
     target: &Target,
     data: Option<&str>,
-    deadline: Duration,
+    deadline: Option<Duration>,
     out: &Output,
 ) -> anyhow::Result<()> {
     let body = read(data)?;
     let request = Request::Call {
         service: target.service.clone(),
         method: target.method.clone(),
-        deadline_ms: millis(deadline),
+        deadline_ms: millis(deadline.unwrap_or(super::DEADLINE)),
+        own_deadline: deadline.is_none(),
     };
     out.bytes(&client.pass(&request, &body)?)
 }

@@ -53,6 +53,7 @@ pub(super) fn change(client: &Client, request: &Request, out: &Output) -> anyhow
     if let Some(receipt) = &changed.receipt {
         narrate(&one_line(&told(receipt)));
     }
+    super::lifecycle::tell(changed.also.iter());
     Ok(())
 }
 

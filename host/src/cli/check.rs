@@ -26,7 +26,8 @@ pub(super) fn check(file: &Path, deep: bool, home: Option<PathBuf>, out: &Output
         return Ok(());
     }
     let message = report.reason.unwrap_or_else(|| format!("failed to accept `{}`", file.display()));
-    Err(Failure { exit: Exit::Refused, message, code: report.code, blame: report.blame }.into())
+    let (code, blame) = (report.code, report.blame);
+    Err(Failure { exit: Exit::Refused, message, code, blame, retry_after_ms: None }.into())
 }
 
 /// A report in its parts, for people.

@@ -75,7 +75,7 @@ mod tests {
         }
         let unknown = find("HB0299").unwrap_err();
         assert_eq!(unknown.exit, Exit::NotFound);
-        assert!(unknown.message.contains("near it are HB0221, HB0222, HB0223"), "{}", unknown.message);
+        assert!(unknown.message.contains("near it are HB0222, HB0223, HB0240"), "{}", unknown.message);
     }
 
     #[test]

@@ -7,17 +7,21 @@ mod change;
 mod check;
 mod call;
 mod completions;
+mod config;
 mod doctor;
 mod explain;
 mod failed;
 mod events;
 mod history;
 mod keys;
+mod lifecycle;
 mod list;
 mod log;
+mod logs;
 mod new;
 mod output;
 mod publish;
+mod request;
 mod run;
 mod sign;
 mod signals;
@@ -32,6 +36,7 @@ mod why;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser as _;
 
@@ -39,8 +44,14 @@ use crate::Config;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
 use crate::control::protocol::Request;
+use crate::kernel::view::Action;
 use args::{Args, Command};
 use output::{Closed, Output};
+
+/// How long a command waits where nobody says.
+const DEADLINE: Duration = Duration::from_secs(30);
+/// No service's own deadline is longer.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
 
 /// Does what the arguments say.
 #[must_use]
@@ -65,7 +76,7 @@ pub fn main() -> ExitCode {
 
 fn dispatch(args: Args) -> anyhow::Result<()> {
     let out = Output::new(args.output);
-    let deadline = args.timeout;
+    let deadline = args.timeout.unwrap_or(DEADLINE);
     let home = args.home;
     let client = || Client::new(&home_or_default(home.clone()), deadline);
     match args.command {
@@ -75,9 +86,24 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Why { name } => why::why(&client(), &name, &out),
         Command::History { name } => history::history(&client(), &name, &out),
         Command::Events { follow, past } => events::events(&client(), past, follow, &out),
-        Command::Call { target, data } => call::call(&client(), &target, data.as_deref(), deadline, &out),
+        Command::Call { target, data } => {
+            // Where nobody says, the service's settings do, which may be longer.
+            let patient = Client::new(&home_or_default(home.clone()), args.timeout.unwrap_or(LONGEST));
+            call::call(&patient, &target, data.as_deref(), args.timeout, &out)
+        }
+        Command::Logs { name, follow, past } => logs::logs(&client(), name, past, follow, &out),
+        Command::LogLevel { name, level } => logs::set_level(&client(), name, level.0, &out),
+        Command::Config { command: args::Config::Check { file, plugins } } => {
+            config::check(file.as_deref(), plugins.as_deref(), &out)
+        }
+        Command::Config { command: args::Config::Show { config, origin } } => {
+            config::show(&client(), config.as_deref(), origin, &out)
+        }
         Command::Publish { topic, data, headers, confirm } => {
             publish::publish(&client(), topic, data.as_deref(), headers, confirm, deadline, &out)
+        }
+        Command::Request { topic, data, headers } => {
+            request::request(&client(), topic, data.as_deref(), headers, deadline, &out)
         }
         Command::Subscribe { patterns, queue, count } => {
             subscribe::subscribe(&client(), patterns, queue, count, &out)
@@ -96,14 +122,16 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             change::change(&client(), &Request::Rollback { name, deadline_ms: args::millis(deadline) }, &out)
         }
         Command::Remove { name } => change::remove(&client(), name, deadline, &out),
-        Command::Start { name, fresh } => change::change(
-            &client(),
-            &Request::Start { name, fresh, deadline_ms: args::millis(deadline) },
-            &out,
-        ),
-        Command::Stop { name } => {
-            change::change(&client(), &Request::Stop { name, deadline_ms: args::millis(deadline) }, &out)
+        Command::Start { services, fresh } => {
+            lifecycle::lifecycle(&client(), Action::Start, services, fresh, deadline, &out)
         }
+        Command::Stop(services) => {
+            lifecycle::lifecycle(&client(), Action::Stop, services, false, deadline, &out)
+        }
+        Command::Restart(services) => {
+            lifecycle::lifecycle(&client(), Action::Restart, services, false, deadline, &out)
+        }
+        Command::Breaker { name, wanted } => lifecycle::breaker(&client(), name, wanted, &out),
         Command::Check { file, deep } => check::check(&file, deep, home, &out),
         Command::Sign(asked) => sign::sign(&asked, &out),
         Command::Trust { config, command } => {

@@ -13,6 +13,7 @@ mod http;
 
 use super::args;
 use super::failed::Otherwise as _;
+use super::log::Log;
 use super::output::narrate;
 use super::signals::Signals;
 use super::systemd::Systemd;
@@ -44,9 +45,19 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     // Keys and state in the clear are in memory.
     crate::os::dump_no_core();
     let mut config = Config::load(args.config.as_deref())?;
-    config.plugins = args.plugins.unwrap_or(config.plugins);
-    config.home = home.unwrap_or(config.home);
-    super::log::start(config.log.level)?;
+    if let Some(plugins) = args.plugins {
+        config.plugins = plugins;
+        config.source.say_over("plugins");
+    }
+    if let Some(home) = home {
+        config.home = home;
+        config.source.say_over("home");
+    }
+    let log = super::log::start(config.log.level)?;
+    if log.is_over() {
+        config.log.is_over = true;
+        config.source.say_over("log.level");
+    }
     #[cfg(feature = "http")]
     let listener = args.http.map(http::listen).transpose()?;
 
@@ -68,6 +79,7 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     }
     let served = runtime.block_on(serve(
         config,
+        log,
         #[cfg(feature = "http")]
         listener,
     ));
@@ -122,6 +134,7 @@ impl Stopper {
 
 async fn serve(
     config: Config,
+    log: Log,
     #[cfg(feature = "http")] listener: Option<crate::control::http::Listener>,
 ) -> anyhow::Result<()> {
     // Before anything is started: what is started must be stopped in order, also when the signal comes early.
@@ -140,6 +153,7 @@ async fn serve(
         }
     };
     let host = started.otherwise(Code::Defect, || "failed to start the host: it panicked")??;
+    host.on_log_level(move |level| log.set_level(level));
     if asked {
         systemd.stopping();
         return stop(&stopper, host, Listeners::default(), &mut signals).await;

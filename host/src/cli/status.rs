@@ -4,7 +4,9 @@ use super::output::{Output, coded, one_line, or_dash, short_digest};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
-use crate::kernel::view::{Messages, Outcome, Pinned, Receipt, Retired, Status, mebibytes};
+use crate::kernel::view::{
+    Given, Messages, Outcome, Pinned, Receipt, Retired, Status, Supervised, mebibytes,
+};
 
 pub(super) fn status(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
     let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
@@ -24,12 +26,29 @@ fn screen(status: &Status) -> String {
     if let Some(trust) = &status.trust {
         line("trust", trust.clone());
     }
+    if let Some(settings) = &status.settings {
+        line("settings", settings.clone());
+    }
     if let Some(manifest) = &status.manifest {
         line("methods", list(&manifest.methods));
         line("requires", list(&manifest.requires));
+        if !manifest.wants.is_empty() {
+            line("wants", list(&manifest.wants));
+        }
         line("built by", format!("{}, contract {}", manifest.toolchain, manifest.contract));
     }
     line("calls", format!("{}, of these {} with an error", status.calls, status.errors));
+    if let Some(breaker) = &status.breaker {
+        line("breaker", super::lifecycle::told(breaker));
+    }
+    if let Some(supervised) = &status.supervised {
+        line("restarts", restarts(supervised));
+    }
+    if let Some(given) = status.given.as_ref().filter(|given| **given != Given::default()) {
+        let Given { threads, timers, failures, panics } = given;
+        let bad = format!("{failures} ended with an error, {panics} panicked");
+        line("given", format!("threads {}; {timers} timers; {bad}", list(threads)));
+    }
     if let Some(snapshot) = &status.snapshot {
         let at = stamp_and_age(snapshot.created_unix_ms);
         line("state", format!("{} bytes in schema {}, sealed {at}", snapshot.bytes, snapshot.schema));
@@ -71,6 +90,15 @@ pub(super) fn title(status: &Status) -> String {
     let generation =
         row.generation.map(|generation| format!(", generation {generation}")).unwrap_or_default();
     one_line(&format!("{}{version}{generation}: {}", row.name, row.phase))
+}
+
+/// `2, of these 1 lately: 5 calls panicked …`
+pub(super) fn restarts(supervised: &Supervised) -> String {
+    let Supervised { restarts, lately, why, unix_ms, state } = supervised;
+    let at = unix_ms.map(|ms| format!(" ({})", stamp_and_age(ms))).unwrap_or_default();
+    let why = why.as_ref().map(|why| format!("; last: {why}{at}")).unwrap_or_default();
+    let state = state.as_ref().map(|state| format!("; {state}")).unwrap_or_default();
+    format!("{restarts}, of these {lately} lately{why}{state}")
 }
 
 /// A receipt in one sentence.

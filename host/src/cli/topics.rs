@@ -35,7 +35,7 @@ fn rows(topic: &TopicView) -> Vec<Vec<String>> {
         };
         let mut row = subject();
         row.extend([
-            one_line(&mailed.name),
+            one_line(&mailed.name) + if mailed.answers { " (answers)" } else { "" },
             or_dash(mailed.queue.as_ref()),
             format!("{} of {}", mailed.depth, mailed.capacity),
             when_full.to_owned(),

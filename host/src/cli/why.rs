@@ -2,8 +2,9 @@
 
 use serde::Serialize;
 
+use super::lifecycle;
 use super::output::{Output, one_line, or_dash, quoted, short_digest};
-use super::status::{title, told};
+use super::status::{restarts, title, told};
 use super::when::stamp_and_age;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
@@ -62,6 +63,11 @@ fn explain(status: &Status) -> Why<'_> {
             lines(&["calls are answered, or wait"]),
             vec![format!("see how it ended with `hotbay history {name}`")],
         ),
+        Phase::Stopped if row.code.as_deref() == Some(&*Code::DependencyStopped.to_string()) => (
+            said("a service that it requires is stopped"),
+            lines(&[state_kept]),
+            vec!["start that service: this one follows by itself".to_owned()],
+        ),
         Phase::Stopped => (
             said(&format!("it was stopped on purpose, {since}, and stays so over restarts of the host")),
             lines(&[state_kept]),
@@ -92,6 +98,15 @@ fn explain(status: &Status) -> Why<'_> {
             lines(&[state_kept]),
             vec![again, format!("`hotbay start {name}` tries what lies in the folder again")],
         ),
+        Phase::Quarantined if row.code.as_deref() == Some(&*Code::RestartedTooOften.to_string()) => (
+            said("it was restarted too often"),
+            lines(&[state_kept]),
+            vec![
+                format!("`hotbay start {name}` starts it again and counts its restarts from 0"),
+                format!("`hotbay start {name} --fresh` begins with empty state and keeps the old file aside"),
+                again,
+            ],
+        ),
         Phase::Quarantined => (
             said("its state cannot be read, and it is not started with empty state in silence"),
             lines(&["the file with its state was not touched"]),
@@ -101,6 +116,23 @@ fn explain(status: &Status) -> Why<'_> {
             ],
         ),
     };
+    if let Some(supervised) = &status.supervised {
+        because.push(format!("restarts by supervision: {}", restarts(supervised)));
+    }
+    if let Some(breaker) = status.breaker.as_ref().filter(|b| b.opened > 0 || b.forced.is_some()) {
+        because.push(format!("its breaker is {}", lifecycle::told(breaker)));
+        if breaker.forced.is_some() {
+            next.push(format!("`hotbay breaker {name} auto` leaves the breaker to itself"));
+        }
+    }
+    if let Some(settings) = &status.settings {
+        because.push(settings.clone());
+        unchanged.push("the settings that are in force".to_owned());
+        next.push(
+            "mend the file; `hotbay config check` says whether it is, and then it is taken by itself"
+                .to_owned(),
+        );
+    }
     if let Some(recovered) = &status.recovered {
         because.push(recovered.clone());
         next.push(format!("see what is kept with `hotbay state show {name}`"));
@@ -241,6 +273,35 @@ mod tests {
         status.row.phase = Phase::Stopped;
         status.row.code = None;
         assert_eq!(explain(&status).code, None);
+    }
+
+    #[test]
+    fn why_says_restarts_and_breaker_and_how_a_quarantine_is_lifted() {
+        let mut status = after_a_failed_swap(Phase::Quarantined, None);
+        status.row.code = Some("HB0663".to_owned());
+        status.row.reason = Some("restarted 3 times within 60000 ms, and again: a call panicked".to_owned());
+        status.supervised = serde_json::from_value(serde_json::json!({
+            "restarts": 3, "lately": 3, "why": "a call panicked", "unix_ms": 0, "state": "its state is kept",
+        }))
+        .unwrap();
+        status.breaker = serde_json::from_value(serde_json::json!({
+            "state": "half-open", "forced": null, "why": "9 of 9 calls failed", "opened": 2, "again_in_ms": 0,
+        }))
+        .unwrap();
+        let why = explain(&status);
+        let because = why.because.join("\n");
+        assert!(
+            because.contains("restarts by supervision: 3, of these 3 lately; last: a call panicked"),
+            "{because}"
+        );
+        assert!(
+            because.contains("its breaker is half-open") && because.contains("9 of 9 calls failed"),
+            "{because}"
+        );
+        assert!(because.contains("its state is kept"), "{because}");
+        let next = why.next.join("\n");
+        assert!(next.contains("`hotbay start echo` starts it again"), "{next}");
+        assert!(!next.contains("right key"), "{next}");
     }
 
     #[test]

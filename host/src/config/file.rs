@@ -5,12 +5,14 @@ use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use hotbay_plugin_api::{Level, manifest};
+use hotbay_plugin_api::manifest;
 use serde::Deserialize;
 use toml::Spanned;
 
-use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, WatchMode, WhenStopped, hint};
-use crate::bus::WhenFull;
+use super::govern::SupervisionTable;
+use super::level::Spell;
+use super::service::ServiceTable;
+use super::{Config, ConfigError, KeySource, ProbeMode, Rehearse, Source, WatchMode, hint};
 
 /// What is asked for again and again may not be asked for without a pause.
 const PERIOD: RangeInclusive<u64> = 10..=HOUR;
@@ -20,10 +22,6 @@ const DEADLINE: RangeInclusive<u64> = 1..=HOUR;
 const WINDOW: RangeInclusive<u64> = 0..=HOUR;
 const HOUR: u64 = 60 * 60 * 1000;
 
-/// Each lane is a thread.
-const LANES: RangeInclusive<u64> = 1..=256;
-/// Room for all of them is made at once.
-const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
 /// A tebibyte. More is no limit.
 const MEBIBYTES: u64 = 1 << 20;
 /// What a probe may have of memory.
@@ -53,7 +51,9 @@ struct File {
     #[serde(default)]
     log: Log,
     #[serde(default)]
-    service: BTreeMap<Spanned<String>, Service>,
+    supervision: SupervisionTable,
+    #[serde(default)]
+    service: BTreeMap<Spanned<String>, ServiceTable>,
     #[serde(default)]
     plugin: BTreeMap<Spanned<String>, Spanned<toml::Table>>,
 }
@@ -107,30 +107,12 @@ struct Probe {
     env: Vec<Spanned<String>>,
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Service {
-    lanes: Option<Spanned<u64>>,
-    mailbox: Option<Spanned<u64>>,
-    messages: Option<Spanned<u64>>,
-    when_full: Option<WhenFull>,
-    when_stopped: Option<WhenStopped>,
-}
-
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields)]
 struct Log {
     level: Option<Spell>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum Spell {
-    Error,
-    Warn,
-    Info,
-    Debug,
-    Trace,
+    #[serde(default)]
+    plugins: BTreeMap<Spanned<String>, Spell>,
 }
 
 /// Reads `text`, laying what it says over [`Config::default`].
@@ -153,6 +135,9 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
     let beside = |named: PathBuf| path.parent().map_or_else(|| named.clone(), |folder| folder.join(&named));
 
     let mut config = Config::default();
+    if let Ok(table) = toml::from_str(text) {
+        config.source = Source::of(text, &table);
+    }
     config.plugins = file.plugins.map_or(config.plugins, beside);
     config.home = file.home.map_or(config.home, beside);
 
@@ -266,13 +251,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 
     config.trust = file.trust.read().map_err(|(offset, problem)| at(offset, problem))?;
 
-    config.log.level = match file.log.level {
-        Some(Spell::Error) => Level::Error,
-        Some(Spell::Warn) => Level::Warn,
-        Some(Spell::Info) | None => Level::Info,
-        Some(Spell::Debug) => Level::Debug,
-        Some(Spell::Trace) => Level::Trace,
-    };
+    config.log.level = file.log.level.map_or(config.log.level, Into::into);
 
     let valid = |name: &Spanned<String>| {
         if manifest::is_valid_name(name.get_ref()) {
@@ -281,24 +260,16 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
         let problem = format!("no plugin can be called `{}`: names are [a-z0-9_-]{{1,64}}", name.get_ref());
         Err(at(name.span().start, problem))
     };
-    let count = |into: &mut usize, value: Option<Spanned<u64>>, range: RangeInclusive<u64>| {
-        let Some(value) = value else { return Ok(()) };
-        if !range.contains(value.get_ref()) {
-            let problem =
-                format!("{} is out of range: from {} to {}", value.get_ref(), range.start(), range.end());
-            return Err(at(value.span().start, problem));
-        }
-        *into = usize::try_from(value.into_inner()).unwrap_or(usize::MAX);
-        Ok(())
-    };
-    for (name, Service { lanes, mailbox, messages, when_full, when_stopped }) in file.service {
+    for (name, level) in file.log.plugins {
+        valid(&name)?;
+        config.log.plugins.insert(name.into_inner(), level.into());
+    }
+    let wrong = |(offset, problem)| at(offset, problem);
+    config.supervision = file.supervision.over(config.supervision).map_err(wrong)?;
+    for (name, table) in file.service {
         valid(&name)?;
         let service = config.service.entry(name.into_inner()).or_default();
-        count(&mut service.lanes, lanes, LANES)?;
-        count(&mut service.mailbox, mailbox, MAILBOX)?;
-        count(&mut service.messages, messages, MAILBOX)?;
-        service.when_full = when_full.unwrap_or(service.when_full);
-        service.when_stopped = when_stopped.unwrap_or(service.when_stopped);
+        table.over(service, &config.supervision).map_err(wrong)?;
     }
     for (name, table) in file.plugin {
         valid(&name)?;
@@ -310,7 +281,7 @@ pub(super) fn parse(text: &str, path: &Path) -> Result<Config, ConfigError> {
 }
 
 /// The same value as JSON, which is how it is handed to the plugin. A date becomes its text.
-fn json(value: toml::Value) -> Result<serde_json::Value, String> {
+pub(super) fn json(value: toml::Value) -> Result<serde_json::Value, String> {
     use serde_json::Value;
     Ok(match value {
         toml::Value::String(text) => Value::String(text),

@@ -37,7 +37,7 @@ pub(super) fn explain(message: &str) -> String {
 }
 
 /// The one of `known` that `unknown` is most like, if it is like one at all.
-fn meant<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
+pub(super) fn meant<'a>(unknown: &str, known: &[&'a str]) -> Option<&'a str> {
     let synonyms = SYNONYMS.iter().filter_map(|(other, ours)| {
         let ours = known.iter().find(|known| *known == ours)?;
         Some((*other, *ours))

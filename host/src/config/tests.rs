@@ -3,7 +3,9 @@ use std::time::Duration;
 
 use hotbay_plugin_api::Level;
 
-use super::{Config, ConfigError, ExposedHome, KeySource, ProbeMode, Service, Unsigned, WatchMode};
+use super::{
+    Config, ConfigError, ExposedHome, Http, KeySource, Origin, ProbeMode, Service, Unsigned, WatchMode,
+};
 
 fn parse(text: &str) -> Result<Config, ConfigError> {
     Config::parse(text, Path::new("hotbay.toml"))
@@ -220,11 +222,11 @@ fn a_file_that_is_named_must_exist() {
 
 #[test]
 fn a_service_says_how_many_messages_wait_and_what_becomes_of_more() {
-    let text = "[service.echo]\nmessages = 7\nwhen_full = \"drop-oldest\"\nwhen_stopped = \"keep\"";
+    let text = "[service.echo]\nmessages = 7\nmessage_bytes = 4096\nwhen_full = \"drop-oldest\"\nwhen_stopped = \"keep\"";
     let service = Config::parse(text, "hotbay.toml".as_ref()).unwrap().service_of("echo");
     assert_eq!(
-        (service.messages, service.when_full, service.when_stopped),
-        (7, crate::bus::WhenFull::DropOldest, crate::config::WhenStopped::Keep)
+        (service.messages, service.message_bytes, service.when_full, service.when_stopped),
+        (7, 4096, crate::bus::WhenFull::DropOldest, crate::config::WhenStopped::Keep)
     );
     assert!(refused("[service.echo]\nmessages = 0").contains("out of range"));
     assert!(refused("[service.echo]\nwhen_full = \"explode\"").contains("drop-oldest"));
@@ -236,6 +238,26 @@ fn lanes_and_mailboxes_out_of_range_are_refused_at_their_place() {
     assert!(refused("[service.echo]\nmailbox = 2000000").contains("out of range: from 1 to 1000000"));
     assert!(refused("[service.\"No Name\"]\nlanes = 2").contains("no plugin can be called `No Name`"));
     assert!(refused("[service.echo]\nlane = 2").contains("lanes"));
+}
+
+#[test]
+fn a_service_names_its_store_and_whom_it_may_ask() {
+    let text = "[service.echo]\nstore = \"redis\"\nhttp.hosts = [\"a.example\", \"*.b.example:81\"]\nhttp.private = true";
+    let config = parse(text).unwrap();
+    let echo = config.service_of("echo");
+    let hosts: Vec<String> = echo.http.hosts.iter().map(ToString::to_string).collect();
+    assert_eq!((echo.store.as_str(), echo.http.private), ("redis", true));
+    assert_eq!(hosts, ["a.example", "*.b.example:81"]);
+    let other = config.service_of("other");
+    assert_eq!(
+        (other.store.as_str(), other.http),
+        ("kv", Http::default()),
+        "nobody, where nothing is written"
+    );
+    let error = refused("[service.echo]\nhttp.hosts = [\"https://a.example\"]");
+    assert!(error.contains(":2:15: no host can be `https://a.example`"), "{error}");
+    assert!(refused("[service.echo]\nstore = \"No\"").contains("no plugin can be called `No`"));
+    assert!(refused("[service.echo]\nhttp.host = []").contains("hosts"));
 }
 
 #[test]
@@ -275,4 +297,53 @@ fn trust_names_keys_and_pins() {
         let error = refused(&format!("[trust]\nkeys.a = {{ key = '{KEY}', {wrong} }}"));
         assert!(error.contains(said), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn each_setting_of_the_documented_file_is_shown_as_it_stands_there() {
+    let lines = include_str!("../config.rs").lines().filter_map(|line| line.strip_prefix("//!"));
+    let lines = lines.skip_while(|line| !line.contains("```toml")).skip(1);
+    // Keys and digests are cut short there.
+    let text: String = lines
+        .take_while(|line| !line.contains("```"))
+        .filter(|line| !line.contains('…'))
+        .flat_map(|line| [line, "\n"])
+        .collect();
+    let config = parse(&text).unwrap();
+    let shown = config.settings();
+    let mut checked = 0;
+    for (key, value) in config.source.values() {
+        let setting = shown.iter().find(|setting| setting.key == *key);
+        let setting = setting.unwrap_or_else(|| panic!("`{key}` is not shown"));
+        assert_eq!((&setting.value, setting.origin), (value, Origin::File), "{key}");
+        checked += 1;
+    }
+    assert!(checked > 30, "{checked}");
+    let defaults = Config::default().settings();
+    assert!(defaults.iter().all(|setting| setting.origin == Origin::Default) && defaults.len() > 20);
+}
+
+#[test]
+fn what_a_plugin_calls_a_secret_is_not_shown() {
+    let config = parse("[plugin.mail]\nhost = \"a\"\n[plugin.mail.login]\nPassword = \"b\"\n").unwrap();
+    let shown = serde_json::to_string(&config.settings()).unwrap();
+    assert!(shown.contains("plugin.mail.host") && shown.contains("plugin.mail.login.Password"), "{shown}");
+    assert!(!shown.contains("\"b\""), "{shown}");
+}
+
+#[test]
+fn a_setting_is_found_by_its_line_and_what_is_not_there_by_the_table_around_it() {
+    let config = parse("[log]\n\n[plugin.a]\nx = { y = [1,\n 2] }\n[plugin.b]\n").unwrap();
+    for (key, place) in [
+        ("plugin.a.x.y.1", "the configuration:5:2"),
+        ("plugin.a.x.y", "the configuration:4:7"),
+        ("plugin.a.z.w", "the configuration:3:9"),
+        ("plugin.b", "the configuration:6:9"),
+        ("swap.drain_ms", "the configuration"),
+    ] {
+        assert_eq!(config.source.place(key), place, "{key}");
+    }
+    let other = parse("[log]\nlevel = \"info\"\n[plugin.a]\nx = { y = [1, 2] }\n").unwrap();
+    let changed: Vec<_> = config.source.changed(&other.source).into_iter().collect();
+    assert_eq!(changed, ["log.level", "plugin.b"]);
 }

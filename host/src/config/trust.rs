@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use toml::{Spanned, Value};
 
 use hotbay_plugin_api::manifest::is_valid_name;
@@ -27,7 +27,7 @@ pub struct Trust {
 }
 
 /// What becomes of a file without a signature.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unsigned {
     /// It is not loaded.
@@ -39,7 +39,7 @@ pub enum Unsigned {
 }
 
 /// What becomes of a home folder that others could put another in the place of.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ExposedHome {
     /// The host does not start.

@@ -12,11 +12,12 @@ use tokio::task;
 
 use super::exit::Exit;
 use super::openmetrics;
-use super::protocol::{Failure, Request};
-use crate::bus::{Headers, Outgoing, Subscribe, SubscribeError, Subscription};
+use super::protocol::{FailedOne, Failure, Lifecycle, Request};
+use crate::bus::{Cancel, Headers, Outgoing, RequestError, Subscribe, SubscribeError, Subscription};
+use crate::config::level::spelt;
 use crate::error::Code;
-use crate::kernel::view::{Event, Phase, Row};
-use crate::{CallError, Cancel, Changed, ControlError, Host};
+use crate::kernel::view::{Action, Event, Phase, Row};
+use crate::{CallError, Changed, ControlError, Host, Which};
 
 /// What the command line is called as a sender, and as a subscriber.
 pub(super) const CLIENT: &str = "cli";
@@ -29,8 +30,8 @@ pub(super) type Answered = Result<(Value, Vec<u8>), Failure>;
 
 /// Who answers requests; a seam, so that the server can be tested without plugins.
 pub(super) trait Answer: Clone + Send + 'static {
-    /// Answers, blocking, with a value and the bytes that go beside it.
-    fn answer(&self, request: Request, body: Vec<u8>) -> Answered;
+    /// Answers, blocking, with a value and the bytes that go beside it. A call or a request is given up when the client has gone.
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Answered;
 
     /// The same to what is read behind the request.
     fn take(&self, request: Request, body: &mut dyn Read) -> Answered;
@@ -75,11 +76,12 @@ impl Answers {
     pub(super) fn is_ready(&self) -> bool {
         self.begun.load(Ordering::Relaxed) && self.host.rows().is_ok()
     }
+}
 
-    /// As [`Answer::answer`], unless it is called off: a request to a plugin that waits for its turn is then taken back.
-    pub(super) fn answer_unless(&self, cancel: &Cancel, request: Request, body: Vec<u8>) -> Answered {
+impl Answer for Answers {
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Answered {
         let deadline = request.deadline().unwrap_or(READY);
-        let carry_out = |request, body, deadline| carry_out(self, request, body, deadline, cancel);
+        let carry_out = |request, body, deadline| carry_out(self, request, body, deadline, gone);
         if self.begun.load(Ordering::Relaxed) {
             return carry_out(request, body, deadline).map_err(|denied| denied.failure);
         }
@@ -93,12 +95,6 @@ impl Answers {
             done => done.map_err(|denied| denied.failure),
         }
     }
-}
-
-impl Answer for Answers {
-    fn answer(&self, request: Request, body: Vec<u8>) -> Answered {
-        self.answer_unless(&Cancel::default(), request, body)
-    }
 
     fn take(&self, request: Request, body: &mut dyn Read) -> Answered {
         match request {
@@ -106,7 +102,7 @@ impl Answer for Answers {
                 let snapshot = self.host.import(&name, body, plain.as_ref())?;
                 Ok((value(&snapshot)?, Vec::new()))
             }
-            request => self.answer(request, Vec::new()),
+            request => self.answer(request, Vec::new(), &Cancel::new()),
         }
     }
 
@@ -136,6 +132,13 @@ impl From<CallError> for Denied {
     }
 }
 
+impl From<RequestError> for Denied {
+    fn from(error: RequestError) -> Self {
+        let early = matches!(error, RequestError::NobodyAnswers { .. });
+        Denied { failure: error.into(), early }
+    }
+}
+
 impl From<ControlError> for Denied {
     fn from(error: ControlError) -> Self {
         let early = matches!(error, ControlError::NotFound { .. });
@@ -154,7 +157,7 @@ fn carry_out(
     request: Request,
     body: Vec<u8>,
     deadline: Duration,
-    cancel: &Cancel,
+    gone: &Cancel,
 ) -> Result<(Value, Vec<u8>), Denied> {
     let value = match request {
         Request::Ping => value(&std::process::id()),
@@ -165,15 +168,19 @@ fn carry_out(
             value(&status)
         }
         Request::History { name } => value(&host.history(&name)?),
-        Request::Events { .. } | Request::Subscribe { .. } => Err(Failure::new(
+        Request::LogLevel { name, level } => {
+            let level = host.set_log_level(&name, level.map(Into::into))?;
+            value(&serde_json::json!({"name": name, "level": spelt(level)}))
+        }
+        Request::Config => value(&host.settings()?),
+        Request::Events { .. } | Request::Logs { .. } | Request::Subscribe { .. } => Err(Failure::new(
             Exit::Failed,
             Code::NotUnderstood,
             "failed to answer once: what was asked for is many",
         )),
         Request::Publish { topic, headers, confirm, .. } => {
             let publisher = host.publisher(name);
-            let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-            let outgoing = Outgoing { payload: &body, headers, cause: None };
+            let outgoing = outgoing(&headers, &body);
             let published = if confirm {
                 publisher.confirm(&topic, outgoing, deadline)
             } else {
@@ -182,9 +189,15 @@ fn carry_out(
             value(&published.map_err(Failure::from)?)
         }
         Request::Metrics => return Ok((Value::Null, openmetrics::text(host.metrics()?).into_bytes())),
+        Request::Ask { topic, headers, .. } => {
+            let outgoing = outgoing(&headers, &body);
+            let asked = host.publisher(name).request_cancellable(&topic, outgoing, deadline, gone);
+            return Ok((Value::Null, asked?));
+        }
         Request::Topics => value(&host.topics()),
-        Request::Call { service, method, .. } => {
-            let reply = host.request_unless(&service, &method, &body, deadline, cancel)?;
+        Request::Call { service, method, own_deadline, .. } => {
+            let deadline = (!own_deadline).then_some(deadline);
+            let reply = host.request_cancellable(&service, &method, &body, deadline, gone)?;
             return Ok((Value::Null, reply));
         }
         Request::Add { file, force: false, .. } => changed(host.add(&file, deadline)?),
@@ -195,6 +208,11 @@ fn carry_out(
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
         Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+        Request::Restart { name, .. } => changed(host.restart_service(&name, deadline)?),
+        Request::Lifecycle { action, which, dry_run, .. } => {
+            value(&lifecycle(host, action, &which, dry_run, deadline)?)
+        }
+        Request::Breaker { name, force } => value(&host.breaker(&name, force)?),
         Request::Snapshot { name, .. } => value(&host.snapshot(&name, deadline)?),
         Request::Restore { name, sequence } => value(&host.restore(&name, sequence)?),
         Request::Import { .. } => {
@@ -205,6 +223,34 @@ fn carry_out(
         Request::RetireKey { id } => value(&host.retire_key(&id)?),
     };
     Ok((value?, Vec::new()))
+}
+
+fn outgoing<'a>(headers: &[(String, String)], payload: &'a [u8]) -> Outgoing<'a> {
+    let headers = Headers::new(headers.iter().map(|(name, value)| (name.as_str(), value.as_str())));
+    Outgoing { payload, headers, cause: None }
+}
+
+fn lifecycle(
+    host: &Host,
+    action: Action,
+    which: &Which,
+    dry_run: bool,
+    deadline: Duration,
+) -> Result<Lifecycle, ControlError> {
+    let mut done = Lifecycle { plan: host.plan(action, which)?, ..Lifecycle::default() };
+    if dry_run {
+        return Ok(done);
+    }
+    for (name, answer) in host.change_services(action, which, deadline)? {
+        match answer {
+            Ok(mut changed) => {
+                spell(&mut changed.row);
+                done.changed.push(changed);
+            }
+            Err(error) => done.failed.push(FailedOne { name, failure: error.into() }),
+        }
+    }
+    Ok(done)
 }
 
 /// A host that is being stopped lists nothing; that is not to be taken for a host without plugins.

@@ -13,7 +13,10 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
+mod lines;
 mod messages;
+
+pub use lines::Heard;
 
 use super::endpoint::Endpoint;
 use super::exit::Exit;
@@ -199,7 +202,7 @@ impl Client {
                         }
                     }
                     Response::Failed(failure) => return Err(failure.into()),
-                    Response::End | Response::Message(_) | Response::Done(_) => return Ok(()),
+                    _ => return Ok(()),
                 }
             }
         })
@@ -231,7 +234,11 @@ fn done(response: Response) -> Result<Value, ClientError> {
     match response {
         Response::Done(value) => Ok(value),
         Response::Failed(failure) => Err(failure.into()),
-        Response::Event(_) | Response::Message(_) | Response::End => {
+        Response::Event(_)
+        | Response::Line(_)
+        | Response::Missed(_)
+        | Response::Message(_)
+        | Response::End => {
             let error = <serde_json::Error as serde::de::Error>::custom("events were not asked for");
             Err(FrameError::Json(error).into())
         }

@@ -13,6 +13,7 @@ use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{sleep, timeout};
 
+mod lines;
 pub(super) mod messages;
 
 use super::answer::{Answer, Answered, CLIENT};
@@ -21,6 +22,7 @@ use super::exit::Exit;
 use super::frame::{self, FrameError};
 use super::protocol::{Failure, Request, Response};
 use super::server::FOLLOWERS;
+use crate::bus::Cancel;
 use crate::error::Code;
 use crate::kernel::view::Event;
 
@@ -82,6 +84,19 @@ impl Conversation {
                     self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
                 }
             },
+            Ok(Ok((Request::Logs { past, follow: false, service }, _))) => {
+                self.tell_lines(answer, past, false, service).await
+            }
+            Ok(Ok((Request::Logs { past, follow: true, service }, _))) => {
+                match self.followers.try_acquire() {
+                    Ok(_place) => self.tell_lines(answer, past, true, service).await,
+                    Err(_) => {
+                        let message =
+                            format!("failed to follow the log: {FOLLOWERS} clients follow something already");
+                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
+                    }
+                }
+            }
             Ok(Ok((Request::Subscribe { patterns, queue, capacity }, _))) => {
                 match self.followers.try_acquire() {
                     Ok(_place) => {
@@ -113,7 +128,20 @@ impl Conversation {
         request: Request,
         body: Vec<u8>,
     ) -> Result<(Value, Vec<u8>), Failure> {
-        self.answered(&mut task::spawn_blocking(move || answer.answer(request, body))).await
+        let gone = Cancel::new();
+        let on_drop = gone.on_drop();
+        let mut done = task::spawn_blocking(move || answer.answer(request, body, &gone));
+        let mut from = &self.stream;
+        let mut nothing = [0; 1];
+        tokio::select! {
+            biased;
+            done = self.answered(&mut done) => done,
+            // The client has no more to say: whatever comes is its end. Nobody hears this.
+            _ = from.read(&mut nothing) => {
+                drop(on_drop);
+                Err(Failure::new(Exit::TimedOut, Code::CallCancelled, "failed to answer: the client has gone"))
+            }
+        }
     }
 
     /// The same to what follows the request in pieces, while it comes. What is answered before its end is told at once.

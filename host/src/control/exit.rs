@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::bus::PublishError;
+use crate::bus::{PublishError, RequestError};
 use crate::{CallError, ControlError, HostError};
 
 /// How a command ended.
@@ -64,11 +64,15 @@ impl From<&CallError> for Exit {
     fn from(error: &CallError) -> Self {
         match error {
             CallError::NoSuchService { .. } | CallError::NoSuchMethod { .. } => Exit::NotFound,
-            CallError::NotRunning { .. } | CallError::Refused { .. } => Exit::Refused,
+            CallError::NotRunning { .. }
+            | CallError::Refused { .. }
+            | CallError::BreakerOpen { .. }
+            | CallError::TooManyInside { .. }
+            | CallError::TooFast { .. } => Exit::Refused,
             CallError::Failed { .. } | CallError::Panicked { .. } | CallError::TooManyHops { .. } => {
                 Exit::Failed
             }
-            CallError::TimedOut { .. } => Exit::TimedOut,
+            CallError::TimedOut { .. } | CallError::Cancelled { .. } => Exit::TimedOut,
         }
     }
 }
@@ -79,6 +83,19 @@ impl From<&PublishError> for Exit {
             PublishError::Topic(_) => Exit::Usage,
             PublishError::NotTaken { .. } => Exit::TimedOut,
             PublishError::TooManyHops { .. } | PublishError::Refused { .. } => Exit::Refused,
+        }
+    }
+}
+
+impl From<&RequestError> for Exit {
+    fn from(error: &RequestError) -> Self {
+        match error {
+            RequestError::Topic(_) => Exit::Usage,
+            RequestError::Refused(error) => error.into(),
+            RequestError::NobodyAnswers { .. } => Exit::NotFound,
+            RequestError::NotTaken { .. } | RequestError::Dropped { .. } => Exit::Refused,
+            RequestError::Failed { .. } | RequestError::Panicked { .. } => Exit::Failed,
+            RequestError::TimedOut { .. } | RequestError::Cancelled { .. } => Exit::TimedOut,
         }
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::exit::Exit;
-use crate::bus::{MessageView, Pattern, PublishError};
+use crate::bus::{MessageView, Pattern, PublishError, RequestError};
+use crate::config::level::Spell;
 use crate::error::{Blame, Code, Coded as _, Trouble, shown};
-use crate::kernel::view::Event;
-use crate::{CallError, ControlError};
+use crate::kernel::lines::Line;
+use crate::kernel::view::{Action, BreakerForce, Event, Planned};
+use crate::{CallError, Changed, ControlError, Which};
 
 /// A deadline beyond this is none, and would overflow the clocks of some systems.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
@@ -39,6 +41,24 @@ pub enum Request {
         /// Whether to stay for those to come.
         follow: bool,
     },
+    /// Lines of the log, and with `follow` those to come until the client goes away or the host stops.
+    Logs {
+        /// So many of the past, at most.
+        past: usize,
+        /// Whether to stay for those to come.
+        follow: bool,
+        /// Of this service alone.
+        service: Option<String>,
+    },
+    /// Sets how much of a service is logged.
+    LogLevel {
+        /// The service.
+        name: String,
+        /// The level; `None` for what the file says.
+        level: Option<Spell>,
+    },
+    /// The settings that are in force.
+    Config,
     /// A call; the frame's body is the request, the answer's body the reply.
     Call {
         /// The service.
@@ -47,6 +67,9 @@ pub enum Request {
         method: String,
         /// How long to wait.
         deadline_ms: u64,
+        /// Whether nobody said so, and the service's own deadline holds where it has one.
+        #[serde(default)]
+        own_deadline: bool,
     },
     /// Publishes a message; the frame's body is its bytes.
     Publish {
@@ -57,6 +80,15 @@ pub enum Request {
         /// Whether every mailbox is to have taken it.
         confirm: bool,
         /// How long to wait for that.
+        deadline_ms: u64,
+    },
+    /// A request by topic; the frame's body is its bytes, the answer's body the reply.
+    Ask {
+        /// The topic.
+        topic: String,
+        /// What stands beside the bytes.
+        headers: Vec<(String, String)>,
+        /// How long to wait.
         deadline_ms: u64,
     },
     /// Messages of these patterns, until the client goes away or the host stops. Answered by `Done` when it is subscribed.
@@ -122,6 +154,31 @@ pub enum Request {
         /// How long to wait.
         deadline_ms: u64,
     },
+    /// Stops a service and starts it again.
+    Restart {
+        /// The service.
+        name: String,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Starts, stops or restarts several services, or says what that would be.
+    Lifecycle {
+        /// What is done to them.
+        action: Action,
+        /// Which.
+        which: Which,
+        /// Whether it is only said.
+        dry_run: bool,
+        /// How long to wait.
+        deadline_ms: u64,
+    },
+    /// Holds the breaker of a service open or closed, or leaves it to itself.
+    Breaker {
+        /// The service.
+        name: String,
+        /// Where it is held; `None` for nowhere.
+        force: Option<BreakerForce>,
+    },
     /// Writes a service's state down; answered when it is durable.
     Snapshot {
         /// The service.
@@ -159,12 +216,15 @@ impl Request {
         match self {
             Request::Call { deadline_ms, .. }
             | Request::Publish { deadline_ms, .. }
+            | Request::Ask { deadline_ms, .. }
             | Request::Add { deadline_ms, .. }
             | Request::Reload { deadline_ms, .. }
             | Request::Rollback { deadline_ms, .. }
             | Request::Remove { deadline_ms, .. }
             | Request::Start { deadline_ms, .. }
             | Request::Stop { deadline_ms, .. }
+            | Request::Restart { deadline_ms, .. }
+            | Request::Lifecycle { deadline_ms, .. }
             | Request::Snapshot { deadline_ms, .. } => {
                 Some(Duration::from_millis(*deadline_ms).min(MAX_DEADLINE))
             }
@@ -173,9 +233,13 @@ impl Request {
             | Request::Status { .. }
             | Request::History { .. }
             | Request::Events { .. }
+            | Request::Logs { .. }
+            | Request::LogLevel { .. }
+            | Request::Config
             | Request::Subscribe { .. }
             | Request::Metrics
             | Request::Topics
+            | Request::Breaker { .. }
             | Request::Restore { .. }
             | Request::Import { .. }
             | Request::RotateKeys
@@ -185,7 +249,7 @@ impl Request {
 }
 
 /// What the host answers.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     /// It was done, and this is what was asked for.
@@ -194,6 +258,10 @@ pub enum Response {
     Failed(Failure),
     /// Something that happened; more responses follow.
     Event(Event),
+    /// A line of the log; more responses follow.
+    Line(Line),
+    /// So many lines are gone; more responses follow.
+    Missed(u64),
     /// A message; the frame's body is its bytes. More responses follow.
     Message(MessageView),
     /// There are no more events, or messages.
@@ -214,13 +282,37 @@ pub struct Failure {
     /// Who can mend it.
     #[serde(default, deserialize_with = "Blame::if_known")]
     pub blame: Option<Blame>,
+    /// When to try again, milliseconds; `None` where nobody knows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_ms: Option<u64>,
+}
+
+/// What became of several services.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Lifecycle {
+    /// What was to be done, in its order; of a dry run all of the answer.
+    pub plan: Vec<Planned>,
+    /// Those that are as was asked for.
+    pub changed: Vec<Changed>,
+    /// Those that are not.
+    pub failed: Vec<FailedOne>,
+}
+
+/// A service that is not as was asked for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct FailedOne {
+    /// The service.
+    pub name: String,
+    /// Why.
+    #[serde(flatten)]
+    pub failure: Failure,
 }
 
 impl Failure {
     /// A failure of this kind with this message.
     pub fn new(exit: Exit, code: Code, message: impl Into<String>) -> Self {
         let (code, blame) = shown(Some(code));
-        Self { exit, message: message.into(), code, blame }
+        Self { exit, message: message.into(), code, blame, retry_after_ms: None }
     }
 
     /// A failure by this trouble.
@@ -232,12 +324,22 @@ impl Failure {
 
 impl From<CallError> for Failure {
     fn from(error: CallError) -> Self {
-        Self::new(Exit::from(&error), error.code(), error.to_string())
+        let again = error
+            .retry_after()
+            .map(|after| u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
+        let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        Self { retry_after_ms: again, ..failure }
     }
 }
 
 impl From<PublishError> for Failure {
     fn from(error: PublishError) -> Self {
+        Self::new(Exit::from(&error), error.code(), error.to_string())
+    }
+}
+
+impl From<RequestError> for Failure {
+    fn from(error: RequestError) -> Self {
         Self::new(Exit::from(&error), error.code(), error.to_string())
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::Read;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -20,7 +20,7 @@ use super::exit::Exit;
 use super::frame::MAX_BODY;
 use super::protocol::{Failure, Request};
 use super::server::{Conversations, FOLLOWERS, Server};
-use crate::bus::{Subscribe, SubscribeError, Subscription};
+use crate::bus::{Cancel, Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
 use crate::kernel::view::Event;
 
@@ -29,10 +29,11 @@ use crate::kernel::view::Event;
 struct Fake {
     live: Arc<Mutex<Vec<mpsc::Sender<Event>>>>,
     answered: Arc<AtomicUsize>,
+    given_up: Arc<AtomicBool>,
 }
 
 impl Answer for Fake {
-    fn answer(&self, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Failure> {
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Result<(Value, Vec<u8>), Failure> {
         self.answered.fetch_add(1, Ordering::SeqCst);
         match request {
             Request::Ping => Ok((json!(7), Vec::new())),
@@ -44,6 +45,14 @@ impl Answer for Fake {
             Request::History { .. } => Ok((Value::Null, vec![0; MAX_BODY + 1])),
             Request::Stop { deadline_ms, .. } => {
                 thread::sleep(Duration::from_millis(deadline_ms));
+                Ok((Value::Null, Vec::new()))
+            }
+            Request::Ask { .. } => {
+                let begun = Instant::now();
+                while !gone.is_cancelled() && begun.elapsed() < Duration::from_secs(20) {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                self.given_up.store(gone.is_cancelled(), Ordering::SeqCst);
                 Ok((Value::Null, Vec::new()))
             }
             _ => Ok((Value::Null, Vec::new())),
@@ -165,7 +174,7 @@ impl Bench {
 }
 
 fn call() -> Request {
-    Request::Call { service: "echo".into(), method: "echo".into(), deadline_ms: 1000 }
+    Request::Call { service: "echo".into(), method: "echo".into(), deadline_ms: 1000, own_deadline: false }
 }
 
 #[test]
@@ -226,6 +235,18 @@ fn a_host_that_is_busy_does_not_keep_others_waiting() {
     assert_eq!(bench.client().ask::<u32>(&Request::Ping).unwrap(), 7);
     assert!(begin.elapsed() < Duration::from_secs(3));
     bench.runtime.shutdown_background();
+}
+
+#[test]
+fn what_a_client_asked_is_given_up_when_it_goes_away() {
+    let bench = Bench::new();
+    let ask = Request::Ask { topic: "a".into(), headers: Vec::new(), deadline_ms: 20_000 };
+    let request = serde_json::to_vec(&ask).unwrap();
+    let mut frame = (request.len() as u32).to_le_bytes().to_vec();
+    frame.extend_from_slice(&request);
+    frame.extend_from_slice(&[0; 4]);
+    bench.send_raw(&frame);
+    bench.wait(|| bench.fake.given_up.load(Ordering::SeqCst));
 }
 
 #[test]

@@ -70,6 +70,7 @@ codes! {
     110 NoControlPlane
     111 LogFilter
     112 HomeOfAnother
+    140 NeedsRestart
     170 NotInOrder
 
     // A file: discovered and verified.
@@ -96,6 +97,7 @@ codes! {
     221 FileNameNotLibrary
     222 LibraryMissing
     223 ThreadLocalsTooLarge
+    240 ConfigSchema
 
     // Whom a host trusts.
     301 Unsigned
@@ -144,6 +146,14 @@ codes! {
     604 ExportTooLarge
     605 RequiresItself
     606 RequiredMissing
+    640 ConfigMisfit
+    641 ConfigRefused
+    642 ConfigAtReload
+    660 KeepsPanicking
+    661 CallHangs
+    662 KeepsFailing
+    663 RestartedTooOften
+    664 DependencyStopped
 
     // Calls.
     701 NoSuchService
@@ -154,6 +164,10 @@ codes! {
     706 CallTimedOut
     707 TooManyHops
     708 CallRefused
+    760 BreakerOpen
+    761 TooManyInside
+    762 TooFast
+    780 CallCancelled
 
     // From one version to the next, and back.
     801 NotDrained
@@ -259,6 +273,9 @@ codes! {
     1302 MessageCircle
     1303 NotTakenByAll
     1304 PublishRefused
+    1380 NobodyAnswers
+    1381 RequestNotTaken
+    1382 RequestDropped
 
     // The host itself.
     9901 Defect

@@ -3,7 +3,7 @@
 use hotbay_state::{KeyError, OpenError, SealError, StoreError};
 
 use super::{CallError, Code, Coded, ControlError, HostError, chain};
-use crate::bus::{PublishError, SubscribeError};
+use crate::bus::{PublishError, RequestError, SubscribeError};
 use crate::config::ConfigError;
 use crate::discover::DiscoverError;
 use crate::drain::DrainError;
@@ -62,6 +62,22 @@ impl Coded for PublishError {
     }
 }
 
+impl Coded for RequestError {
+    fn code(&self) -> Code {
+        match self {
+            Self::Topic(_) => Code::SubjectWrong,
+            Self::Refused(error) => error.code(),
+            Self::NobodyAnswers { .. } => Code::NobodyAnswers,
+            Self::NotTaken { .. } => Code::RequestNotTaken,
+            Self::Failed { .. } => Code::CallFailed,
+            Self::Panicked { .. } => Code::CallPanicked,
+            Self::TimedOut { .. } => Code::CallTimedOut,
+            Self::Dropped { .. } => Code::RequestDropped,
+            Self::Cancelled { .. } => Code::CallCancelled,
+        }
+    }
+}
+
 impl Coded for SubscribeError {
     fn code(&self) -> Code {
         match self {
@@ -100,6 +116,7 @@ impl Coded for VerifyError {
             Self::Contract(_) => Code::OtherContract,
             Self::Name(_) => Code::NameNotAllowed,
             Self::Version(..) => Code::VersionNotSemver,
+            Self::Schema { .. } => Code::ConfigSchema,
             Self::Aborts => Code::PanicAborts,
             Self::Missing { .. } => Code::LibraryMissing,
             Self::ThreadLocals { .. } => Code::ThreadLocalsTooLarge,
@@ -196,7 +213,11 @@ impl Coded for CallError {
             Self::Panicked { .. } => Code::CallPanicked,
             Self::TimedOut { .. } => Code::CallTimedOut,
             Self::TooManyHops { .. } => Code::TooManyHops,
+            Self::Cancelled { .. } => Code::CallCancelled,
             Self::Refused { .. } => Code::CallRefused,
+            Self::BreakerOpen { .. } => Code::BreakerOpen,
+            Self::TooManyInside { .. } => Code::TooManyInside,
+            Self::TooFast { .. } => Code::TooFast,
         }
     }
 }
@@ -233,7 +254,7 @@ pub(crate) fn of_pinned(reason: &Reason) -> Code {
         | Reason::Lane { .. }
         | Reason::OtherService => Code::StillInside,
         Reason::Threads { runs, began, .. } if runs.is_empty() && began.is_empty() => Code::ThreadLocalLeft,
-        Reason::Threads { .. } | Reason::Unborn => Code::ThreadLeft,
+        Reason::Threads { .. } | Reason::Told { .. } | Reason::Unborn => Code::ThreadLeft,
         Reason::Marked(_) => Code::MarkedToStay,
         Reason::Busy { .. } => Code::ClosingHangs,
         Reason::Unexplained => Code::StaysUnexplained,

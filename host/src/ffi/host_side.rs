@@ -1,18 +1,23 @@
 //! The host as a plugin sees it: the functions behind its link.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 
 use abi_stable::prefix_type::WithMetadata;
 use abi_stable::std_types::{RSlice, RStr};
 use hotbay_plugin_api::abi::{HostHandle, HostLink, HostTable, HostTableRef, Out, RawBuffer, Status};
 
 use super::calls::Found;
-use super::messages::extension;
-use crate::CallError;
-use crate::bus::{Bus, Trace};
+use super::extensions::extension;
+use super::lines::{log, log_enabled};
+use crate::bus::Bus;
 use crate::call::{self, Called};
+#[cfg(feature = "http-client")]
+use crate::context::Http;
+use crate::context::{Clock, Threads, Timers};
+use crate::kernel::levels::Cell;
 use crate::kernel::slot::Slot;
+use crate::{CallError, config};
 
 /// What a plugin can reach through its host: the kernel, as little of it as that takes.
 pub(crate) trait Services: Send + Sync {
@@ -22,6 +27,11 @@ pub(crate) trait Services: Send + Sync {
     /// What messages go by; a probe has none.
     fn bus(&self) -> Option<&Bus>;
 
+    /// What timers tick by; a probe has none.
+    fn clock(&self) -> Option<&Clock>;
+    /// How much of a plugin is logged.
+    fn level(&self, service: &str) -> Cell;
+
     /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
     fn is_inside(&self, handle: HostHandle) -> bool;
 }
@@ -30,13 +40,20 @@ pub(crate) trait Services: Send + Sync {
 pub(crate) struct HostSide {
     name: Arc<str>,
     generation: u64,
-    // The plugin's table of the configuration, as JSON.
-    config: String,
+    // The plugin's table of the configuration, as JSON: another one when the plugin took it.
+    config: RwLock<Arc<str>>,
+    level: Cell,
     services: Arc<dyn Services>,
     // What the plugin has called: a slot follows its service through all that happens to it, so it is looked for once.
     found: [OnceLock<Arc<Slot>>; FOUND],
     methods: Found,
     accepting: Arc<AtomicBool>,
+    threads: Arc<Threads>,
+    timers: Arc<Timers>,
+    #[cfg(feature = "http-client")]
+    http: Http,
+    // The service that keeps its keys and values.
+    store: String,
 }
 
 /// A plugin that calls more services than these looks for the others each time.
@@ -46,14 +63,23 @@ impl HostSide {
     pub(crate) fn new(
         name: &str,
         generation: u64,
-        config: Option<&serde_json::Value>,
+        config: Arc<str>,
+        service: &config::Service,
         services: Arc<dyn Services>,
     ) -> Box<Self> {
-        let config = config.map_or_else(|| "{}".to_owned(), serde_json::Value::to_string);
+        let config = RwLock::new(config);
+        let level = services.level(name);
+        let name: Arc<str> = name.into();
         Box::new(Self {
-            name: name.into(),
+            #[cfg(feature = "http-client")]
+            http: Http::new(&name, service.http.clone()),
+            store: service.store.clone(),
+            threads: Threads::new(&name, generation),
+            timers: Timers::new(&name, generation, &services),
+            name,
             generation,
             config,
+            level,
             services,
             found: Default::default(),
             methods: Found::default(),
@@ -64,14 +90,39 @@ impl HostSide {
     /// The same for an instance that is never started: calls to other services are refused.
     pub(super) fn deaf(&self) -> Box<Self> {
         Box::new(Self {
+            #[cfg(feature = "http-client")]
+            http: Http::new(&self.name, config::Http::default()),
+            store: self.store.clone(),
+            threads: Threads::new(&self.name, self.generation),
+            timers: Timers::new(&self.name, self.generation, &self.services),
             name: Arc::clone(&self.name),
             generation: self.generation,
-            config: self.config.clone(),
+            config: RwLock::new(self.config()),
+            level: Arc::clone(&self.level),
             services: Arc::clone(&self.services),
             found: Default::default(),
             methods: Found::default(),
             accepting: Arc::default(),
         })
+    }
+
+    /// The plugin's table, as JSON.
+    pub(super) fn config(&self) -> Arc<str> {
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The plugin took another table.
+    pub(super) fn set_config(&self, config: &Arc<str>) {
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(config);
+    }
+
+    /// How much of it is logged: 1 error … 5 trace.
+    pub(super) fn level(&self) -> u32 {
+        self.level.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn generation(&self) -> u64 {
+        self.generation
     }
 
     pub(super) fn name(&self) -> &Arc<str> {
@@ -113,9 +164,40 @@ impl HostSide {
         &self.methods
     }
 
-    /// Whether the plugin may call other services now.
-    pub(super) fn accept_calls(&self, accept: bool) {
-        self.accepting.store(accept, Ordering::Release);
+    pub(super) fn threads(&self) -> &Arc<Threads> {
+        &self.threads
+    }
+
+    pub(super) fn timers(&self) -> &Arc<Timers> {
+        &self.timers
+    }
+
+    #[cfg(feature = "http-client")]
+    pub(super) fn http(&self) -> &Http {
+        &self.http
+    }
+
+    pub(super) fn store(&self) -> &str {
+        &self.store
+    }
+
+    /// The plugin is about to start: from here on it may call other services, and have threads and timers.
+    pub(super) fn begin(&self) {
+        self.accepting.store(true, Ordering::Release);
+        self.threads.open();
+        self.timers.open();
+    }
+
+    /// It is about to stop: what the host gave it ends. It may still call. On a lane, as is the next.
+    pub(super) fn begin_to_stop(&self) {
+        self.timers.close();
+        self.threads.tell_to_end();
+    }
+
+    /// It has stopped, or did not start.
+    pub(super) fn end(&self) {
+        self.begin_to_stop();
+        self.accepting.store(false, Ordering::Release);
     }
 }
 
@@ -152,35 +234,8 @@ pub(super) fn guarded<T>(otherwise: T, body: impl FnOnce() -> T) -> T {
     })
 }
 
-// Lines of plugins have this target; `HOTBAY_LOG=hotbay::plugin=debug` shows more of them.
-macro_rules! at_level {
-    ($level:expr, $event:ident!($($args:tt)*)) => {
-        match $level {
-            1 => tracing::$event!(target: "hotbay::plugin", tracing::Level::ERROR, $($args)*),
-            2 => tracing::$event!(target: "hotbay::plugin", tracing::Level::WARN, $($args)*),
-            3 => tracing::$event!(target: "hotbay::plugin", tracing::Level::INFO, $($args)*),
-            4 => tracing::$event!(target: "hotbay::plugin", tracing::Level::DEBUG, $($args)*),
-            _ => tracing::$event!(target: "hotbay::plugin", tracing::Level::TRACE, $($args)*),
-        }
-    };
-}
-
-extern "C" fn log_enabled(_: HostHandle, level: u32) -> bool {
-    guarded(false, || at_level!(level, enabled!()))
-}
-
-extern "C" fn log(handle: HostHandle, level: u32, target: RStr<'_>, text: RStr<'_>, fields: RStr<'_>) {
-    guarded((), || {
-        let HostSide { name, generation, .. } = side(handle);
-        let at = (!target.is_empty()).then(|| target.as_str());
-        let trace = Trace::current().map(|trace| trace.id());
-        let space = if fields.is_empty() { "" } else { " " };
-        at_level!(level, event!(plugin = %name, generation, at, trace, "{text}{space}{fields}"));
-    });
-}
-
 extern "C" fn config(handle: HostHandle, out: &mut RawBuffer, error: &mut RawBuffer) -> Status {
-    if out.write(side(handle).config.as_bytes()) {
+    if out.write(side(handle).config().as_bytes()) {
         return Status::OK;
     }
     let _ = error.write(b"read the configuration: no more memory is lent");
@@ -236,8 +291,12 @@ fn status(failure: &CallError) -> Status {
         CallError::NoSuchService { .. } | CallError::NotRunning { .. } => Status::NO_SUCH_SERVICE,
         CallError::NoSuchMethod { .. } => Status::NO_SUCH_METHOD,
         CallError::Panicked { .. } => Status::PANICKED,
-        CallError::TimedOut { .. } => Status::TIMED_OUT,
-        CallError::TooManyHops { .. } | CallError::Refused { .. } => Status::REFUSED,
+        CallError::TimedOut { .. } | CallError::Cancelled { .. } => Status::TIMED_OUT,
+        CallError::TooManyHops { .. }
+        | CallError::Refused { .. }
+        | CallError::BreakerOpen { .. }
+        | CallError::TooManyInside { .. }
+        | CallError::TooFast { .. } => Status::REFUSED,
         _ => Status::FAILED,
     }
 }

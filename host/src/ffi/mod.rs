@@ -22,16 +22,27 @@
 //!   the first and consumed by the second.
 //! * **F7 What is released is still mapped.** A path of an object is used once, so a library of that path is the one that
 //!   was pinned: with `RTLD_NOLOAD` its initialisers do not run again. If it was never closed, its own handle keeps it.
+//! * **F8 What a plugin hands over runs while it is mapped.** The body of a thread is called once, on a thread of the host's that
+//!   [`Plugin::join_threads`] waits for, destructors included; where one of those has not ended, the library is not closed. What a timer has
+//!   is called inside of its generation, by a lease, and given back there, in a call of the plugin, or before its `stop`: [`HostSide::begin_to_stop`] takes
+//!   all of them. A [`TickBody`] that is lost is leaked.
 
 #![allow(unsafe_code, reason = "loading and calling foreign code is what this module is for")]
 
 mod calls;
+mod extensions;
 mod host_side;
+#[cfg(feature = "http-client")]
+mod http;
+mod kv;
 mod library;
+mod lines;
 mod loader;
 mod messages;
 mod plugin;
 mod state;
+mod threads;
+mod timers;
 mod twin;
 
 pub(crate) use host_side::{HostSide, Services};
@@ -39,4 +50,5 @@ pub(crate) use library::{Closed, Library, LoadError, is_mapped, release, release
 pub(crate) use loader::{Holder, held_up};
 pub(crate) use plugin::{Answer, CreateError, MethodCall, Opened, Plugin};
 pub(crate) use state::{Lending, Source, Written};
+pub(crate) use timers::TickBody;
 pub(crate) use twin::{Holds, Twin};

@@ -2,10 +2,12 @@
 
 use std::marker::PhantomData;
 use std::mem::ManuallyDrop;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    HostHandle, HostLink, Instance, Lent, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
+    ANSWERS_EXTENSION, AnswersExtension, CONFIG_EXTENSION, ConfigExtension, HostHandle, HostLink, Instance,
+    LOG_EXTENSION, Lent, LogExtension, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
     MethodsExtension, Out, PluginModuleRef, RawBuffer, Status,
 };
 use zeroize::Zeroizing;
@@ -16,6 +18,9 @@ use super::state::{Lending, Source, StateTable, Written};
 use super::{HostSide, Library, LoadError};
 use crate::bus::Message;
 use crate::fault;
+use crate::kernel::lane::Lane;
+use crate::kernel::view::Given;
+use crate::os::Thread;
 use crate::stage::Object;
 
 /// What a plugin answers: done, or how it ended and its words.
@@ -27,6 +32,9 @@ pub(crate) struct Plugin {
     instance: Instance,
     state: Option<StateTable>,
     messages: Option<&'static MessagesExtension>,
+    answers: Option<&'static AnswersExtension>,
+    config: Option<&'static ConfigExtension>,
+    log: Option<&'static LogExtension>,
     // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
     functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
@@ -134,6 +142,9 @@ impl Plugin {
             // F4: kept beside the library.
             state: StateTable::of(module),
             messages: messages_of(module),
+            answers: answers_of(module),
+            config: config_of(module),
+            log: log_of(module),
             functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
@@ -155,18 +166,38 @@ impl Plugin {
     }
 
     pub(crate) fn start(&self) -> Answer {
-        self.host.accept_calls(true);
+        self.host.begin();
         let started = answer(|error| (self.module.start())(self.instance, error));
         if started.is_err() {
-            self.host.accept_calls(false);
+            self.host.end();
         }
         started
     }
 
+    /// Its timers tick on this lane, while the generation of this load serves.
+    pub(crate) fn tick_on(&self, lane: &Arc<Lane>, load: u64) {
+        self.host.timers().tick_on(lane, load);
+    }
+
+    /// Stops it. Before that its timers end, and its threads are told to: who joins them waits for no more than that.
     pub(crate) fn stop(&self) -> Answer {
+        self.host.begin_to_stop();
         let stopped = answer(|error| (self.module.stop())(self.instance, error));
-        self.host.accept_calls(false);
+        self.host.end();
         stopped
+    }
+
+    /// What it is given right now.
+    pub(crate) fn given(&self) -> Given {
+        let (threads, ends) = self.host.threads().view();
+        let (timers, ticks) = self.host.timers().view();
+        let (failures, panics) = (ends.failed + ticks.failed, ends.panicked + ticks.panicked);
+        Given { threads, timers, failures, panics }
+    }
+
+    /// Waits for the threads that the host started for it; those that have not ended by then. After `stop`, or a `start` that failed.
+    pub(crate) fn join_threads(&self, deadline: Duration) -> Vec<Thread> {
+        self.host.threads().join_all(deadline)
     }
 
     pub(crate) fn pause(&self) -> Answer {
@@ -203,6 +234,47 @@ impl Plugin {
             Some(table) => messages::deliver(table, self.instance, message),
             None => Err((Status::FAILED, "it takes no messages".to_owned())),
         }
+    }
+
+    /// Whether it answers requests by topic.
+    pub(crate) fn answers_requests(&self) -> bool {
+        self.answers.is_some()
+    }
+
+    /// Has it answer a request.
+    pub(crate) fn answer(&self, request: &Message, reply: &mut Vec<u8>) -> Answer {
+        match self.answers {
+            Some(table) => messages::answer_request(table, self.instance, request, reply),
+            None => Err((Status::FAILED, "it answers no requests by topic".to_owned())),
+        }
+    }
+
+    /// Brings it its table of the configuration as JSON, in place of the one before. False where it takes none while it runs.
+    pub(crate) fn configure(&self, table: &Arc<str>) -> Result<bool, (Status, String)> {
+        let Some(extension) = self.config else { return Ok(false) };
+        match answer(|error| (extension.changed)(self.instance, table.as_bytes().into(), error)) {
+            Ok(()) => {
+                self.host.set_config(table);
+                self.deaf.set_config(table);
+                Ok(true)
+            }
+            Err((Status::NO_SUCH_METHOD, _)) => Ok(false),
+            Err(refused) => Err(refused),
+        }
+    }
+
+    /// Tells it how much of it is logged, so that it leaves the rest out. Where it cannot be told, it asks for each line. What it was told.
+    pub(crate) fn tell_level(&self) -> u32 {
+        let level = self.host.level();
+        if let Some(extension) = self.log {
+            (extension.set_level)(level);
+        }
+        level
+    }
+
+    /// The table that it has, as JSON.
+    pub(crate) fn config(&self) -> Arc<str> {
+        self.host.config()
     }
 
     /// Whether this is what the plugin reaches its host by.
@@ -277,6 +349,27 @@ fn messages_of(module: PluginModuleRef) -> Option<&'static MessagesExtension> {
     let (id, revision) = MESSAGES_EXTENSION;
     // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
     unsafe { (module.extension())(id.into(), revision).as_messages() }
+}
+
+/// The same of who answers requests.
+fn answers_of(module: PluginModuleRef) -> Option<&'static AnswersExtension> {
+    let (id, revision) = ANSWERS_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_answers() }
+}
+
+/// The same of the configuration extension.
+fn config_of(module: PluginModuleRef) -> Option<&'static ConfigExtension> {
+    let (id, revision) = CONFIG_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_config() }
+}
+
+/// The same of the log extension.
+fn log_of(module: PluginModuleRef) -> Option<&'static LogExtension> {
+    let (id, revision) = LOG_EXTENSION;
+    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
+    unsafe { (module.extension())(id.into(), revision).as_log() }
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

@@ -46,7 +46,7 @@ impl Handle {
         call::inline(&self.slot, method, request, Lent::new(reply).out()).map_err(|error| *error)
     }
 
-    /// Calls through the service's lane, waits for the reply, `deadline` at most, and appends it to `reply`. Allocates nothing
+    /// Calls through the service's lane, waits for the reply, `deadline` at most or else the service's own, and appends it to `reply`. Allocates nothing
     /// from a thread's second request on, where `reply` has room.
     ///
     /// # Errors
@@ -56,7 +56,7 @@ impl Handle {
         method: &str,
         request: &[u8],
         reply: &mut Vec<u8>,
-        deadline: Duration,
+        deadline: impl Into<Option<Duration>>,
     ) -> Result<(), CallError> {
         call::request(&self.slot, method, request, reply, deadline).map_err(|error| *error)
     }

@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::Host;
 use crate::bus::{
-    Bus, Manner, Outgoing, PublishError, Published, Subscribe, SubscribeError, Subscription, TopicView,
+    Bus, Cancel, Manner, Outgoing, PublishError, Published, RequestError, Subscribe, SubscribeError,
+    Subscription, TopicView,
 };
+use crate::{CallError, call};
 
 /// What an embedding program publishes by, under a name of its own. Cheap to clone, and to send to other threads.
 ///
@@ -45,7 +47,56 @@ impl Publisher {
     }
 }
 
+impl Publisher {
+    /// Asks by topic, and waits for the answer, `deadline` at most. Of all who answer the topic, one is asked; where there is none, that is
+    /// said at once.
+    ///
+    /// # Errors
+    /// Nobody answers that topic, the deadline passed, or the error or the panic of who was asked.
+    pub fn request<'a>(
+        &self,
+        topic: &str,
+        outgoing: impl Into<Outgoing<'a>>,
+        deadline: Duration,
+    ) -> Result<Vec<u8>, RequestError> {
+        self.bus.request(&self.sender, topic, outgoing.into(), deadline, None)
+    }
+
+    /// The same until somebody cancels.
+    ///
+    /// # Errors
+    /// As [`Publisher::request`]; or [`RequestError::Cancelled`].
+    pub fn request_cancellable<'a>(
+        &self,
+        topic: &str,
+        outgoing: impl Into<Outgoing<'a>>,
+        deadline: Duration,
+        cancel: &Cancel,
+    ) -> Result<Vec<u8>, RequestError> {
+        self.bus.request(&self.sender, topic, outgoing.into(), deadline, Some(cancel))
+    }
+}
+
 impl Host {
+    /// As [`Host::request`], until somebody cancels: a request that waits for its turn is then taken out. One that runs is told, and its
+    /// end is waited for, within `deadline`.
+    ///
+    /// # Errors
+    /// As [`Host::request`]; or [`CallError::Cancelled`].
+    pub fn request_cancellable(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        deadline: impl Into<Option<Duration>>,
+        cancel: &Cancel,
+    ) -> Result<Vec<u8>, CallError> {
+        let (slot, mut reply) = (self.inner.shared.registry.slot(service)?, Vec::new());
+        call::request_until(&slot, method, request, &mut reply, deadline, Some(cancel))
+            .map_err(|error| *error)?;
+        Ok(reply)
+    }
+
     /// What to publish by, as a sender of this name.
     #[must_use]
     pub fn publisher(&self, sender: &str) -> Publisher {

@@ -1,18 +1,24 @@
 //! A generation: one loaded version of one plugin.
 
+use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use hotbay_plugin_api::manifest::{Manifest, Schema};
 
+use super::alarm::Alarm;
 use super::counting::Counting;
 use super::inbox::Handled;
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
+use super::tables::Table;
 use super::view::Side;
 use crate::ffi::{Holds, Plugin};
 use crate::os::Moment;
 use crate::stage::Staged;
 use crate::verify::Digest;
+
+/// So many states that are replaced are looked through when one more is.
+const MANY: usize = 8;
 
 /// A created plugin with its lane. Published by its slot once it is started; ended by `unload`.
 #[derive(Debug)]
@@ -24,6 +30,8 @@ pub(crate) struct Generation {
     /// Counts loads over all services: no two generations have the same.
     pub(crate) load: u64,
     pub(crate) tally: Arc<Counting>,
+    /// What its calls tell the loop when they fail.
+    pub(crate) alarm: Arc<Alarm>,
     /// Messages that it was brought.
     pub(crate) handled: Arc<Handled>,
     /// When it was about to be loaded: threads of it began later.
@@ -33,6 +41,10 @@ pub(crate) struct Generation {
     pub(crate) replaced: Mutex<Vec<Replaced>>,
     /// The number of changes of its state that is on disk.
     pub(crate) kept: Mutex<Option<u64>>,
+    /// Its table of the configuration.
+    pub(crate) table: Mutex<Arc<Table>>,
+    /// The level of the log that its library was told.
+    pub(crate) level: AtomicU32,
     // Owns the library: unmapped before its file is removed.
     pub(crate) plugin: Plugin,
     // Last: the file that the library was opened from.
@@ -58,7 +70,12 @@ impl Generation {
 
     /// A state that published it is replaced.
     pub(crate) fn left(&self, replaced: Replaced) {
-        self.replaced.lock().unwrap_or_else(PoisonError::into_inner).push(replaced);
+        let mut all = self.replaced.lock().unwrap_or_else(PoisonError::into_inner);
+        // A breaker that opens and closes for days leaves many, and nobody is inside of most.
+        if all.len() >= MANY {
+            all.retain(|replaced| !replaced.is_drained());
+        }
+        all.push(replaced);
     }
 
     pub(crate) fn manifest(&self) -> &Manifest {
@@ -89,6 +106,16 @@ impl Generation {
     /// Whether its state is on disk as it is after so many changes.
     pub(crate) fn has_kept(&self, changes: Option<u64>) -> bool {
         changes.is_some() && *self.kept.lock().unwrap_or_else(PoisonError::into_inner) == changes
+    }
+
+    /// The table of the configuration that it has.
+    pub(crate) fn table(&self) -> Arc<Table> {
+        Arc::clone(&self.table.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// It took another table.
+    pub(crate) fn set_table(&self, table: Arc<Table>) {
+        *self.table.lock().unwrap_or_else(PoisonError::into_inner) = table;
     }
 
     pub(crate) fn digest(&self) -> &Digest {

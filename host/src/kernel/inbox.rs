@@ -68,6 +68,8 @@ pub(crate) struct InboxCounts {
     pub(crate) accepted: u64,
     /// Of these, such as were dropped.
     pub(crate) dropped: u64,
+    /// Of these, such as were taken out since nobody waited for an answer any longer.
+    pub(crate) withdrawn: u64,
     /// Of these, such as were given to a generation.
     pub(crate) given: u64,
     /// Of these, such as wait.
@@ -109,12 +111,20 @@ struct Hand {
     // Where that came from.
     from: Option<Arc<Subscriber>>,
     given: u64,
-    // Dropped from here.
+    // Dropped from here, and taken out of here.
     dropped: u64,
+    withdrawn: u64,
     // The delivery that may take from here.
     number: u64,
     // Since when it is with one message.
     since: Option<Instant>,
+}
+
+/// What was next.
+enum Taken {
+    Message(Message),
+    /// A request whose asker has given up.
+    ForNobody,
 }
 
 /// Wakes an inbox as long as there is one.
@@ -134,6 +144,7 @@ impl Hand {
         InboxCounts {
             accepted: mailbox.accepted,
             dropped: mailbox.dropped + self.dropped,
+            withdrawn: mailbox.withdrawn + self.withdrawn,
             given: self.given,
             waiting: (mailbox.depth + self.batch.len()) as u64,
         }
@@ -241,6 +252,16 @@ impl Inbox {
     /// The next message for the delivery of this number, which is counted as given; `None` where there is none, or another delivery
     /// has taken over.
     fn next(&self, number: u64, handled: &Handled) -> Option<Message> {
+        loop {
+            match self.take(number, handled)? {
+                Taken::Message(message) => return Some(message),
+                // It may have been the last of its batch, and not of the mailbox.
+                Taken::ForNobody => {}
+            }
+        }
+    }
+
+    fn take(&self, number: u64, handled: &Handled) -> Option<Taken> {
         let mut hand = self.hand();
         if hand.number != number {
             return None;
@@ -257,6 +278,11 @@ impl Inbox {
             hand.from = Some(subscriber);
         }
         let message = hand.batch.pop_front();
+        if message.as_ref().and_then(Message::question).is_some_and(|asked| !asked.begin()) {
+            // Nobody waits for its answer any longer.
+            hand.withdrawn += 1;
+            return Some(Taken::ForNobody);
+        }
         let was_slow = hand.since.is_some_and(|since| since.elapsed() >= SLOW);
         if let Some(from) = &hand.from
             && message.is_some()
@@ -269,7 +295,7 @@ impl Inbox {
             hand.given += 1;
             handled.begun.fetch_add(1, Ordering::Release);
         }
-        message
+        message.map(Taken::Message)
     }
 
     /// A delivery has ended, and was not given up.

@@ -33,8 +33,8 @@ impl Inboxes {
     /// A generation serves: it gets what waits for its service, and what comes by the topics that it declares. What
     /// waits.
     pub(crate) fn serve(&self, slot: &Arc<Slot>, generation: &Generation, room: &Service) -> Waiting {
-        let patterns = patterns(generation);
-        if patterns.is_empty() {
+        let Interests { topics, answers } = Interests::of(generation);
+        if topics.is_empty() && answers.is_empty() {
             return Waiting { messages: 0, forgotten: self.forget(slot.name()) };
         }
         let queue = Some(generation.manifest().queue.as_str()).filter(|queue| !queue.is_empty());
@@ -43,12 +43,14 @@ impl Inboxes {
             Arc::clone(all.entry(Arc::clone(slot.name())).or_insert_with(|| Inbox::new(Arc::clone(slot))));
         drop(all);
         inbox.subscribed(|before| match before {
-            Some(same) if same.patterns() == patterns && same.queue() == queue => same,
-            Some(before) => self.bus.change(&before, patterns, queue),
+            Some(same) if same.patterns() == topics && same.answers() == answers && same.queue() == queue => {
+                same
+            }
+            Some(before) => self.bus.change(&before, topics, answers, queue),
             None => {
-                let Service { messages, when_full, .. } = *room;
-                let mut subscribe =
-                    Subscribe::new(slot.name(), patterns).capacity(messages).when_full(when_full);
+                let Service { messages, message_bytes, when_full, .. } = *room;
+                let mut subscribe = Subscribe::new(slot.name(), topics).answers(answers);
+                subscribe = subscribe.capacity(messages).max_bytes(message_bytes).when_full(when_full);
                 if let Some(queue) = queue {
                     subscribe = subscribe.queue(queue);
                 }
@@ -103,20 +105,34 @@ impl Inboxes {
     }
 }
 
-/// What a generation subscribes to. One that was built before there were messages is brought none, whatever it declares.
-fn patterns(generation: &Generation) -> Vec<Pattern> {
-    if !generation.plugin.takes_messages() {
-        return Vec::new();
-    }
-    let read = |topic: &String| match Pattern::parse(topic) {
-        Ok(pattern) => Some(pattern),
-        Err(error) => {
-            tracing::error!(plugin = %generation.name, %error, "it does not subscribe to that");
-            None
+/// What a generation subscribes to, and what it answers. One that was built before there was either is brought none, whatever it
+/// declares.
+struct Interests {
+    topics: Vec<Pattern>,
+    answers: Vec<Pattern>,
+}
+
+impl Interests {
+    fn of(generation: &Generation) -> Self {
+        let read = |topic: &String| match Pattern::parse(topic) {
+            Ok(pattern) => Some(pattern),
+            Err(error) => {
+                tracing::error!(plugin = %generation.name, %error, "it does not subscribe to that");
+                None
+            }
+        };
+        let all = |knows: bool, topics: &[String]| {
+            if knows { topics.iter().filter_map(read).collect() } else { Vec::new() }
+        };
+        let manifest = generation.manifest();
+        Self {
+            topics: all(generation.plugin.takes_messages(), &manifest.topics),
+            answers: all(generation.plugin.answers_requests(), &manifest.answers),
         }
-    };
-    generation.manifest().topics.iter().filter_map(read).collect()
+    }
 }
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod requests;

@@ -30,7 +30,7 @@ impl Journal {
         let plugin = service.map(tracing::field::display);
         let (code, blame) = shown(code);
         match kind {
-            "rejected" | "faulted" | "quarantined" | "rolled_back" | "pinned" => {
+            "rejected" | "config_refused" | "faulted" | "quarantined" | "rolled_back" | "pinned" => {
                 tracing::warn!(plugin, generation, version, code, "{kind}: {text}");
             }
             "discovered" | "verified" | "probed" | "drained" | "snapshot" => {

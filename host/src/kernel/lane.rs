@@ -19,8 +19,7 @@ use std::time::Duration;
 pub(crate) use begun::Begun;
 pub(crate) use job::{GivenUp, Job, Life};
 use job::{awaited, work_guarded};
-use join::join_all;
-pub(crate) use waiting::Waiting;
+pub(crate) use join::join_all;
 
 use super::callers;
 use super::settle::settle;

@@ -1,24 +1,30 @@
 //! Operations: what takes time. Each runs on a thread of its own, one at a time per service, and reports to the loop.
 
+mod configure;
 mod keep;
 mod rollback;
 mod start;
 mod stop;
 mod swap;
 
+pub(crate) use configure::{configure, tell_level};
 pub(crate) use keep::keep;
 pub(crate) use rollback::{Cause, roll_back};
 pub(crate) use start::{Begin, start};
 pub(crate) use stop::{Stop, snapshot, stop};
 pub(crate) use swap::swap;
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak, mpsc};
+use std::time::Duration;
 
 use super::files::{Candidate, Wanted};
 use super::generation::Generation;
 use super::inboxes::Waiting;
+use super::journal::Journal;
+use super::lane::Lane;
 use super::service::{Failure, FailureKind, Task};
 use super::shared::Shared;
+use super::tables::{Offered, Table};
 use super::view::{Receipt, Side};
 use crate::discover::discover;
 use crate::error::{Code, Coded as _, Trouble};
@@ -31,6 +37,9 @@ use crate::swap::{Capsule, Stages, guarded};
 use crate::trust::{By, warns};
 use crate::unload::{Reason, Remains, Unloaded, uncreated, unload};
 use crate::verify::{VerifyError, verify};
+
+/// Threads that were waited for before have ended, but for those that do not.
+const MOMENT: Duration = Duration::from_millis(10);
 
 /// How an operation ended, for the loop.
 #[derive(Debug)]
@@ -52,12 +61,16 @@ pub(crate) enum Outcome {
     RolledBack { candidate: Candidate, old: Option<Arc<Generation>>, receipt: Box<Receipt>, failure: Failure },
     /// Nothing was started.
     NotStarted { candidate: Candidate, failure: Failure },
-    /// It is stopped and its state is kept.
-    Stopped,
+    /// It is stopped; what became of its state, in words.
+    Stopped { state: String },
     /// It could not be stopped without losing something, and serves on.
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.
     Snapshotted(Result<(), Trouble>),
+    /// The version that serves was offered another table of the configuration.
+    Configured { table: Arc<Table>, offered: Offered },
+    /// Its library was told another level of the log, or does not listen.
+    Levelled(Result<(), Trouble>),
     /// The version that serves was to be kept.
     Kept(Result<(), Trouble>),
     /// The operation itself broke down: a defect of the host.
@@ -96,8 +109,6 @@ fn steps(
         }
         failed(FailureKind::Moved, Code::ChangedMeanwhile, "the file changed meanwhile".to_owned())
     };
-    let config = shared.config.plugin.get(&**name);
-
     let passing =
         |e: std::io::Error, code, what: &str| failed(FailureKind::Passing, code, format!("{what}: {e}"));
 
@@ -125,7 +136,7 @@ fn steps(
     // Here and not where files are looked at: the file says where to look, and that may keep whoever does.
     stages.time("needs", || verified.require_needs()).map_err(unverified)?;
     // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun.
-    let room = shared.config.room_of(name);
+    let room = shared.settings().room_of(name);
     let lanes = room.lanes as u64;
     stages
         .time("means", || {
@@ -143,6 +154,11 @@ fn steps(
         // What vouched for it is another than a moment ago: the next look tells.
         Err(_) => return Err(moved()),
     };
+    // Before anything of it runs: what it would choke on is told by its line in the file.
+    let table = shared
+        .tables
+        .for_version(name, &candidate.manifest)
+        .map_err(|misfit| refused(FailureKind::Refused, misfit))?;
     shared.trust.remember(name, &verified.digest, &standing).map_err(|e| {
         let what = "failed to note where it came from, is the disk of the home folder full?";
         passing(e, Code::OriginNotNoted, what)
@@ -151,7 +167,7 @@ fn steps(
         stages.time("stage", || fault::point("stage", name).and_then(|()| shared.stage.stage(verified)));
     let full = "failed to stage it, is the disk of the home folder full?";
     let staged = staged.map_err(|e| passing(e, Code::NotStaged, full))?;
-    let probed = stages.time("probe", || probe(staged, config, &shared.config.probe, &shared.verdicts));
+    let probed = stages.time("probe", || probe(staged, &table.json, &shared.config.probe, &shared.verdicts));
     let probed = probed.map_err(|error| match error {
         ProbeError::Start { .. } | ProbeError::NoProbe { .. } => refused(FailureKind::Passing, error.into()),
         _ => refused(FailureKind::Refused, error.into()),
@@ -175,7 +191,8 @@ fn steps(
     }
     let load_number = shared.next_load();
     let deadline = shared.config.swap.callback;
-    let place = Place { name, number, load: load_number, room, config, deadline };
+    let (wake, service) = (&shared.wake, &shared.settings().service_of(name));
+    let place = Place { name, number, load: load_number, room, table: &table, service, deadline, wake };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());
@@ -220,10 +237,50 @@ fn retire(shared: &Shared, generation: Arc<Generation>) -> Unloaded {
     let side = generation.side();
     let name = Arc::clone(&generation.name);
     let lanes = shared.other_lanes(generation.load);
-    let unloaded = unload(generation, &lanes, shared.config.swap.callback);
+    let deadline = shared.config.swap.callback;
+    // Its `stop` has waited for them.
+    let threads = generation.plugin.join_threads(MOMENT);
+    let unloaded = if threads.is_empty() {
+        unload(generation, &lanes, deadline)
+    } else {
+        unload_later(&shared.journal, generation, &lanes, Reason::Told { threads, deadline }, deadline)
+    };
+    tell_unloaded(&shared.journal, &name, &side, &unloaded);
+    unloaded
+}
+
+fn tell_unloaded(journal: &Journal, name: &str, side: &Side, unloaded: &Unloaded) {
     match unloaded.trouble() {
-        None => shared.journal.note("unloaded", Some(&name), Some(&side), "its library is unmapped"),
-        Some(reason) => shared.journal.note("pinned", Some(&name), Some(&side), reason),
+        None => journal.note("unloaded", Some(name), Some(side), "its library is unmapped"),
+        Some(reason) => journal.note("pinned", Some(name), Some(side), reason),
+    }
+}
+
+/// Threads that the host started for it have not ended: it is unloaded when they have, however long that takes.
+fn unload_later(
+    journal: &Arc<Journal>,
+    generation: Arc<Generation>,
+    lanes: &[Arc<Lane>],
+    reason: Reason,
+    deadline: Duration,
+) -> Unloaded {
+    let (tell, later) = mpsc::channel();
+    let left = Remains::of(&generation.staged, generation.number, generation.load);
+    let unloaded = Remains { later: Some(later), ..left }.because(&reason);
+    let journal = Arc::clone(journal);
+    // Others' lanes end meanwhile.
+    let lanes: Vec<Weak<Lane>> = lanes.iter().map(Arc::downgrade).collect();
+    let waiting = os::spawn(&format!("retire-{}", generation.name), move || {
+        while !generation.plugin.join_threads(deadline).is_empty() {}
+        let (name, side) = (Arc::clone(&generation.name), generation.side());
+        let lanes: Vec<Arc<Lane>> = lanes.iter().filter_map(Weak::upgrade).collect();
+        let unloaded = unload(generation, &lanes, deadline);
+        tell_unloaded(&journal, &name, &side, &unloaded);
+        // The loop is gone when the host ends.
+        let _ = tell.send(unloaded);
+    });
+    if let Err(error) = waiting {
+        tracing::error!(%error, "failed to start a thread to retire a generation: it stays until the host ends");
     }
     unloaded
 }
@@ -233,12 +290,12 @@ fn serve_messages(shared: &Shared, generation: &Generation) -> Waiting {
     let name = &generation.name;
     // Of a service that is being forgotten there is none.
     let Ok(slot) = shared.registry.slot(name) else { return Waiting::default() };
-    shared.inboxes.serve(&slot, generation, &shared.config.service_of(name))
+    shared.inboxes.serve(&slot, generation, &shared.settings().service_of(name))
 }
 
 /// Nobody serves any more.
 fn rest_messages(shared: &Shared, name: &str) {
-    shared.inboxes.rest(name, &shared.config.service_of(name));
+    shared.inboxes.rest(name, &shared.settings().service_of(name));
 }
 
 fn remains(unloaded: Unloaded) -> Vec<Remains> {

@@ -3,10 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 /// What a plan needs to know of a service.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Node {
     pub(crate) requires: Vec<String>,
+    /// What it uses where that is there.
+    pub(crate) wants: Vec<String>,
     pub(crate) priority: i32,
+}
+
+impl Node {
+    /// Whether it uses this service, and so stops before it.
+    pub(crate) fn hangs_on(&self, name: &str) -> bool {
+        self.requires.iter().chain(&self.wants).any(|used| used == name)
+    }
 }
 
 /// The services by name.
@@ -44,24 +53,27 @@ pub(crate) fn circle(graph: &Graph, name: &str) -> Option<String> {
 }
 
 /// All services in the order in which they start: what is required before what requires it; among those that could go
-/// next, the higher priority, then the name. Those in a circle, and what hangs on them, come last, by name.
+/// next, the higher priority, then the name; what is wanted before what wants it, where that can be. Those in a circle, and what hangs on them, come last, by name.
 pub(crate) fn start_order(graph: &Graph) -> Vec<String> {
     let mut order: Vec<String> = Vec::new();
     let mut left: BTreeSet<&String> = graph.keys().collect();
     while !left.is_empty() {
         let ready =
-            |name: &&&String| graph[name.as_str()].requires.iter().all(|required| !left.contains(required));
-        let next = left
-            .iter()
-            .filter(ready)
-            .max_by_key(|name| (graph[name.as_str()].priority, std::cmp::Reverse(name.as_str())))
-            .or_else(|| left.first())
-            .copied();
+            |name: &&String| graph[name.as_str()].requires.iter().all(|required| !left.contains(required));
+        // What it only wants keeps nobody from being next where that waits for something itself.
+        let has_all = |name: &&String| graph[name.as_str()].wants.iter().all(|wanted| !left.contains(wanted));
+        let next = highest(graph, left.iter().copied().filter(|name| ready(name) && has_all(name)));
+        let next = next.or_else(|| highest(graph, left.iter().copied().filter(|name| ready(name))));
+        let next = next.or_else(|| left.first().copied());
         let Some(next) = next else { break };
         left.remove(next);
         order.push(next.clone());
     }
     order
+}
+
+fn highest<'a>(graph: &Graph, names: impl Iterator<Item = &'a String>) -> Option<&'a String> {
+    names.max_by_key(|name| (graph[name.as_str()].priority, std::cmp::Reverse(name.as_str())))
 }
 
 #[cfg(test)]
@@ -72,6 +84,7 @@ mod tests {
         let node = |requires: &[&str], priority| Node {
             requires: requires.iter().map(ToString::to_string).collect(),
             priority,
+            ..Node::default()
         };
         nodes.iter().map(|(name, requires, priority)| (name.to_string(), node(requires, *priority))).collect()
     }
@@ -80,6 +93,16 @@ mod tests {
     fn what_is_required_starts_first_and_priority_orders_the_rest() {
         let graph = graph(&[("a", &["c"], 9), ("b", &[], 1), ("c", &[], 0), ("d", &[], 5), ("e", &[], 5)]);
         assert_eq!(start_order(&graph), ["d", "e", "b", "c", "a"]);
+    }
+
+    #[test]
+    fn what_is_wanted_starts_first_and_a_circle_of_wants_keeps_nobody() {
+        let mut graph = graph(&[("a", &[], 9), ("b", &[], 0)]);
+        graph.get_mut("a").unwrap().wants = vec!["b".to_owned()];
+        assert_eq!(start_order(&graph), ["b", "a"]);
+        graph.get_mut("b").unwrap().wants = vec!["a".to_owned()];
+        assert_eq!(start_order(&graph), ["a", "b"]);
+        assert_eq!(circle(&graph, "a"), None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use super::files::Candidate;
+use super::inbox::HandledCounts;
 use super::records::Records;
 use super::tally::Counts;
 use crate::config;
@@ -50,28 +51,38 @@ impl Probation {
         Self { look_at: now + LOOK, until: now + settings.window, before }
     }
 
-    /// Judges by the calls of the new version so far; not against it where there is no way back.
+    /// Judges by the calls and messages of the new version so far; not against it where there is no way back.
     pub(crate) fn judge(
         &self,
         counts: Counts,
+        messages: HandledCounts,
         has_way_back: bool,
         settings: &config::Probation,
         now: Instant,
     ) -> Verdict {
-        let (answered, failed) = (counts.answered, counts.faults());
-        let rate = counts.fault_rate();
+        let (answered, failed) = (counts.answered + messages.done, counts.faults() + messages.failed);
+        let rate = fault_rate(counts, messages);
+        let what = if messages.done > 0 { "calls and messages" } else { "calls" };
         let is_worse = rate > settings.max_error_rate && rate > self.before;
         if has_way_back && answered >= settings.min_calls && is_worse {
             return Verdict::Failed(format!(
-                "{failed} of {answered} calls failed while it was on probation; of the version before, {:.0} in 100 did",
+                "{failed} of {answered} {what} failed while it was on probation; of the version before, {:.0} in 100 did",
                 100.0 * self.before
             ));
         }
         if now >= self.until || answered >= settings.window_calls {
-            return Verdict::Passed(format!("{answered} calls, {failed} of them failed"));
+            return Verdict::Passed(format!("{answered} {what}, {failed} of them failed"));
         }
         Verdict::Pending
     }
+}
+
+/// The share of a version's calls and messages that failed by its doing. What a message brings is nobody's mistake but the sender's where it fails
+/// in both versions alike: it is compared with the one before.
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
+pub(crate) fn fault_rate(counts: Counts, messages: HandledCounts) -> f64 {
+    let answered = counts.answered + messages.done;
+    if answered == 0 { 0.0 } else { (counts.faults() + messages.failed) as f64 / answered as f64 }
 }
 
 /// A mark on disk.
@@ -182,7 +193,7 @@ mod tests {
         let probation = Probation::new(&settings, before);
         let now = Instant::now() + if late { settings.window } else { Duration::ZERO };
         let counts = Counts { entered: answered, answered, failed, mistaken, ..Counts::default() };
-        probation.judge(counts, true, &settings, now)
+        probation.judge(counts, HandledCounts::default(), true, &settings, now)
     }
 
     #[test]
@@ -203,6 +214,21 @@ mod tests {
     fn a_version_no_worse_than_the_one_before_stays() {
         assert_eq!(judged(100, 80, 0, 0.8, false), Verdict::Pending);
         assert!(matches!(judged(100, 81, 0, 0.8, false), Verdict::Failed(_)));
+    }
+
+    #[test]
+    fn messages_count_as_calls_do() {
+        let settings = crate::Config::default().probation;
+        let probation = Probation::new(&settings, 0.0);
+        let counts = Counts { entered: 10, answered: 10, ..Counts::default() };
+        let judged = |failed| {
+            let messages = HandledCounts { begun: 20, done: 20, failed };
+            probation.judge(counts, messages, true, &settings, Instant::now())
+        };
+        assert_eq!(judged(15), Verdict::Pending);
+        assert!(
+            matches!(judged(16), Verdict::Failed(why) if why.starts_with("16 of 30 calls and messages failed"))
+        );
     }
 
     #[test]

@@ -9,10 +9,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use hashbrown::HashMap;
 use hotbay_plugin_api::abi::{HostHandle, Out};
 
+use super::levels::{Cell, Levels};
 use super::slot::{self, Slot};
 use crate::CallError;
 use crate::bus::Bus;
 use crate::call::{Called, named};
+use crate::context::Clock;
+use crate::error::nearest_first;
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
@@ -23,6 +26,8 @@ pub(crate) struct Registry {
     version: AtomicU64,
     names: Mutex<Names>,
     bus: Arc<Bus>,
+    clock: Clock,
+    levels: Levels,
 }
 
 #[derive(Debug, Default)]
@@ -50,7 +55,13 @@ fn next_version() -> u64 {
 
 impl Default for Registry {
     fn default() -> Self {
-        Self { version: AtomicU64::new(next_version()), names: Mutex::default(), bus: Arc::default() }
+        Self {
+            version: AtomicU64::new(next_version()),
+            names: Mutex::default(),
+            bus: Arc::default(),
+            clock: Clock::default(),
+            levels: Levels::default(),
+        }
     }
 }
 
@@ -88,9 +99,24 @@ impl Registry {
         self.slots().get(service).cloned().ok_or_else(|| self.unknown(service))
     }
 
+    /// The slots of all registered names.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        self.names().slots.values().cloned().collect()
+    }
+
     /// What messages go by.
     pub(crate) fn bus(&self) -> &Arc<Bus> {
         &self.bus
+    }
+
+    /// What timers tick by.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// How much of each plugin is logged.
+    pub(crate) fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     fn change(&self, names: &mut Names, change: impl FnOnce(&mut Slots)) {
@@ -125,8 +151,7 @@ impl Registry {
 
     #[cold]
     fn unknown(&self, service: &str) -> CallError {
-        let mut known: Vec<String> = self.slots().keys().map(ToString::to_string).collect();
-        known.sort();
+        let known = nearest_first(service, self.slots().keys().map(ToString::to_string).collect());
         CallError::NoSuchService { service: service.to_owned(), known }
     }
 
@@ -142,6 +167,14 @@ impl Services for Registry {
 
     fn bus(&self) -> Option<&Bus> {
         Some(&self.bus)
+    }
+
+    fn clock(&self) -> Option<&Clock> {
+        Some(&self.clock)
+    }
+
+    fn level(&self, service: &str) -> Cell {
+        self.levels.cell(service)
     }
 
     fn is_inside(&self, handle: HostHandle) -> bool {

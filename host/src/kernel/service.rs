@@ -1,6 +1,6 @@
 //! A service as the kernel's loop knows it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
@@ -11,10 +11,13 @@ use super::clock;
 use super::counting::Counting;
 use super::files::Candidate;
 use super::generation::Generation;
+use super::health::Health;
 use super::inbox::Handled;
 use super::lane::Lane;
 use super::probation::Probation;
+use super::restarts::{Restart, Restarts};
 use super::slot::Slot;
+use super::tables::Table;
 use super::tally::Counts;
 use super::view::{Phase, Receipt, Row, Side};
 use crate::error::{Trouble, Why, shown};
@@ -72,6 +75,16 @@ pub(crate) struct Service {
     pub(crate) fresh: bool,
     /// Nothing is tried for a while.
     pub(crate) rest: Option<Rest>,
+    /// How the version that serves does.
+    pub(crate) health: Health,
+    /// It is to stop, and to start again.
+    pub(crate) restart: Option<Restart>,
+    /// Restarts by supervision.
+    pub(crate) restarts: Restarts,
+    /// The generation that served when others were told last.
+    pub(crate) told: Option<u64>,
+    /// What it requires and was seen not to serve while it did.
+    pub(crate) missed: BTreeSet<String>,
 }
 
 /// A pause between two attempts.
@@ -99,6 +112,8 @@ pub(crate) struct Serving {
     /// Its threads, which end with it and not with who looks.
     pub(crate) lane: Weak<Lane>,
     pub(crate) stateful: bool,
+    /// Its table of the configuration.
+    pub(crate) table: Arc<Table>,
 }
 
 /// What an operation is at.
@@ -111,12 +126,14 @@ pub(crate) enum Task {
     Snapshot,
     /// The bytes of the version that serves are kept.
     Keep,
+    /// It is offered another table of the configuration.
+    Configure,
 }
 
 impl Task {
     /// Whether who serves may be another afterwards.
     pub(crate) fn is_change(self) -> bool {
-        !matches!(self, Task::Snapshot | Task::Keep)
+        !matches!(self, Task::Snapshot | Task::Keep | Task::Configure)
     }
 }
 
@@ -145,6 +162,8 @@ pub(crate) enum FailureKind {
     Quarantined,
     /// It served, and was rolled back.
     RolledBack,
+    /// It served, and was restarted too often.
+    WornOut,
     /// The file changed while it was worked on: no fault at all.
     Moved,
     /// A trouble of the host or its machine that may pass: it is tried again.
@@ -192,6 +211,11 @@ impl Service {
             probation: None,
             fresh: false,
             rest: None,
+            health: Health::default(),
+            restart: None,
+            restarts: Restarts::default(),
+            told: None,
+            missed: BTreeSet::new(),
         }
     }
 
@@ -257,7 +281,11 @@ impl Service {
             handled: Arc::clone(&generation.handled),
             lane: Arc::downgrade(&generation.lane),
             stateful: generation.plugin.is_stateful(),
+            table: generation.table(),
         });
+        self.health = Health::of(&generation);
+        self.missed.clear();
+        self.restart = None;
         self.generation = Some(generation);
     }
 

@@ -22,7 +22,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// For each thread that runs a plugin or logs.
 pub(crate) fn settle() {
     lease::settle();
-    crate::bus::within(None, || ());
+    crate::bus::within_trace(None, || ());
     tracing::trace!(target: TARGET, "begun");
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
+use super::alarm::Wake;
 use super::good::Good;
 use super::history::History;
 use super::inboxes::Inboxes;
@@ -15,6 +16,7 @@ use super::probation::Marks;
 use super::registry::Registry;
 use super::served::Served;
 use super::snapshots::Snapshots;
+use super::tables::Tables;
 use crate::Config;
 use crate::probe::Verdicts;
 use crate::stage::Stage;
@@ -23,7 +25,11 @@ use crate::trust::Trust;
 /// One per host.
 #[derive(Debug)]
 pub(crate) struct Shared {
+    /// What it was started with. What can change while it runs is in [`Shared::settings`].
     pub(crate) config: Config,
+    // With what changed while it runs.
+    settings: RwLock<Arc<Config>>,
+    pub(crate) tables: Tables,
     pub(crate) registry: Arc<Registry>,
     pub(crate) inboxes: Inboxes,
     pub(crate) trust: Trust,
@@ -31,11 +37,13 @@ pub(crate) struct Shared {
     pub(crate) verdicts: Verdicts,
     pub(crate) margin: Margin,
     pub(crate) snapshots: Snapshots,
-    pub(crate) journal: Journal,
+    pub(crate) journal: Arc<Journal>,
     pub(crate) history: History,
     pub(crate) good: Good,
     pub(crate) served: Served,
     pub(crate) marks: Marks,
+    /// Who is woken when calls go wrong: the loop.
+    pub(crate) wake: Arc<Wake>,
     /// Held by the one swap whose gate is closed.
     pub(crate) one_gate: Mutex<()>,
     // By load: whose lanes may hold thread-locals of a generation that unloads.
@@ -53,8 +61,12 @@ impl Shared {
         marks: Marks,
     ) -> Self {
         let registry: Arc<Registry> = Arc::default();
+        registry.clock().set_deadline(config.swap.callback);
+        registry.levels().take(&config.log);
         Self {
             trust: Trust::new(&config),
+            settings: RwLock::new(Arc::new(config.clone())),
+            tables: Tables::new(&config),
             config,
             inboxes: Inboxes::new(Arc::clone(registry.bus())),
             registry,
@@ -62,14 +74,25 @@ impl Shared {
             verdicts: Verdicts::default(),
             margin: Margin::default(),
             snapshots,
-            journal: Journal::default(),
+            journal: Arc::default(),
             history,
             good,
             served,
             marks,
+            wake: Arc::default(),
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }
+    }
+
+    /// The settings that are in force: of the file as it is now `log`, `service` and `plugin`, all else as the host was started with.
+    pub(crate) fn settings(&self) -> Arc<Config> {
+        Arc::clone(&self.settings.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The file says something else.
+    pub(crate) fn set_settings(&self, config: Arc<Config>) {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = config;
     }
 
     /// Whether a file lies in the home folder: bytes of a version that served.

@@ -6,15 +6,18 @@ use std::time::Instant;
 use super::counting::Counted;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
+use super::guard::{Guard, Permit, Refusal};
 use super::lease::{self, Door, Kept, Replaced, Shortcut, Thread, TooDeep};
 use super::tally::Own;
 use super::view::Phase;
+use crate::bus;
 
 /// The place that a name owns.
 #[derive(Debug)]
 pub(crate) struct Slot {
     name: Arc<str>,
     door: Door,
+    guard: Arc<Guard>,
 }
 
 /// What a slot tells its callers.
@@ -22,6 +25,8 @@ pub(crate) struct Slot {
 pub(crate) enum SlotState {
     /// Go in. Its load is here as well: on the way of most calls it is asked for first.
     Running { load: u64, generation: Arc<Generation> },
+    /// Ask the guard, then go in.
+    Guarded(Arc<Generation>),
     /// Wait.
     Swapping(Arc<Gate>),
     /// Nobody is there.
@@ -46,18 +51,18 @@ impl SlotState {
     /// The generation, of a state that has one.
     pub(crate) fn generation(&self) -> Option<&Generation> {
         match self {
-            Self::Running { generation, .. } => Some(generation),
+            Self::Running { generation, .. } | Self::Guarded(generation) => Some(generation),
             Self::Swapping(_) | Self::Down { .. } => None,
         }
     }
 
     fn serves(&self, name: &Arc<str>) -> bool {
-        matches!(self, Self::Running { generation, .. } if Arc::ptr_eq(&generation.name, name))
+        self.generation().is_some_and(|generation| Arc::ptr_eq(&generation.name, name))
     }
 
     /// Runs `body` in the generation of a state that was seen to have one.
     fn run<R>(&self, entry: Entry, body: &mut dyn FnMut(&Generation, Entry) -> R) -> R {
-        let Self::Running { generation, .. } = self else { unreachable!("it was seen to serve") };
+        let Some(generation) = self.generation() else { unreachable!("it was seen to serve") };
         generation.note_entry(entry.thread);
         body(generation, entry)
     }
@@ -65,7 +70,7 @@ impl SlotState {
 
 /// Whether this thread is inside of a generation that `wanted` wants.
 pub(crate) fn is_inside(wanted: impl Fn(&Generation) -> bool) -> bool {
-    lease::is_inside(|state| matches!(state, SlotState::Running { generation, .. } if wanted(generation)))
+    lease::is_inside(|state| state.generation().is_some_and(&wanted))
 }
 
 /// Why a caller did not get in.
@@ -79,6 +84,8 @@ pub(crate) enum NoEntry {
     Expired,
     /// The chain of calls is too long.
     TooManyHops,
+    /// The guard does not let it in.
+    Refused(Refusal),
 }
 
 impl From<TooDeep> for NoEntry {
@@ -95,15 +102,23 @@ pub(crate) struct Lease {
     waited: bool,
     // The method that it is for, where the manifest names it.
     number: Option<usize>,
+    // What the guard gave it, where there is one.
+    _permit: Option<Permit>,
 }
 
 impl Slot {
     pub(crate) fn new(name: Arc<str>) -> Self {
-        Self { name, door: Door::new(SlotState::Down { phase: Phase::Starting, reason: None }) }
+        let door = Door::new(SlotState::Down { phase: Phase::Starting, reason: None });
+        Self { name, door, guard: Arc::default() }
     }
 
     pub(crate) fn name(&self) -> &Arc<str> {
         &self.name
+    }
+
+    /// Who is asked where calls are limited.
+    pub(crate) fn guard(&self) -> &Arc<Guard> {
+        &self.guard
     }
 
     /// Goes in on this thread in the way of most calls: somebody serves right now, the thread was there lately, is inside of
@@ -152,13 +167,23 @@ impl Slot {
                 generation.note_entry(thread);
                 Some(body(generation, Entry { thread, waited: false }))
             }
-            SlotState::Swapping(_) | SlotState::Down { .. } => None,
+            SlotState::Guarded(_) | SlotState::Swapping(_) | SlotState::Down { .. } => None,
         });
         entered.ok().flatten()
     }
 
-    /// Goes in on this thread, waiting at a closed gate; no lease is held meanwhile, for the one who drains. A call that comes
-    /// out of this very service passes the gate (A → B → A would wait for itself). `body` is run once at most.
+    /// Goes in on this thread with a message, when somebody serves right now: limits are for calls, and a breaker, too.
+    pub(crate) fn enter_with_message<R>(&self, body: impl FnOnce(&Generation) -> R) -> Option<R> {
+        let entered = self.door.enter(|state, thread| {
+            let generation = state.generation()?;
+            generation.note_entry(thread);
+            Some(body(generation))
+        });
+        entered.ok().flatten()
+    }
+
+    /// Goes in on this thread, waiting at a closed gate, no longer than who asked this thread waits; no lease is held meanwhile, for the one who
+    /// drains. A call that comes out of this very service passes the gate (A → B → A would wait for itself). `body` is run once at most.
     #[cold]
     pub(crate) fn enter<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
         let mut waited = false;
@@ -173,7 +198,10 @@ impl Slot {
             );
             match again {
                 Some(done) => return Ok(done.map_err(NoEntry::from)?),
-                None => waited |= gate.wait(None, waited) == Pass::Waited,
+                None => match gate.wait(bus::until(), waited) {
+                    Pass::Expired => return Err(Box::new(NoEntry::Expired)),
+                    pass => waited |= pass == Pass::Waited,
+                },
             }
         }
     }
@@ -182,7 +210,14 @@ impl Slot {
     fn carry(&self) -> Result<Result<Lease, Arc<Gate>>, NoEntry> {
         let state = self.door.carry()?;
         match &*state {
-            SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false, number: None })),
+            SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false, number: None, _permit: None })),
+            SlotState::Guarded(generation) => {
+                // What comes out of a call that was let in is part of it.
+                let is_let_in = lease::is_inside(|state| state.serves(&self.name));
+                let permit = (!is_let_in).then(|| self.guard.admit(generation)).transpose();
+                let permit = permit.map_err(NoEntry::Refused)?;
+                Ok(Ok(Lease { state, waited: false, number: None, _permit: permit }))
+            }
             SlotState::Swapping(gate) => Ok(Err(Arc::clone(gate))),
             SlotState::Down { phase, reason } => Err(NoEntry::Down { phase: *phase, reason: reason.clone() }),
         }
@@ -202,9 +237,23 @@ impl Slot {
         }
     }
 
+    /// Looks at who serves right now, from outside: that is no call, and the thread does not go in.
+    pub(crate) fn serving<R>(&self, look: impl FnOnce(&Generation) -> R) -> Option<R> {
+        self.door.carry().ok()?.generation().map(look)
+    }
+
     /// Publishes a generation.
     pub(crate) fn publish(&self, generation: Arc<Generation>) -> Replaced {
-        self.door.replace(SlotState::Running { load: generation.load, generation })
+        self.guard.renew(&generation);
+        self.door.replace(match self.guard.is_needed() {
+            true => SlotState::Guarded(generation),
+            false => SlotState::Running { load: generation.load, generation },
+        })
+    }
+
+    /// Whether calls have to ask the guard now.
+    pub(crate) fn is_guarded(&self) -> bool {
+        self.door.enter(|state, _| matches!(state, SlotState::Guarded(_))).unwrap_or(false)
     }
 
     /// Closes the gate: new calls wait until it opens.
@@ -252,7 +301,7 @@ impl Lease {
 
     pub(crate) fn generation(&self) -> &Arc<Generation> {
         match &*self.state {
-            SlotState::Running { generation, .. } => generation,
+            SlotState::Running { generation, .. } | SlotState::Guarded(generation) => generation,
             _ => unreachable!("a lease is made of a running state only"),
         }
     }

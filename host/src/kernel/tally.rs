@@ -81,12 +81,6 @@ impl Counts {
     pub(crate) fn faults(&self) -> u64 {
         self.failed.saturating_sub(self.mistaken)
     }
-
-    /// Their share of all that were answered.
-    #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 52 bits")]
-    pub(crate) fn fault_rate(&self) -> f64 {
-        if self.answered == 0 { 0.0 } else { self.faults() as f64 / self.answered as f64 }
-    }
 }
 
 impl<const N: usize> Tally<N> {

@@ -1,5 +1,9 @@
 //! What the outside sees of the kernel: plain data, and the JSON contracts of the command line.
 
+mod given;
+
+pub use given::Given;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -7,6 +11,10 @@ use hotbay_plugin_api::manifest::Manifest;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Blame;
+
+mod govern;
+
+pub use govern::{Action, BreakerForce, BreakerState, BreakerView, Planned, Supervised};
 
 /// Where a service, or a file that was not taken, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -99,6 +107,15 @@ pub struct Status {
     pub calls: u64,
     /// Of these, with an error.
     pub errors: u64,
+    /// Its circuit breaker; `null` where it has none.
+    #[serde(default)]
+    pub breaker: Option<BreakerView>,
+    /// What supervision made of it; `null` where it was never restarted.
+    #[serde(default)]
+    pub supervised: Option<Supervised>,
+    /// What its context gives it right now; `null` where nothing serves.
+    #[serde(default)]
+    pub given: Option<Given>,
     /// The newest durable snapshot; `null` without state.
     pub snapshot: Option<Snapshot>,
     /// What was gone back from in this run of the host because it was damaged, and where that is kept.
@@ -111,6 +128,9 @@ pub struct Status {
     /// Who vouches for the version that serves.
     #[serde(default)]
     pub trust: Option<String>,
+    /// Why the file of the settings is not in force as it is now; `null` where it is.
+    #[serde(default)]
+    pub settings: Option<String>,
     /// Other files that hold this service.
     pub candidates: Vec<Row>,
     /// Versions that served and were rolled back, oldest first: they are not loaded again by themselves.
@@ -366,7 +386,8 @@ pub struct Event {
     /// When, milliseconds since 1970.
     pub unix_ms: u64,
     /// What: `discovered verified probed loaded started swapped passed drained unloaded stopped snapshot resealed removed` on the way of a
-    /// plugin's life, `recovered shadowed rejected faulted quarantined rolled_back pinned` beside it.
+    /// plugin's life, `configured config_refused` of settings, `recovered shadowed rejected faulted quarantined rolled_back pinned restarting
+    /// dependency breaker` beside it.
     pub kind: String,
     /// The service, where it is known.
     pub service: Option<String>,

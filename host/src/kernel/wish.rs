@@ -136,7 +136,8 @@ impl Wish {
     /// The answer to who waits for the end of an operation. Asked before the next one begins.
     pub(crate) fn answer_ended(&self, service: &Service, target: Option<&Candidate>) -> Answer {
         if let Goal::Saved { after } = &self.goal {
-            let changed = || Changed { row: service.row(&self.name, target), receipt: None };
+            let changed =
+                || Changed { row: service.row(&self.name, target), receipt: None, also: Vec::new() };
             let ended = service.last_snapshot.clone().map(|()| changed());
             let failed = |why: Trouble| {
                 why.within(format_args!("failed to take a snapshot of service `{}`", self.name))
@@ -148,7 +149,7 @@ impl Wish {
         if service.ended <= *after || service.busy.is_some() {
             return None;
         }
-        let changed = |receipt| Changed { row: service.row(&self.name, target), receipt };
+        let changed = |receipt| Changed { row: service.row(&self.name, target), receipt, also: Vec::new() };
         Some(match service.last.as_ref()? {
             Ended::Started => Ok(changed(None)),
             Ended::Swapped(receipt) => Ok(changed(Some((**receipt).clone()))),
@@ -163,7 +164,8 @@ impl Wish {
         if service.busy.is_some() {
             return None;
         }
-        let changed = |receipt| Changed { row: service.row(&self.name, sight.target), receipt };
+        let changed =
+            |receipt| Changed { row: service.row(&self.name, sight.target), receipt, also: Vec::new() };
         let last_failure = match &service.last {
             Some(Ended::Failed(failure)) => Some(failure.reason.clone()),
             _ => None,
@@ -177,6 +179,12 @@ impl Wish {
             },
             Goal::Ends { .. }
                 if sight.files.is_settling() || service.resting().is_some_and(|rest| rest.brief) =>
+            {
+                None
+            }
+            // It waits for others to stop before it, or for what it requires.
+            Goal::Ends { command: "restart", .. }
+                if service.restart.is_some() || service.phase == Phase::Starting =>
             {
                 None
             }

@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::HostHandle;
@@ -13,8 +13,11 @@ use super::behaviour::Step;
 use super::live::{Deep, is_calling, live, unload};
 use crate::CallError;
 use crate::bus::Bus;
+use crate::config::Service;
+use crate::context::Clock;
 use crate::error::{Code, Trouble};
 use crate::ffi::{HostSide, Opened, Plugin, Services};
+use crate::kernel::levels::Cell;
 use crate::kernel::patience::look_until;
 use crate::kernel::slot::Slot;
 use crate::os::{self, Bounds, Census};
@@ -23,7 +26,7 @@ use crate::stage::{Object, Way};
 static ENTERED: AtomicBool = AtomicBool::new(false);
 
 /// A thread that was told to end may need a moment for it.
-const MOMENT: Duration = Duration::from_millis(500);
+pub(super) const MOMENT: Duration = Duration::from_millis(500);
 
 /// What the probe is asked, in one line on its standard input, which stays open for as long as the answer is waited for.
 #[derive(Serialize, Deserialize)]
@@ -109,8 +112,8 @@ enum Ended {
 }
 
 fn tried(object: Object, request: Request, say: &Say, before: &Census) -> Result<(), Ended> {
-    let config = serde_json::from_str(&request.config).ok();
-    let host = HostSide::new("probe", 0, config.as_ref(), Arc::new(NoServices));
+    let (config, service) = (request.config.as_str().into(), Service::default());
+    let host = HostSide::new("probe", 0, config, &service, Arc::new(NoServices));
     let deep = Arc::new(request.deep);
     // On a thread as a lane has it: with a stack of that size, and its thread-locals end before the library is closed.
     let (on_lane, to_say, of_life) = (object.clone(), say.clone(), Arc::clone(&deep));
@@ -181,9 +184,17 @@ impl Services for NoServices {
         None
     }
 
+    fn clock(&self) -> Option<&Clock> {
+        None
+    }
+
     fn slot(&self, service: &str) -> Result<Arc<Slot>, Box<CallError>> {
         let text = "there is none in a probe".to_owned();
         Err(Box::new(CallError::Refused { service: service.to_owned(), text }))
+    }
+
+    fn level(&self, _: &str) -> Cell {
+        Arc::new(AtomicU32::new(0))
     }
 
     fn is_inside(&self, _: HostHandle) -> bool {

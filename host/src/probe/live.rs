@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::behaviour::{Step, StepOutcome};
-use super::child::Say;
+use super::child::{MOMENT, Say};
 use crate::error::chain;
 use crate::ffi::{Answer, Closed, Holds, HostSide, Lending, Opened, Plugin, Source, Twin, Written};
 use crate::stage::Object;
@@ -84,15 +84,28 @@ pub(super) fn live(object: &Object, host: Box<HostSide>, deep: &Deep, say: &Say)
         step(say, "pause", || fine(told(plugin.pause())?))?;
         state(&plugin, deep, say)?;
         step(say, "resume", || fine(told(plugin.resume())?))?;
-        step(say, "stop", || fine(told(plugin.stop())?))?;
+        step(say, "stop", || fine(stopped(&plugin)?))?;
         step(say, "start again", || fine(told(plugin.start())?))?;
-        step(say, "stop again", || fine(told(plugin.stop())?))?;
+        step(say, "stop again", || fine(stopped(&plugin)?))?;
     } else {
         state(&plugin, deep, say)?;
     }
     let mut plugin = Arc::into_inner(plugin).ok_or("the probe lost the plugin: a defect of the host")?;
     step(say, "drop", || fine(told(plugin.destroy())?))?;
     Ok(plugin)
+}
+
+/// Stops it, and waits for the threads that it was given.
+fn stopped(plugin: &Plugin) -> Result<(), String> {
+    told(plugin.stop())?;
+    match plugin.join_threads(MOMENT).first() {
+        None => Ok(()),
+        Some(thread) => Err(format!(
+            "thread `{}` did not end within {} ms after it was told to; have it ask its stop token",
+            thread.name,
+            MOMENT.as_millis()
+        )),
+    }
 }
 
 /// Closes the library, when no thread of the host's is inside any more, and looks at what the plugin left: that costs a host memory,

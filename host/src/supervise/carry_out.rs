@@ -8,6 +8,7 @@ use super::{Kernel, PRIORITY_PATIENCE, Past};
 use crate::error::{Code, Trouble, Why};
 use crate::kernel::files::Wanted;
 use crate::kernel::op;
+use crate::kernel::restarts::By;
 use crate::kernel::service::{Busy, Service, Task};
 use crate::kernel::view::Phase;
 
@@ -64,6 +65,12 @@ impl Kernel {
                 let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, how);
                 (Task::Stop, self.spawn(name, stop))
             }
+            Step::Restart(by) => {
+                let how = if by == By::Supervision { op::Stop::Faulty } else { op::Stop::Restart };
+                let Some(generation) = service.generation.take() else { return };
+                let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, how);
+                (Task::Stop, self.spawn(name, stop))
+            }
             Step::Snapshot => {
                 let Some(generation) = service.generation.clone() else { return };
                 service.snapshot_wanted = false;
@@ -72,6 +79,14 @@ impl Kernel {
             Step::Keep => {
                 let Some(generation) = service.generation.clone() else { return };
                 (Task::Keep, self.spawn(name, move |shared| op::keep(shared, generation)))
+            }
+            Step::TellLevel => {
+                let Some(generation) = service.generation.clone() else { return };
+                (Task::Configure, self.spawn(name, move |shared| op::tell_level(shared, generation)))
+            }
+            Step::Configure(table) => {
+                let Some(generation) = service.generation.clone() else { return };
+                (Task::Configure, self.spawn(name, move |shared| op::configure(shared, generation, table)))
             }
         };
         let Some(service) = self.services.get_mut(name) else { return };

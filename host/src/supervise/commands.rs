@@ -71,9 +71,9 @@ impl Kernel {
             Some(Task::RollBack) => Some("a rollback"),
             Some(Task::Start) => Some("a start"),
             Some(Task::Stop) => Some("a stop"),
-            Some(Task::Snapshot | Task::Keep) | None if service.back => Some("a rollback"),
-            Some(Task::Snapshot | Task::Keep) | None if service.reload => Some("a reload"),
-            Some(Task::Snapshot | Task::Keep) | None => None,
+            Some(Task::Snapshot | Task::Keep | Task::Configure) | None if service.back => Some("a rollback"),
+            Some(Task::Snapshot | Task::Keep | Task::Configure) | None if service.reload => Some("a reload"),
+            Some(Task::Snapshot | Task::Keep | Task::Configure) | None => None,
         };
         if let Some(with) = with {
             return send(&reply, Err(ControlError::Busy { command: "roll back", name, with }));
@@ -229,10 +229,14 @@ impl Kernel {
             (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
         (row.code, row.blame) = (None, None);
         self.look_at = Instant::now();
-        self.wishes.push(Wish::new(name, Goal::Goes(Box::new(Changed { row, receipt: None })), reply));
+        self.wishes.push(Wish::new(
+            name,
+            Goal::Goes(Box::new(Changed { row, receipt: None, also: Vec::new() })),
+            reply,
+        ));
     }
 
-    fn refuse_unknown(&self, name: &str, reply: &Reply) {
+    pub(super) fn refuse_unknown(&self, name: &str, reply: &Reply) {
         let refused = self.files.refused_as(name).cloned();
         send(
             reply,

@@ -2,6 +2,7 @@
 //! anything; `carry_out` does.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::{Kernel, PRIORITY_PATIENCE};
@@ -10,7 +11,9 @@ use crate::ffi;
 use crate::kernel::files::Candidate;
 use crate::kernel::op::Cause;
 use crate::kernel::plan::{Graph, Node, circle, start_order};
+use crate::kernel::restarts::By;
 use crate::kernel::service::{FailureKind, Service, Serving, Task};
+use crate::kernel::tables::Table;
 use crate::kernel::view::Phase;
 
 /// What a service should do next.
@@ -22,11 +25,17 @@ pub(super) enum Step {
     /// To the last good version.
     RollBack(Box<Candidate>, Cause),
     Stop,
+    /// Stops, to be started again.
+    Restart(By),
     /// Neither what serves is any good, nor what served before.
     GiveUp,
     Snapshot,
     /// Its bytes are nowhere else any more.
     Keep,
+    /// Its table of the configuration is another than the file's.
+    Configure(Arc<Table>),
+    /// Its library was told another level of the log.
+    TellLevel,
     /// Nothing holds the name any more.
     Forget,
 }
@@ -39,6 +48,7 @@ impl Kernel {
         for name in names {
             if !self.services.contains_key(&name) {
                 let mut service = Service::new(self.shared.registry.register(&name));
+                service.slot.guard().set(self.shared.settings().service_of(&name));
                 if let Some(past) = self.gone.remove(&name) {
                     (service.committed, service.past, service.remains) =
                         (past.committed, past.counts, past.remains);
@@ -49,6 +59,9 @@ impl Kernel {
         }
         self.follow_renames();
         let graph = self.graph();
+        self.tell_dependents(&graph);
+        self.note_missed(&graph);
+        self.leaving = self.leaving(&graph);
         for name in start_order(&graph) {
             let step = self.step(&name, &graph);
             self.carry_out(&name, step);
@@ -91,9 +104,10 @@ impl Kernel {
             let manifest = match (&service.serving, self.target(name)) {
                 (Some(serving), _) => &serving.manifest,
                 (None, Some(target)) => &target.manifest,
-                (None, None) => return (name.clone(), Node { requires: Vec::new(), priority: 0 }),
+                (None, None) => return (name.clone(), Node::default()),
             };
-            (name.clone(), Node { requires: manifest.requires.clone(), priority: manifest.priority })
+            let (requires, wants) = (manifest.requires.clone(), manifest.wants.clone());
+            (name.clone(), Node { requires, wants, priority: manifest.priority })
         };
         self.services.iter().map(node).collect()
     }
@@ -143,7 +157,7 @@ impl Kernel {
             let phase = match busy.task {
                 Task::Start => Phase::Starting,
                 Task::Swap | Task::RollBack => Phase::Swapping,
-                Task::Stop | Task::Snapshot | Task::Keep => service.phase,
+                Task::Stop | Task::Snapshot | Task::Keep | Task::Configure => service.phase,
             };
             return Step::Stay(phase, if phase == service.phase { service.reason.clone() } else { None });
         }
@@ -151,7 +165,7 @@ impl Kernel {
         let best = service.best(&candidates);
         let step = match (&service.serving, best) {
             _ if self.held.contains(name) => match service.serving {
-                Some(_) => Step::Stop,
+                Some(_) => self.step_out(name, service, graph),
                 None if candidates.is_empty() => Step::Forget,
                 None => Step::Stay(
                     Phase::Stopped,
@@ -162,6 +176,7 @@ impl Kernel {
             (None, None) => step_after_failure(service, &candidates, &self.candidates_of(name)),
             (Some(_), _) if service.condemned().is_some() => step_back(service),
             (Some(_), _) if service.back && service.way_back().is_some() => step_back(service),
+            (Some(_), _) if self.leaving.contains(name) => self.step_out(name, service, graph),
             (Some(serving), best) => {
                 self.step_while_serving(name, service, serving, best, &candidates, graph)
             }
@@ -187,13 +202,28 @@ impl Kernel {
                 let phase = if rest.brief { Phase::Starting } else { Phase::Faulted };
                 Step::Stay(phase, Some((&rest.why).into()))
             }
-            (Some(rest), Step::Swap(_) | Step::RollBack(..) | Step::Stop) => {
+            (Some(rest), Step::Swap(_) | Step::RollBack(..) | Step::Stop | Step::Restart(_)) => {
                 Step::Stay(Phase::Running, (!rest.brief).then(|| (&rest.why).into()))
+            }
+            // Before a swap as well: what this version refuses, the next one does not get.
+            (None, Step::Stay(Phase::Running, _) | Step::Snapshot | Step::Swap(_))
+                if self.table_for(name, service).is_some() =>
+            {
+                self.table_for(name, service).map_or(step, Step::Configure)
+            }
+            (None, Step::Stay(Phase::Running, _) | Step::Snapshot) if self.has_other_level(name, service) => {
+                Step::TellLevel
             }
             (None, Step::Stay(Phase::Running, _) | Step::Snapshot)
                 if service.keep_due <= Instant::now() && self.is_homeless(name, service) =>
             {
                 Step::Keep
+            }
+            // Something else that it is told of says more.
+            (_, Step::Stay(Phase::Running, None)) => {
+                let table = service.serving.as_ref().map(|serving| &serving.table);
+                let trouble = table.and_then(|table| self.shared.tables.trouble(name, table));
+                Step::Stay(Phase::Running, trouble.map(Into::into))
             }
             _ => step,
         }
@@ -205,6 +235,7 @@ impl Kernel {
                 return Step::Stay(Phase::Faulted, Some(reason.within("failed to start").into()));
             }
             Some(Missing::NotYet(reason)) => return Step::Stay(Phase::Starting, Some(reason.into())),
+            Some(Missing::Stopped(reason)) => return Self::step_without(&reason),
             None => {}
         }
         // A start retires nobody, so it adds nothing: only whose earlier generations are pinned starts no other.
@@ -257,7 +288,7 @@ impl Kernel {
         }
         match self.missing(name, next, &with_next) {
             None => Step::Swap(Box::new(next.clone())),
-            Some(Missing::Never(reason)) => {
+            Some(Missing::Never(reason) | Missing::Stopped(reason)) => {
                 step_of_rest(service, Some(does_not_take_over(next, &reason.into())))
             }
             Some(Missing::NotYet(reason)) => {
@@ -273,7 +304,10 @@ impl Kernel {
             return Some(Missing::Never(Trouble::new(Code::RequiresItself, reason)));
         }
         candidate.manifest.requires.iter().find_map(|required| match self.services.get(required) {
-            Some(other) if other.serving.is_some() => None,
+            Some(other) if other.serving.is_some() && !self.leaving.contains(required) => None,
+            Some(_) if self.held.contains(required) => {
+                self.stopped_dependency(required).map(Missing::Stopped)
+            }
             Some(other) => {
                 Some(Missing::NotYet(format!("waits for service `{required}`, which is {}", other.phase)))
             }
@@ -309,6 +343,8 @@ enum Missing {
     NotYet(String),
     /// Nothing will come by itself.
     Never(Trouble),
+    /// Somebody stopped what it requires.
+    Stopped(Trouble),
 }
 
 fn step_of_rest(service: &Service, reason: Option<Why>) -> Step {
@@ -366,7 +402,7 @@ fn step_after_failure(service: &Service, candidates: &[&Candidate], files: &[&Ca
             let reason = format!("version {version} was rolled back ({}), and {instead}", failure.reason);
             return Step::Stay(Phase::Quarantined, Some(failure.reason.told(|_| reason).into()));
         }
-        FailureKind::Quarantined => Phase::Quarantined,
+        FailureKind::Quarantined | FailureKind::WornOut => Phase::Quarantined,
     };
     Step::Stay(phase, Some((&failure.reason).into()))
 }

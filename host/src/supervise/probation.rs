@@ -69,6 +69,7 @@ impl Kernel {
                 .failed
                 .retain(|digest, failure| failure.kind == FailureKind::RolledBack && !is_there(digest));
             service.rest = None;
+            service.restarts.lift();
         }
     }
 
@@ -154,7 +155,10 @@ impl Kernel {
                 continue;
             }
             probation.look_at = now + LOOK;
-            let verdict = probation.judge(serving.tally.counts(), has_way_back, settings, now);
+            let verdict = {
+                let (counts, messages) = (serving.tally.counts(), serving.handled.counts());
+                probation.judge(counts, messages, has_way_back, settings, now)
+            };
             if verdict != Verdict::Pending {
                 verdicts.push((name.clone(), serving.side.clone(), verdict));
             }

@@ -1,12 +1,15 @@
 //! What an operation's end changes.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Kernel, RETRY};
 use crate::error::{Code, Trouble};
 use crate::kernel::files::Candidate;
 use crate::kernel::op::{Outcome, Report};
-use crate::kernel::service::{Ended, Failure, FailureKind};
+use crate::kernel::probation::fault_rate;
+use crate::kernel::service::{Ended, Failure, FailureKind, Serving};
+use crate::kernel::tables::Offered;
 use crate::kernel::view::Phase;
 /// The longest pause between attempts that go on failing.
 const SELDOM: Duration = Duration::from_secs(60);
@@ -30,6 +33,7 @@ impl Kernel {
             Outcome::Started { generation, version } => {
                 let mark =
                     self.shared.marks.of(&name).filter(|mark| mark.digest == generation.digest().as_str());
+                self.shared.tables.serves(&name, &generation.table());
                 service.serve(generation, version);
                 service.fresh = false;
                 let files = self.files.candidates().filter(|file| file.manifest.name == *name);
@@ -43,11 +47,13 @@ impl Kernel {
                 }
             }
             Outcome::Swapped { generation, version, receipt } => {
-                let before = service.serving.as_ref().map_or(0.0, |old| old.tally.counts().fault_rate());
+                let of = |old: &Serving| fault_rate(old.tally.counts(), old.handled.counts());
+                let before = service.serving.as_ref().map_or(0.0, of);
                 let probation = service.probation.take();
                 let home = service.serving.as_ref().map(|old| old.home.clone());
                 service.retire_counts();
                 service.committed += 1;
+                self.shared.tables.serves(&name, &generation.table());
                 service.serve(generation, version);
                 if let (Some(serving), Some(home), true) = (&mut service.serving, home, receipt.rollback) {
                     // Also where what lies there is no plugin by now.
@@ -96,7 +102,9 @@ impl Kernel {
                 self.shared.marks.set_open(&name, &candidate.digest, false);
                 let kind = match failure.kind {
                     FailureKind::Refused => "rejected",
-                    FailureKind::Quarantined | FailureKind::RolledBack => "quarantined",
+                    FailureKind::Quarantined | FailureKind::RolledBack | FailureKind::WornOut => {
+                        "quarantined"
+                    }
                     FailureKind::Faulted
                     | FailureKind::Unread
                     | FailureKind::Moved
@@ -108,21 +116,28 @@ impl Kernel {
                 // Who asked for a fresh begin meant the one that is to come.
                 service.fresh &= matches!(failure.kind, FailureKind::Moved | FailureKind::Passing);
                 service.last = Some(Ended::Failed(failure.clone()));
-                self.note_failure(&name, &candidate, failure);
+                if !self.failed_to_restart(&name, &candidate, &failure) {
+                    self.note_failure(&name, &candidate, failure);
+                }
             }
-            Outcome::Stopped => {
+            Outcome::Stopped { state } => {
+                let digest = service.serving.as_ref().map(|serving| serving.digest.clone());
                 if let Some(serving) = &service.serving {
                     self.shared.marks.set_open(&name, &serving.digest, false);
                 }
                 service.retire_counts();
                 service.last = Some(Ended::Stopped);
                 service.enter(Phase::Stopped, None);
+                if let Some(restart) = service.restart.take() {
+                    self.restarted(&name, digest, restart, state);
+                }
             }
             Outcome::NotStopped { generation, failure } => {
                 tracing::error!(plugin = %name, reason = %failure.reason, "not stopped");
                 service.generation = Some(generation);
                 service.enter(Phase::Running, None);
                 service.rest_for(RETRY, failure.reason.clone(), false);
+                service.restart = None;
                 service.last = Some(Ended::Failed(failure));
                 // Whoever asked is told; that its file is gone is tried again later.
                 if let Err(error) = self.held.release(&name) {
@@ -142,6 +157,21 @@ impl Kernel {
                     tracing::error!(plugin = %name, %reason, "the snapshot was not written; the last one holds");
                 }
             }
+            Outcome::Configured { table, offered } => {
+                if matches!(offered, Offered::Taken)
+                    && let Some(serving) = &mut service.serving
+                {
+                    serving.table = Arc::clone(&table);
+                    self.shared.tables.serves(&name, &table);
+                } else {
+                    self.shared.tables.note(&name, &table, offered);
+                }
+            }
+            Outcome::Levelled(Ok(())) => {}
+            Outcome::Levelled(Err(error)) => {
+                service.rest_for(RETRY, error.clone(), false);
+                tracing::error!(plugin = %name, %error, "failed to tell it the level of the log; trying again");
+            }
             Outcome::Kept(Ok(())) => service.good = self.shared.good.of(&name),
             Outcome::Kept(Err(error)) => {
                 service.keep_due = Instant::now() + RETRY;
@@ -152,7 +182,7 @@ impl Kernel {
                 service.retire_counts();
                 service.generation = None;
                 let _ = service.slot.take_down(Phase::Faulted, Some(reason.to_string()));
-                self.shared.inboxes.rest(&name, &self.shared.config.service_of(&name));
+                self.shared.inboxes.rest(&name, &self.shared.settings().service_of(&name));
                 service.rest_for(SELDOM, reason.clone(), false);
                 service.last = Some(Ended::Failed(Failure { kind: FailureKind::Passing, reason }));
             }

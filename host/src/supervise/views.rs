@@ -36,7 +36,7 @@ impl Kernel {
         };
         let row = |candidate: &Candidate| {
             let (phase, reason) = match service.failed.get(&candidate.digest) {
-                Some(failure) if failure.kind == FailureKind::Quarantined => {
+                Some(failure) if matches!(failure.kind, FailureKind::Quarantined | FailureKind::WornOut) => {
                     (Phase::Quarantined, failure.reason.clone())
                 }
                 Some(failure) if failure.kind == FailureKind::RolledBack => {
@@ -106,12 +106,16 @@ impl Kernel {
                 since_unix_ms: crate::kernel::clock::unix_ms(),
                 calls: 0,
                 errors: 0,
+                breaker: None,
+                supervised: None,
+                given: None,
                 snapshot: None,
                 recovered: None,
                 pinned: Vec::new(),
                 last_swap: None,
                 candidates: Vec::new(),
                 trust: None,
+                settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
                 rolled_back: self.rolled_back.of(name).to_vec(),
                 events,
             });
@@ -124,6 +128,11 @@ impl Kernel {
             since_unix_ms: service.since_unix_ms,
             calls,
             errors,
+            breaker: service.slot.guard().view(),
+            supervised: service
+                .restarts
+                .view(&self.shared.settings().supervision_of(name), std::time::Instant::now()),
+            given: service.slot.serving(|generation| generation.plugin.given()),
             snapshot: self.shared.snapshots.shown(name),
             recovered: self.shared.snapshots.recovered(name),
             pinned: service.remains.iter().map(|remains| remains.pinned.clone()).collect(),
@@ -134,6 +143,7 @@ impl Kernel {
                 .as_ref()
                 .and_then(|s| self.shared.trust.origin(name, &s.digest))
                 .map(|o| o.by),
+            settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
             rolled_back: self.rolled_back.of(name).to_vec(),
             events,
         })

@@ -23,6 +23,8 @@ pub(crate) enum Reason {
     Destroy,
     /// Threads of its lane are inside.
     Lane { threads: usize },
+    /// Threads that the host started for it have not ended, though they were told to. At least one.
+    Told { threads: Vec<Thread>, deadline: Duration },
     /// A thread that was just started has had no turn yet.
     Unborn,
     /// Another service's call into it has not ended.
@@ -52,13 +54,17 @@ impl Reason {
             | Self::Busy { .. } => Cause::Inside,
             Self::Marked(_) => Cause::Marked,
             Self::Threads { runs, began, .. } if runs.is_empty() && began.is_empty() => Cause::ThreadLocal,
-            Self::Threads { .. } | Self::Unborn => Cause::Thread,
+            Self::Threads { .. } | Self::Told { .. } | Self::Unborn => Cause::Thread,
             Self::Unexplained | Self::Unseen(_) => Cause::Unknown,
         }
     }
 
     pub(crate) fn holders(&self) -> Vec<Holder> {
-        let Self::Threads { runs, began, called } = self else { return Vec::new() };
+        let (runs, began, called) = match self {
+            Self::Threads { runs, began, called } => (&runs[..], &began[..], &called[..]),
+            Self::Told { threads, .. } => (&threads[..], [].as_slice(), [].as_slice()),
+            _ => return Vec::new(),
+        };
         let kinds = [(runs, HolderKind::Runs), (began, HolderKind::Began), (called, HolderKind::Called)];
         let holder = |thread: &Thread, kind| Holder { id: thread.id, name: thread.name.clone(), kind };
         kinds.iter().flat_map(|(threads, kind)| threads.iter().map(|thread| holder(thread, *kind))).collect()
@@ -79,6 +85,12 @@ impl fmt::Display for Reason {
             Self::Lane { threads } => {
                 write!(f, "{threads} of its threads is still inside: a callback or call hangs")
             }
+            Self::Told { threads, deadline } => write!(
+                f,
+                "{} of it did not end within {} ms after it was told to; have it ask its stop token",
+                named(threads),
+                deadline.as_millis()
+            ),
             Self::Unborn => {
                 f.write_str("a thread that was just started has had no turn yet; it could be the plugin's")
             }
@@ -168,6 +180,12 @@ mod tests {
         let one = Reason::Threads { runs: threads(1), began: Vec::new(), called: Vec::new() };
         assert_eq!(one.to_string(), "thread 1 `worker-1` of it still runs; end and join it in `stop`");
         assert_eq!((one.cause(), one.holders().len()), (Cause::Thread, 1));
+        let told = Reason::Told { threads: threads(1), deadline: Duration::from_secs(2) };
+        assert_eq!(
+            told.to_string(),
+            "thread 1 `worker-1` of it did not end within 2000 ms after it was told to; have it ask its stop token"
+        );
+        assert_eq!((told.cause(), told.holders().len()), (Cause::Thread, 1));
         let unnamed = Thread { id: 9, name: String::new() };
         let many = Reason::Threads { runs: Vec::new(), began: threads(6), called: vec![unnamed] };
         assert_eq!(

@@ -9,6 +9,7 @@
 mod cache;
 mod process;
 
+use std::cell::LazyCell;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
@@ -83,12 +84,13 @@ impl Asked {
         if !KNOWN {
             return self.unknown();
         }
-        let folders = self.folders();
+        // Most of it is what the host has loaded, for which no folder is looked at.
+        let folders = LazyCell::new(|| self.folders());
         let of = |name: &String| Needed { place: self.place(name, &folders), library: name.clone() };
         self.names.iter().map(of).collect()
     }
 
-    fn place(&self, name: &str, folders: &Folders) -> Place {
+    fn place(&self, name: &str, folders: &LazyCell<Folders, impl FnOnce() -> Folders>) -> Place {
         if process::has_file(name) || (cfg!(target_env = "musl") && is_of_musl(name)) {
             return Place::Host;
         }

@@ -134,6 +134,20 @@ extern "C" fn deliver<P: Plugin>(
     guard(error, || plugin::<P>(&instance).on_message(&Message::new(message)))
 }
 
+impl Outgoing<'_> {
+    /// As it crosses, with its headers as they do.
+    pub(super) fn to_raw<'h>(&'h self, headers: &'h [RawHeader<'h>]) -> RawOutgoing<'h> {
+        let deadline = self.confirmed.unwrap_or_default();
+        RawOutgoing {
+            topic: self.topic.into(),
+            headers: headers.into(),
+            payload: self.payload.into(),
+            is_confirmed: self.confirmed.is_some(),
+            deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
 impl HostLink {
     /// Publishes; `None` where the host carries no messages.
     pub(crate) fn publish(self, outgoing: &Outgoing<'_>) -> Result<Option<Published>, (Status, String)> {
@@ -143,14 +157,7 @@ impl HostLink {
         let Some(table) = (unsafe { table.as_bus() }) else { return Ok(None) };
         let headers: Vec<RawHeader<'_>> =
             outgoing.headers.iter().map(|(name, value)| RawHeader::new(name, value)).collect();
-        let deadline = outgoing.confirmed.unwrap_or_default();
-        let raw = RawOutgoing {
-            topic: outgoing.topic.into(),
-            headers: headers.as_slice().into(),
-            payload: outgoing.payload.into(),
-            is_confirmed: outgoing.confirmed.is_some(),
-            deadline_ms: u64::try_from(deadline.as_millis()).unwrap_or(u64::MAX),
-        };
+        let raw = outgoing.to_raw(&headers);
         let mut place = RawPublished { id: RawId { run: 0, number: 0 }, taken: 0, refused: 0 };
         let mut text = Vec::new();
         let status = {

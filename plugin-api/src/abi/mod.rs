@@ -24,6 +24,9 @@
 //!   so no two are exchanged.
 //! * **A5** A [`Buffer`] owns the memory of one vector: `data`, `len` and `capacity` of its [`RawBuffer`] are that vector's at any
 //!   time that nobody grows it, `len` bytes are written, and no two buffers have the same.
+//! * **A6** A [`RawBody`] is made by `Box::into_raw` here, of the very type that the function beside it was compiled for, and with what that
+//!   function asks of threads (`Send`; `Sync` where it may run on several). The host gives it back to that function while the library
+//!   is mapped: as often as the table says, and never after the function that takes it for good.
 
 #![allow(unsafe_code, reason = "the contract's ABI layer: the one place of this crate where pointers cross")]
 #![allow(
@@ -33,21 +36,35 @@
 
 mod buffer;
 mod calls;
+mod config;
+mod deadline;
 mod guard;
 mod host;
+mod http;
+mod kv;
+mod log;
 mod messages;
 mod methods;
 mod module;
 mod own;
 mod reader;
+mod requests;
 mod state;
+mod threads;
 mod thunk;
+mod timers;
 mod window;
 
 pub use buffer::{Lent, Limited, Out, RawBuffer};
 pub(crate) use calls::FoundMethod;
 pub use calls::{CALLS_EXTENSION, CallsExtension, RawMethod};
+pub use config::{CONFIG_EXTENSION, ConfigExtension};
+pub use deadline::{DEADLINE_EXTENSION, DeadlineExtension};
 pub use host::{HostHandle, HostLink, HostTable, HostTableRef};
+pub use http::{HTTP_EXTENSION, HttpExtension, RawHttpRequest};
+pub use kv::{KV_EXTENSION, KvExtension};
+pub(crate) use log::Said;
+pub use log::{LINES_EXTENSION, LOG_EXTENSION, LinesExtension, LogExtension, RawField, RawLine, RawSpan};
 pub use messages::{
     BUS_EXTENSION, BusExtension, MESSAGES_EXTENSION, MessagesExtension, RawHeader, RawId, RawMessage,
     RawOutgoing, RawPublished,
@@ -57,16 +74,21 @@ pub use module::{ExtensionPtr, Instance, PluginModule, PluginModuleRef, Status};
 pub use own::Buffer;
 pub(crate) use reader::Failed;
 pub use reader::{In, LentBytes, LentPieces, Pieces, RawReader};
+pub use requests::{ANSWERS_EXTENSION, AnswersExtension, REQUESTS_EXTENSION, RequestsExtension};
 pub use state::{
     STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, StateTables, state_tables,
 };
+pub(crate) use threads::Started;
+pub use threads::{RawBody, RawThread, THREADS_EXTENSION, ThreadFn, ThreadsExtension};
 pub use thunk::{lib_header, module};
+pub(crate) use timers::SetTimer;
+pub use timers::{FreeFn, RawTimer, RawTimes, TIMERS_EXTENSION, TickFn, TimersExtension};
 pub use window::Window;
 
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 2;
+pub const CONTRACT_MINOR: u32 = 3;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

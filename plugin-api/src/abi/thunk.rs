@@ -6,12 +6,15 @@ use abi_stable::library::{CheckTypeLayout, LibHeader, RootModuleResult};
 use abi_stable::prefix_type::{PrefixRefTrait, WithMetadata};
 use abi_stable::std_types::{RResult, RSlice, RStr};
 
+use super::config::config;
 use super::guard::{guard, guard_call, install_hook};
+use super::log::log;
 use super::messages::messages;
 use super::methods::methods;
+use super::requests::answers;
 use super::{
-    ExtensionPtr, HostLink, Instance, MESSAGES_EXTENSION, METHODS_EXTENSION, PluginModule, PluginModuleRef,
-    RawBuffer, Status,
+    ANSWERS_EXTENSION, CONFIG_EXTENSION, ExtensionPtr, HostLink, Instance, LOG_EXTENSION, MESSAGES_EXTENSION,
+    METHODS_EXTENSION, PluginModule, PluginModuleRef, RawBuffer, Status,
 };
 use crate::{Context, Export, Plugin, Reply, Request, logging};
 
@@ -101,8 +104,11 @@ extern "C" fn call<P: Plugin>(
 extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr {
     match (id.as_str(), revision) {
         METHODS_EXTENSION => methods::<P>(),
+        CONFIG_EXTENSION => config::<P>(),
+        LOG_EXTENSION => log(),
         // Who declares no topic gets no message.
         MESSAGES_EXTENSION if !P::DECLARATION.topics.is_empty() => messages::<P>(),
+        ANSWERS_EXTENSION if !P::DECLARATION.answers.is_empty() => answers::<P>(),
         (id, revision) => P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id, revision)),
     }
 }

@@ -1,7 +1,9 @@
 //! The manifest at compile time: a declaration becomes JSON in a static, without one relocation.
 
+use super::json::Json;
 use super::{MAGIC, is_valid_name, is_valid_pattern};
 use crate::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
+use crate::config::ConfigSchema;
 use crate::state::Shape;
 
 /// What the author declares, in the braces of `export_plugin!`. Every field has a default.
@@ -13,6 +15,12 @@ pub struct Declaration {
     pub version: &'static str,
     /// Services that must run before this one starts, and stop after it.
     pub requires: &'static [&'static str],
+    /// Services that it uses where they run, and starts without. Where it subscribes to `hotbay.service.NAME` it is told when one comes
+    /// or goes. Since contract 1.3; an older host starts it without them, and tells nothing.
+    pub wants: &'static [&'static str],
+    /// Of its methods, those that may be called twice where once was meant, with the same result: a host that is set to retries tries these
+    /// again, and no others. Since contract 1.3.
+    pub idempotent: &'static [&'static str],
     /// Among services that could start next, the higher number goes first.
     pub priority: i32,
     /// The methods it answers. A caller who asks for another is told these.
@@ -22,8 +30,15 @@ pub struct Declaration {
     pub topics: &'static [&'static str],
     /// The queue group that it subscribes in, with other services: of each message one of them gets it. Without one, it gets all.
     pub queue: &'static str,
+    /// Topics whose requests it answers, written as `topics` are: they come to [`Plugin::on_request`](crate::Plugin::on_request). Of all who answer
+    /// a topic, one is asked.
+    pub answers: &'static [&'static str],
     /// What it asks the host for. This host only shows it.
     pub capabilities: &'static [&'static str],
+    /// What its table of `hotbay.toml` may say: `ConfigSchema::of::<Settings>()` of a type that [`config!`](crate::config!) made, or a
+    /// schema of your own by [`ConfigSchema::json`]. The host holds the table against it before it loads the plugin. Without one,
+    /// any table is handed to the plugin.
+    pub config: ConfigSchema,
 }
 
 impl Declaration {
@@ -34,11 +49,15 @@ impl Declaration {
             name,
             version,
             requires: &[],
+            wants: &[],
+            idempotent: &[],
             priority: 0,
             methods: &[],
             topics: &[],
             queue: "",
+            answers: &[],
             capabilities: &[],
+            config: ConfigSchema::None,
         }
     }
 }
@@ -57,41 +76,35 @@ impl<const N: usize> Embedded<N> {
     /// Encodes; `N` must be [`encoded_len`] of the same arguments.
     ///
     /// # Panics
-    /// At compile time: on a name or a topic that is not allowed, with the reason.
+    /// At compile time: on a name, a topic or a schema that is not allowed, with the reason.
     #[must_use]
     pub const fn new(declaration: &Declaration, state: Option<Shape>) -> Self {
         let json = encode::<N>(declaration, state);
         assert!(json.len == N, "N is not the encoded length");
         Self { magic: MAGIC, len: (N as u32).to_le_bytes(), json: json.bytes }
     }
+
+    /// The JSON.
+    #[must_use]
+    pub const fn json(&self) -> &[u8; N] {
+        &self.json
+    }
 }
 
 /// How long the JSON of this declaration is, in bytes.
 ///
 /// # Panics
-/// At compile time: on a name or a topic that is not allowed, with the reason.
+/// At compile time: on a name, a topic or a schema that is not allowed, with the reason.
 #[must_use]
 pub const fn encoded_len(declaration: &Declaration, state: Option<Shape>) -> usize {
     encode::<0>(declaration, state).len
 }
 
-/// JSON being written; bytes beyond `N` are counted only.
-struct Json<const N: usize> {
-    bytes: [u8; N],
-    len: usize,
-}
-
 const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N> {
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
-    let mut at = 0;
-    while at < d.topics.len() {
-        assert!(
-            is_valid_pattern(d.topics[at]),
-            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
-        );
-        at += 1;
-    }
-    let mut json = Json::<N> { bytes: [0; N], len: 0 };
+    check(d.topics);
+    check(d.answers);
+    let mut json = Json::<N>::new();
     json.raw("{\"name\":");
     json.string(d.name);
     json.raw(",\"version\":");
@@ -102,6 +115,14 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.number(CONTRACT_MINOR as u64);
     json.raw("\",\"requires\":");
     json.strings(d.requires);
+    if !d.wants.is_empty() {
+        json.raw(",\"wants\":");
+        json.strings(d.wants);
+    }
+    if !d.idempotent.is_empty() {
+        json.raw(",\"idempotent\":");
+        json.strings(d.idempotent);
+    }
     json.raw(",\"priority\":");
     if d.priority < 0 {
         json.raw("-");
@@ -113,8 +134,12 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.strings(d.topics);
     json.raw(",\"queue\":");
     json.string(d.queue);
+    json.raw(",\"answers\":");
+    json.strings(d.answers);
     json.raw(",\"capabilities\":");
     json.strings(d.capabilities);
+    json.raw(",\"config\":");
+    json.schema(&d.config);
     json.raw(",\"state\":");
     match state {
         None => json.raw("null"),
@@ -153,63 +178,14 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json
 }
 
-impl<const N: usize> Json<N> {
-    const fn byte(&mut self, byte: u8) {
-        if self.len < N {
-            self.bytes[self.len] = byte;
-        }
-        self.len += 1;
-    }
-
-    const fn raw(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        let mut at = 0;
-        while at < bytes.len() {
-            self.byte(bytes[at]);
-            at += 1;
-        }
-    }
-
-    const fn string(&mut self, text: &str) {
-        let bytes = text.as_bytes();
-        self.byte(b'"');
-        let mut at = 0;
-        while at < bytes.len() {
-            match bytes[at] {
-                quoted @ (b'"' | b'\\') => {
-                    self.byte(b'\\');
-                    self.byte(quoted);
-                }
-                control @ 0..0x20 => {
-                    self.raw("\\u00");
-                    self.byte(b'0' + (control >> 4));
-                    self.byte(b"0123456789abcdef"[(control & 15) as usize]);
-                }
-                byte => self.byte(byte),
-            }
-            at += 1;
-        }
-        self.byte(b'"');
-    }
-
-    const fn strings(&mut self, texts: &[&str]) {
-        self.byte(b'[');
-        let mut at = 0;
-        while at < texts.len() {
-            if at > 0 {
-                self.byte(b',');
-            }
-            self.string(texts[at]);
-            at += 1;
-        }
-        self.byte(b']');
-    }
-
-    const fn number(&mut self, number: u64) {
-        if number >= 10 {
-            self.number(number / 10);
-        }
-        self.byte(b'0' + (number % 10) as u8);
+const fn check(topics: &[&str]) {
+    let mut at = 0;
+    while at < topics.len() {
+        assert!(
+            is_valid_pattern(topics[at]),
+            "a topic is words with dots between; `*` stands for one word, and `>`, at the end, for all that follow"
+        );
+        at += 1;
     }
 }
 
@@ -260,10 +236,13 @@ mod tests {
     fn what_is_encoded_at_compile_time_parses_to_the_same() {
         const DECLARATION: Declaration = Declaration {
             requires: &["logger", "kv"],
+            wants: &["cache"],
+            idempotent: &["get"],
             priority: -7,
             methods: &["quote\"back\\slash\n"],
             topics: &["orders.>"],
             queue: "workers",
+            answers: &["orders.price"],
             capabilities: &["http"],
             ..Declaration::of("echo-v2", "2.10.0")
         };
@@ -277,9 +256,14 @@ mod tests {
         assert_eq!(manifest.version, "2.10.0");
         assert_eq!(manifest.contract, format!("{CONTRACT_MAJOR}.{CONTRACT_MINOR}"));
         assert_eq!(manifest.requires, ["logger", "kv"]);
+        assert_eq!(
+            (&*manifest.wants, &*manifest.idempotent),
+            (&["cache".to_owned()][..], &["get".to_owned()][..])
+        );
         assert_eq!(manifest.priority, -7);
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
         assert_eq!((&manifest.topics[..], &*manifest.queue), (&["orders.>".to_owned()][..], "workers"));
+        assert_eq!(manifest.answers, ["orders.price"]);
         let state = manifest.state.unwrap();
         assert_eq!((state.writes, &state.reads[..]), (3, &[1, 2][..]));
         assert_eq!(state.content_type, "application/octet-stream");

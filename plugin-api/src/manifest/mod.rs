@@ -4,6 +4,8 @@
 //! [`Embedded`]; the host finds the symbol in the file and parses the JSON into a [`Manifest`].
 
 mod encode;
+pub(crate) mod json;
+mod schema;
 mod subject;
 
 pub use subject::is_valid_pattern;
@@ -27,6 +29,12 @@ pub struct Manifest {
     /// Services that must run before it starts.
     #[serde(default)]
     pub requires: Vec<String>,
+    /// Services that it uses where they run. It starts without them.
+    #[serde(default)]
+    pub wants: Vec<String>,
+    /// Methods that may be called twice where once was meant: a host may try them again. Of [`Manifest::methods`].
+    #[serde(default)]
+    pub idempotent: Vec<String>,
     /// Among services that could start next, the higher number goes first. 0 by default.
     #[serde(default)]
     pub priority: i32,
@@ -39,9 +47,15 @@ pub struct Manifest {
     /// The queue group that it subscribes in; empty for none.
     #[serde(default)]
     pub queue: String,
+    /// The topics whose requests it answers: patterns.
+    #[serde(default)]
+    pub answers: Vec<String>,
     /// What it asks the host for.
     #[serde(default)]
     pub capabilities: Vec<String>,
+    /// The JSON schema of its table of `hotbay.toml`; absent for a plugin that takes any.
+    #[serde(default)]
+    pub config: Option<serde_json::Value>,
     /// The state it hands on; absent for a plugin without state.
     #[serde(default)]
     pub state: Option<Schema>,

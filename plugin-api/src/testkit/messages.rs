@@ -4,10 +4,10 @@ use std::sync::PoisonError;
 
 use abi_stable::std_types::RStr;
 
-use super::{Running, answer, host};
+use super::{Running, answer, host, lines, requests};
 use crate::abi::{
-    BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, MESSAGES_EXTENSION, RawBuffer, RawHeader, RawId,
-    RawMessage, RawOutgoing, RawPublished, Status,
+    BUS_EXTENSION, BusExtension, ExtensionPtr, HostHandle, LINES_EXTENSION, MESSAGES_EXTENSION, RawBuffer,
+    RawHeader, RawId, RawMessage, RawOutgoing, RawPublished, Status,
 };
 use crate::{Error, Export, Result};
 
@@ -38,29 +38,49 @@ impl<P: Export> Running<P> {
         // SAFETY: it was asked for in these words, and the table is this program's own.
         let table = unsafe { (self.module.extension())(id.into(), revision).as_messages() };
         let table = table.ok_or_else(|| Error::msg("deliver a message: the plugin declares no `topics`"))?;
-        let headers: Vec<RawHeader<'_>> =
-            headers.iter().map(|(name, value)| RawHeader::new(name, value)).collect();
-        let message = RawMessage {
-            id: RawId { run: 0, number: 1 },
-            unix_us: 0,
-            sender: "test".into(),
-            topic: topic.into(),
-            headers: headers.as_slice().into(),
-            causes: [].as_slice().into(),
-            payload: payload.into(),
-        };
-        answer(|error| (table.deliver)(self.instance, &message, error))
+        with_message(topic, headers, payload, |message| {
+            answer(|error| (table.deliver)(self.instance, message, error))
+        })
     }
+}
+
+/// A message of a sender called `test`.
+pub(super) fn with_message<R>(
+    topic: &str,
+    headers: &[(&str, &str)],
+    payload: &[u8],
+    body: impl FnOnce(&RawMessage<'_>) -> R,
+) -> R {
+    let headers: Vec<RawHeader<'_>> =
+        headers.iter().map(|(name, value)| RawHeader::new(name, value)).collect();
+    body(&RawMessage {
+        id: RawId { run: 0, number: 1 },
+        unix_us: 0,
+        sender: "test".into(),
+        topic: topic.into(),
+        headers: headers.as_slice().into(),
+        causes: [].as_slice().into(),
+        payload: payload.into(),
+    })
 }
 
 static BUS: BusExtension = BusExtension { publish };
 
-/// It carries messages, and looks for services each time that one is called.
+/// It carries messages and requests, takes lines whole, and looks for services each time that one is called.
 pub(super) extern "C" fn extension(id: RStr<'_>, revision: u32) -> ExtensionPtr {
-    if (id.as_str(), revision) == BUS_EXTENSION { ExtensionPtr::of_bus(&BUS) } else { ExtensionPtr::NONE }
+    match (id.as_str(), revision) {
+        BUS_EXTENSION => ExtensionPtr::of_bus(&BUS),
+        LINES_EXTENSION => lines::table(),
+        (id, revision) => requests::extension(id, revision),
+    }
 }
 
-extern "C" fn publish(
+/// That of a host of contract 1.0.
+pub(super) extern "C" fn no_extension(_: RStr<'_>, _: u32) -> ExtensionPtr {
+    ExtensionPtr::NONE
+}
+
+pub(super) extern "C" fn publish(
     handle: HostHandle,
     outgoing: &RawOutgoing<'_>,
     place: &mut RawPublished,

@@ -1,5 +1,7 @@
 //! The service `kv`: string keys to JSON values, any number of them, kept over each swap and restart.
 //!
+//! It answers the kv interface of `Context::kv`, `set`, `find`, `delete` and `list`, and three methods more.
+//!
 //! Values are kept as their JSON text, and the state is written as MessagePack, which copies such text as it is.
 
 #![forbid(unsafe_code)]
@@ -36,6 +38,11 @@ impl Kv {
             Some(text) => reply.write(text.as_bytes()),
             None => Err(Error::msg(format_args!("get `{key}`: there is no such key"))),
         }
+    }
+
+    /// The same; nothing where there is no such key.
+    fn find(&self, key: &str, reply: &mut Reply<'_>) -> Result<()> {
+        self.state.read().by_key.get(key).map_or(Ok(()), |text| reply.write(text.as_bytes()))
     }
 
     /// Whether it was there.
@@ -85,6 +92,7 @@ impl Plugin for Kv {
         match request.method() {
             "set" => reply.json(&self.set(request.json()?)),
             "get" => self.get(request.text()?, reply),
+            "find" => self.find(request.text()?, reply),
             "delete" => reply.json(&self.delete(request.text()?)),
             "list" => self.list(request.text()?, reply),
             "count" => reply.json(&self.state.read().by_key.len()),
@@ -102,7 +110,7 @@ impl Stateful for Kv {
     }
 }
 
-export_plugin!(Kv: Stateful { name: "kv", methods: &["set", "get", "delete", "list", "count", "fill"] });
+export_plugin!(Kv: Stateful { name: "kv", methods: &["set", "get", "find", "delete", "list", "count", "fill"] });
 
 #[cfg(test)]
 mod tests {
@@ -120,7 +128,9 @@ mod tests {
         assert_eq!(kv.call("get", b"a/x").unwrap(), br#"{"deep":[1,null]}"#);
         assert_eq!(kv.call("list", b"a/").unwrap(), br#"["a/x","a/y"]"#);
         assert_eq!(kv.call("list", b"").unwrap(), br#"["a/x","a/y","b"]"#);
+        assert_eq!(kv.call("find", b"b").unwrap(), b"7");
         assert_eq!(kv.call("delete", b"a/x").unwrap(), b"true");
+        assert_eq!(kv.call("find", b"a/x").unwrap(), b"");
         assert_eq!(kv.call("delete", b"a/x").unwrap(), b"false");
         assert_eq!(kv.call("get", b"a/x").unwrap_err().message(), "get `a/x`: there is no such key");
         assert_eq!(kv.call("count", b"").unwrap(), b"2");

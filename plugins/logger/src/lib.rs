@@ -1,54 +1,58 @@
 //! The service `logger`: other services send it lines, it writes them into the host's log. It also writes down what they publish as
 //! `events.…`, of which they need not know.
 //!
-//! It goes before others of its level (`priority`), and takes its default level from `[plugin.logger]`.
+//! It goes before others of its level (`priority`), and takes its default level from `[plugin.logger]`, also while it runs.
 
 #![forbid(unsafe_code)]
 
+use std::sync::{PoisonError, RwLock};
+
 use hotbay_plugin_api::prelude::*;
 
-#[derive(Deserialize)]
-#[serde(crate = "hotbay_plugin_api::serde", rename_all = "lowercase")]
-enum Threshold {
-    Error,
-    Warn,
-    Info,
-    Debug,
-}
+config! {
+    /// The table `[plugin.logger]`.
+    struct Settings {
+        /// The level of lines sent to `write`.
+        level: Threshold = Threshold::Info,
+    }
 
-/// The table `[plugin.logger]`.
-#[derive(Deserialize)]
-#[serde(crate = "hotbay_plugin_api::serde", default, deny_unknown_fields)]
-struct Config {
-    /// The level of lines sent to `write`.
-    level: Threshold,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self { level: Threshold::Info }
+    enum Threshold {
+        Error = "error",
+        Warn = "warn",
+        Info = "info",
+        Debug = "debug",
     }
 }
 
 struct Logger {
     context: Context,
-    level: Level,
+    settings: RwLock<Settings>,
 }
 
-impl Plugin for Logger {
-    fn create(context: Context) -> Result<Self> {
-        let level = match context.config::<Config>()?.level {
+impl Logger {
+    fn level(&self) -> Level {
+        match self.settings.read().unwrap_or_else(PoisonError::into_inner).level {
             Threshold::Error => Level::Error,
             Threshold::Warn => Level::Warn,
             Threshold::Info => Level::Info,
             Threshold::Debug => Level::Debug,
-        };
-        Ok(Self { context, level })
+        }
+    }
+}
+
+impl Plugin for Logger {
+    fn create(context: Context) -> Result<Self> {
+        Ok(Self { context, settings: RwLock::new(context.config()?) })
+    }
+
+    fn on_config(&self, table: Table<'_>) -> Result<()> {
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = table.read()?;
+        Ok(())
     }
 
     fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
         let level = match request.method() {
-            "write" => self.level,
+            "write" => self.level(),
             "error" => Level::Error,
             "warn" => Level::Warn,
             "info" => Level::Info,
@@ -62,7 +66,7 @@ impl Plugin for Logger {
     fn on_message(&self, message: &Message<'_>) -> Result<()> {
         let (sender, topic) = (message.sender(), message.topic());
         let text = message.text().unwrap_or("bytes that are no text");
-        self.context.log(self.level, format_args!("{topic} from {sender}: {text}"));
+        self.context.log(self.level(), format_args!("{topic} from {sender}: {text}"));
         Ok(())
     }
 }
@@ -72,6 +76,7 @@ export_plugin!(Logger {
     priority: 100,
     methods: &["write", "error", "warn", "info", "debug"],
     topics: &["events.>"],
+    config: ConfigSchema::of::<Settings>(),
 });
 
 #[cfg(test)]

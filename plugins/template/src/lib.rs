@@ -11,14 +11,23 @@ struct Greeted {
     count: u64,
 }
 
+config! {
+    /// What the plugin's table of `hotbay.toml` may say: the host checks it before it loads the plugin.
+    struct Settings {
+        /// What is said before the name.
+        greeting: String = "Hello",
+    }
+}
+
 /// One loaded version of the plugin.
 struct Template {
+    settings: Settings,
     state: State<Greeted>,
 }
 
 impl Plugin for Template {
-    fn create(_: Context) -> Result<Self> {
-        Ok(Self { state: State::default() })
+    fn create(context: Context) -> Result<Self> {
+        Ok(Self { settings: context.config()?, state: State::default() })
     }
 
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -27,7 +36,7 @@ impl Plugin for Template {
                 let name = request.text()?;
                 self.state.write().count += 1;
                 tracing::info!(name, "greeted");
-                reply.write(format!("Hello, {name}!").as_bytes())
+                reply.write(format!("{}, {name}!", self.settings.greeting).as_bytes())
             }
             "count" => reply.json(&self.state.read().count),
             _ => Err(request.unknown_method()),
@@ -43,7 +52,11 @@ impl Stateful for Template {
     }
 }
 
-export_plugin!(Template: Stateful { name: "template", methods: &["greet", "count"] });
+export_plugin!(Template: Stateful {
+    name: "template",
+    methods: &["greet", "count"],
+    config: ConfigSchema::of::<Settings>(),
+});
 
 #[cfg(test)]
 mod tests {

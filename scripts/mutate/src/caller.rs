@@ -56,8 +56,12 @@ impl Caller {
 
 fn call(client: &Client, limit: Duration, calls: &mut Calls) {
     let sent = format!("call {}", calls.answered + calls.failed);
-    let request =
-        Request::Call { service: HEALTHY.to_owned(), method: "echo".to_owned(), deadline_ms: 10_000 };
+    let request = Request::Call {
+        service: HEALTHY.to_owned(),
+        method: "echo".to_owned(),
+        deadline_ms: 10_000,
+        own_deadline: false,
+    };
     let begun = Instant::now();
     let answer = client.pass(&request, sent.as_bytes());
     let took = begun.elapsed();

@@ -33,6 +33,9 @@ pub(crate) struct Options {
     /// Messages per second, of all clients together
     #[arg(long)]
     rate: u32,
+    /// Messages that are published per second beside them
+    #[arg(long, default_value_t = 1000)]
+    messages: u32,
     /// Version 1 of the ledger
     #[arg(long)]
     old: PathBuf,
@@ -66,7 +69,7 @@ fn soak(options: &Options) -> Result<Report> {
     let folder = tempfile::Builder::new().prefix("hotbay-soak-").tempdir()?;
     fs::create_dir(folder.path().join("plugins"))?;
     replace(folder.path(), &versions[0])?.rename()?;
-    let mut pair = Pair::start(folder.path(), options.rate)?;
+    let mut pair = Pair::start(folder.path(), options)?;
     let host = pair.host.id();
     match pair.next(None)? {
         Said::Begun => {}
@@ -157,7 +160,7 @@ fn arenas() -> usize {
 }
 
 impl Pair {
-    fn start(folder: &Path, rate: u32) -> Result<Self> {
+    fn start(folder: &Path, options: &Options) -> Result<Self> {
         let program = std::env::current_exe().context("failed to find this program")?;
         let failed = "failed to start a process of this program";
         let mut checker = Command::new(&program)
@@ -168,7 +171,8 @@ impl Pair {
             .context(failed)?;
         let (Some(history), Some(out)) = (checker.stdin.take(), checker.stdout.take()) else { bail!(failed) };
         let host = Command::new(&program)
-            .args(["host", "--rate", &rate.to_string(), "--folder"])
+            .args(["host", "--rate", &options.rate.to_string()])
+            .args(["--messages", &options.messages.to_string(), "--folder"])
             .arg(folder)
             .env("MALLOC_ARENA_MAX", arenas().to_string())
             .stdin(Stdio::piped())
@@ -295,6 +299,7 @@ impl Sums {
             },
             seconds: tenth(seconds),
             rate: tenth(rate),
+            messages: verdict.messages,
             rss: memory.first().zip(memory.last()).map(|(&start, &end)| Span { start, end }),
             complaints: [verdict.complaints, self.pinned].concat(),
         }

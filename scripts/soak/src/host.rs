@@ -12,6 +12,7 @@ use hotbay::kernel::view::{Phase, Receipt};
 use hotbay::{Config, Host};
 
 use crate::client::{Client, Way, write};
+use crate::mail::Mail;
 use crate::record::{Entry, Record};
 
 /// The service that is soaked.
@@ -34,6 +35,9 @@ pub(crate) struct Options {
     /// Messages per second, of all clients together
     #[arg(long)]
     rate: u32,
+    /// Messages that are published per second
+    #[arg(long)]
+    messages: u32,
 }
 
 /// The host's clock: microseconds since it began.
@@ -69,6 +73,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
 
     let (clock, done) = (Clock(Instant::now()), AtomicBool::new(false));
     let history = Mutex::new(std::io::stdout());
+    let mail = Mail::new(&host, &history)?;
     std::thread::scope(|scope| -> Result<()> {
         scope.spawn(|| report_swaps(&host, clock, &history, &done));
         let clients: Vec<_> = WAYS
@@ -87,11 +92,16 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                 scope.spawn(move || client.run())
             })
             .collect();
+        let published = (options.messages > 0)
+            .then(|| [scope.spawn(|| mail.publish(options.messages, &done)), scope.spawn(|| mail.hear())]);
         // The clients end in any case, also when the driver is gone.
         let listened = listen(clock, &history);
         done.store(true, Ordering::Relaxed);
         for client in clients {
             client.join().map_err(|_| anyhow::anyhow!("a client panicked"))??;
+        }
+        for thread in published.into_iter().flatten() {
+            thread.join().map_err(|_| anyhow::anyhow!("who publishes or hears panicked"))??;
         }
         listened
     })?;
@@ -154,7 +164,7 @@ fn generation(host: &Host) -> Option<u64> {
     rows.iter().find(|row| row.name == SERVICE && row.phase == Phase::Running)?.generation
 }
 
-fn record(history: &Mutex<impl Write>, record: &Record) -> Result<()> {
+pub(crate) fn record(history: &Mutex<impl Write>, record: &Record) -> Result<()> {
     let mut line = Vec::new();
     write(&mut line, record)?;
     let mut history = history.lock().unwrap_or_else(PoisonError::into_inner);

@@ -12,6 +12,7 @@ mod record;
 mod drive;
 mod host;
 mod client;
+mod mail;
 mod check;
 mod report;
 

@@ -12,6 +12,12 @@ pub(crate) enum Record {
     Answered(u32, u64, Span, Seen),
     /// It was not: key, number, from when to when, why.
     Failed(u32, u64, Span, String),
+    /// A message is about to be published: its key, and its number.
+    Mailed(u32, u64),
+    /// The service's mailbox did not take it: key, number, why.
+    Refused(u32, u64, String),
+    /// The plugin published that it applied it: key, number, and what it said.
+    Heard(u32, u64, Seen),
     /// The plugin's file is being replaced: when.
     Replaced(u64),
     /// A swap has ended: when, and its receipt.
@@ -68,6 +74,9 @@ pub(crate) struct Verdict {
     pub(crate) duplicated: u64,
     /// Applied in another order than sent, or by a generation that had been replaced.
     pub(crate) reordered: u64,
+    /// Of messages that were published to a topic.
+    #[serde(default)]
+    pub(crate) messages: Messages,
     /// Whether the history ends with the plugin's state.
     pub(crate) whole: bool,
     /// From the first message to the last answer, microseconds.
@@ -78,6 +87,18 @@ pub(crate) struct Verdict {
     pub(crate) swap_us: Quantiles,
     /// What was wrong, in words; the first ones.
     pub(crate) complaints: Vec<String>,
+}
+
+/// What became of messages that were published. Faults are counted as those of requests are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Messages {
+    /// Messages that were published.
+    pub(crate) sent: u64,
+    /// Of these, such as the mailbox did not take; their publisher was told.
+    pub(crate) refused: u64,
+    pub(crate) lost: u64,
+    pub(crate) duplicated: u64,
+    pub(crate) reordered: u64,
 }
 
 /// A distribution in short.

@@ -3,7 +3,7 @@
 use hotbay_census::Census;
 use serde::Serialize;
 
-use crate::record::Quantiles;
+use crate::record::{Messages, Quantiles};
 
 /// All figures. The first ten fields are what others read; more may come after them.
 #[derive(Debug, Serialize)]
@@ -28,6 +28,8 @@ pub(crate) struct Report {
     pub(crate) seconds: f64,
     /// Messages per second that there were.
     pub(crate) rate: f64,
+    /// What became of messages that were published.
+    pub(crate) messages: Messages,
     /// Resident memory of the host, bytes.
     pub(crate) rss: Option<Span<u64>>,
     /// What was wrong, in words.
@@ -57,8 +59,13 @@ impl Report {
 
     /// Whether all of it held.
     pub(crate) fn is_clean(&self) -> bool {
+        let Messages { refused, lost, duplicated, reordered, .. } = self.messages;
         let wrong = [self.failed, self.lost, self.duplicated, self.reordered];
-        wrong == [0; 4] && self.unloaded == self.swaps && self.complaints.is_empty()
+        let wrong_messages = [refused, lost, duplicated, reordered];
+        wrong == [0; 4]
+            && wrong_messages == [0; 4]
+            && self.unloaded == self.swaps
+            && self.complaints.is_empty()
     }
 
     pub(crate) fn print(&self) {
@@ -81,6 +88,13 @@ impl Report {
         row("lost", self.lost.to_string());
         row("duplicated", self.duplicated.to_string());
         row("reordered", self.reordered.to_string());
+        let Messages { sent, refused, lost, duplicated, reordered } = self.messages;
+        row(
+            "messages",
+            format!(
+                "{sent}, {refused} not taken, {lost} lost, {duplicated} duplicated, {reordered} reordered"
+            ),
+        );
         row("pause", spread(&self.pause_us));
         row("at the gate", format!("p50 {} µs, max {} µs", self.gate_us.p50, self.gate_us.max));
         row("swap", spread(&self.swap_us));

@@ -10,6 +10,10 @@ use crate::bus::envelope::{Envelope, Headers, MessageId};
 const LONG: Duration = Duration::from_secs(20);
 
 fn message(number: u64) -> Message {
+    with(number, b"")
+}
+
+fn with(number: u64, payload: &[u8]) -> Message {
     Message::new(Envelope {
         id: MessageId { run: 1, number },
         unix_us: 0,
@@ -17,12 +21,17 @@ fn message(number: u64) -> Message {
         topic: "a".into(),
         headers: Headers::default(),
         causes: None,
-        payload: b""[..].into(),
+        payload: payload.into(),
+        asked: None,
     })
 }
 
 fn numbers(messages: &VecDeque<Message>) -> Vec<u64> {
     messages.iter().map(|message| message.id().number).collect()
+}
+
+fn messages(messages: usize) -> Room {
+    Room { messages, bytes: usize::MAX }
 }
 
 fn never() -> Option<Instant> {
@@ -40,7 +49,7 @@ fn a_full_mailbox_refuses_drops_its_oldest_or_makes_the_sender_wait() {
         (WhenFull::DropOldest, Took::Taken, [2, 3], 1),
         (WhenFull::Block, Took::Full, [1, 2], 0),
     ] {
-        let mailbox = Mailbox::new(2, when_full, None);
+        let mailbox = Mailbox::new(messages(2), when_full, None);
         assert_eq!(
             (mailbox.push(message(1), false, never), mailbox.push(message(2), false, never)),
             (Took::Taken, Took::Taken)
@@ -57,7 +66,7 @@ fn a_full_mailbox_refuses_drops_its_oldest_or_makes_the_sender_wait() {
 
 #[test]
 fn who_waits_for_room_gets_it_when_something_is_taken() {
-    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    let mailbox = Mailbox::new(messages(1), WhenFull::Block, None);
     mailbox.push(message(1), false, never);
     thread::scope(|scope| {
         let waits = scope.spawn(|| mailbox.push(message(2), false, || None));
@@ -71,7 +80,7 @@ fn who_waits_for_room_gets_it_when_something_is_taken() {
 
 #[test]
 fn after_one_who_waited_in_vain_nobody_waits_until_something_is_taken() {
-    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    let mailbox = Mailbox::new(messages(1), WhenFull::Block, None);
     mailbox.push(message(1), false, never);
     let patient = || Some(Instant::now() + PATIENCE);
     assert_eq!(mailbox.push(message(2), false, patient), Took::Full);
@@ -88,7 +97,7 @@ fn after_one_who_waited_in_vain_nobody_waits_until_something_is_taken() {
 
 #[test]
 fn who_said_how_long_waits_for_himself_alone() {
-    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    let mailbox = Mailbox::new(messages(1), WhenFull::Block, None);
     mailbox.push(message(1), false, never);
     assert_eq!(mailbox.push(message(2), true, soon), Took::Full);
     assert!(!mailbox.lock().stalled, "others may be more patient");
@@ -104,7 +113,7 @@ fn who_said_how_long_waits_for_himself_alone() {
 #[test]
 fn what_is_handed_out_keeps_its_room_until_it_is_brought() {
     for (when_full, free) in [(WhenFull::Block, [1, 2, 1]), (WhenFull::Reject, [4, 0, 0])] {
-        let mailbox = Mailbox::new(4, when_full, None);
+        let mailbox = Mailbox::new(messages(4), when_full, None);
         (1..5).for_each(|number| assert_eq!(mailbox.offer(&message(number)), Took::Taken));
         let mut hand = VecDeque::new();
         mailbox.hand(64, &mut hand);
@@ -121,8 +130,41 @@ fn what_is_handed_out_keeps_its_room_until_it_is_brought() {
 }
 
 #[test]
+fn a_mailbox_holds_no_more_bytes_than_it_has_room_for_but_one_large_message() {
+    let room = Room { messages: 100, bytes: 1000 };
+    let filled = |when_full| {
+        let mailbox = Mailbox::new(room, when_full, None);
+        let took = |number, bytes: usize| mailbox.push(with(number, &vec![0; bytes]), false, soon);
+        assert_eq!(
+            [took(1, 5000), took(2, 1), took(3, 400)],
+            match when_full {
+                WhenFull::DropOldest => [Took::Taken; 3],
+                _ => [Took::Taken, Took::Full, Took::Full],
+            }
+        );
+        mailbox
+    };
+    let large = filled(WhenFull::Reject);
+    assert_eq!((large.counts().depth, large.counts().bytes), (1, 5000));
+    let newest = filled(WhenFull::DropOldest);
+    assert_eq!((newest.counts().depth, newest.counts().bytes, newest.counts().dropped), (2, 401, 1));
+    assert_eq!(newest.push(with(4, &[0; 600]), false, never), Took::Taken);
+    assert_eq!((newest.counts().depth, newest.counts().bytes, newest.counts().dropped), (2, 1000, 2));
+    // Who brings them one by one has little of it in his hand.
+    let mut hand = VecDeque::new();
+    newest.hand(64, &mut hand);
+    assert_eq!((numbers(&hand), newest.counts().bytes), (vec![3], 600));
+    let flood = Mailbox::new(room, WhenFull::DropOldest, None);
+    for number in 0..10_000 {
+        flood.push(with(number, &[0; 90]), false, never);
+        assert!(flood.counts().bytes <= 1000);
+    }
+    assert_eq!((flood.counts().depth, flood.counts().dropped), (11, 9989));
+}
+
+#[test]
 fn a_mailbox_that_rests_drops_what_waits_and_wakes_who_waits_for_room() {
-    let mailbox = Mailbox::new(1, WhenFull::Block, None);
+    let mailbox = Mailbox::new(messages(1), WhenFull::Block, None);
     mailbox.push(message(1), false, never);
     thread::scope(|scope| {
         let waits = scope.spawn(|| mailbox.push(message(2), false, || None));
@@ -133,12 +175,15 @@ fn a_mailbox_that_rests_drops_what_waits_and_wakes_who_waits_for_room() {
     assert_eq!(mailbox.push(message(3), false, never), Took::Resting);
     mailbox.resume();
     assert_eq!(mailbox.push(message(4), false, never), Took::Taken);
-    assert_eq!(mailbox.counts(), Counts { accepted: 2, dropped: 1, refused: 2, depth: 1 });
+    assert_eq!(
+        mailbox.counts(),
+        Counts { accepted: 2, dropped: 1, refused: 2, withdrawn: 0, depth: 1, bytes: 0 }
+    );
 }
 
 #[test]
 fn a_closed_mailbox_gives_what_is_there_and_then_the_end() {
-    let mailbox = Mailbox::new(4, WhenFull::Block, None);
+    let mailbox = Mailbox::new(messages(4), WhenFull::Block, None);
     mailbox.push(message(1), false, never);
     mailbox.close();
     assert_eq!(mailbox.push(message(2), false, never), Took::Closed);
@@ -155,7 +200,7 @@ fn whoever_found_nothing_is_woken_once() {
         }
     }
     let count = Arc::new(Count(AtomicUsize::new(0)));
-    let mailbox = Mailbox::new(8, WhenFull::Block, Some(Arc::clone(&count) as _));
+    let mailbox = Mailbox::new(messages(8), WhenFull::Block, Some(Arc::clone(&count) as _));
     let woken = || count.0.load(Ordering::Relaxed);
     mailbox.push(message(1), false, never);
     mailbox.push(message(2), false, never);
@@ -173,7 +218,7 @@ fn whoever_found_nothing_is_woken_once() {
 #[test]
 fn threads_that_push_and_take_lose_nothing_and_each_senders_order_holds() {
     const EACH: u64 = 20_000;
-    let mailbox = Mailbox::new(64, WhenFull::Block, None);
+    let mailbox = Mailbox::new(messages(64), WhenFull::Block, None);
     thread::scope(|scope| {
         for sender in 0..3 {
             let mailbox = &mailbox;
@@ -205,7 +250,7 @@ proptest! {
         steps in prop::collection::vec(0..4usize, 0..60),
     ) {
         let when_full = if drops { WhenFull::DropOldest } else { WhenFull::Reject };
-        let mailbox = Mailbox::new(capacity, when_full, None);
+        let mailbox = Mailbox::new(messages(capacity), when_full, None);
         // What should be there.
         let (mut expected, mut dropped, mut refused, mut accepted) = (VecDeque::new(), 0, 0, 0);
         for (number, step) in (0u64..).zip(steps) {
@@ -228,6 +273,6 @@ proptest! {
             expected.push_back(number);
             accepted += 1;
         }
-        prop_assert_eq!(mailbox.counts(), Counts { accepted, dropped, refused, depth: expected.len() });
+        prop_assert_eq!(mailbox.counts(), Counts { accepted, dropped, refused, withdrawn: 0, depth: expected.len(), bytes: 0 });
     }
 }

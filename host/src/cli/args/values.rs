@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::config::level::{Spell, spelt};
+
 /// What `call` calls.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in crate::cli) struct Target {
@@ -16,6 +18,21 @@ pub(super) fn target(text: &str) -> Result<Target, String> {
             Ok(Target { service: service.to_owned(), method: method.to_owned() })
         }
         _ => Err("name service and method, as in `greeter.greet`".to_owned()),
+    }
+}
+
+/// A level of the log, or `None` for what the file says.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) struct Wanted(pub(in crate::cli) Option<Spell>);
+
+pub(super) fn level(text: &str) -> Result<Wanted, String> {
+    let known = [Spell::Error, Spell::Warn, Spell::Info, Spell::Debug, Spell::Trace];
+    match known.into_iter().find(|known| spelt((*known).into()) == text) {
+        Some(level) => Ok(Wanted(Some(level))),
+        None if text == "default" => Ok(Wanted(None)),
+        None => {
+            Err("write error, warn, info, debug or trace; or default, for what hotbay.toml says".to_owned())
+        }
     }
 }
 

@@ -44,7 +44,7 @@ fn types_are_in_title_case_and_hide_no_other() {
 #[test]
 fn the_source_is_the_template_under_another_name() {
     let source = source(&name("my-bay"));
-    assert!(source.contains("export_plugin!(MyBay: Stateful { name: \"my-bay\""));
+    assert!(source.contains("export_plugin!(MyBay: Stateful {\n    name: \"my-bay\""));
     assert!(source.contains("impl Plugin for MyBay"));
     assert!(!source.to_lowercase().contains("template"));
 }

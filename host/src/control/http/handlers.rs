@@ -23,8 +23,7 @@ use super::follow::{Following, IN_FLIGHT, told};
 use super::openapi;
 use super::problem::Problem;
 use super::room::{At, Room};
-use crate::Cancel;
-use crate::bus::{self, Message, MessageView, Pattern, Trace};
+use crate::bus::{Cancel, Message, MessageView, Pattern, Trace, within_trace};
 use crate::control::answer::{Answer as _, Answered, Answers};
 use crate::control::conversation::{self, Stage};
 use crate::control::exit::Exit;
@@ -129,10 +128,13 @@ pub(super) async fn call(
     incoming: Incoming,
 ) -> Done {
     let Path((service, method)) = target.map_err(wrong("path"))?;
-    let deadline_ms = deadline(asked_for(asked)?.timeout_ms);
+    let timeout_ms = asked_for(asked)?.timeout_ms;
+    // Where nobody says, the service's settings do.
+    let (deadline_ms, own_deadline) = (deadline(timeout_ms), timeout_ms.is_none());
     let trace = trace(incoming.headers());
     let body = whole(incoming).await?;
-    let (_, reply) = http.ask_within(trace, Request::Call { service, method, deadline_ms }, body).await?;
+    let request = Request::Call { service, method, deadline_ms, own_deadline };
+    let (_, reply) = http.ask_within(trace, request, body).await?;
     Ok(answer("application/octet-stream", reply))
 }
 
@@ -224,26 +226,16 @@ impl Shared {
         body: Vec<u8>,
     ) -> Result<(Value, Vec<u8>), Problem> {
         let place = self.room.place(at, request.deadline().unwrap_or(PULSE)).await?;
-        let (answers, gone) = (self.answers.clone(), Gone::default());
-        let cancel = gone.0.clone();
+        let (answers, gone) = (self.answers.clone(), Cancel::new());
+        let _gone = gone.on_drop();
         let answered = spawn_blocking(move || -> Answered {
             let _place = place;
-            bus::within(trace, || answers.answer_unless(&cancel, request, body))
+            within_trace(trace, || answers.answer(request, body, &gone))
         });
         match answered.await {
             Ok(answered) => Ok(answered?),
             Err(_) => Err(Problem::new(Exit::Failed, Code::Defect, "failed to answer: the host panicked")),
         }
-    }
-}
-
-/// Calls off what nobody waits for any more.
-#[derive(Debug, Default)]
-struct Gone(Cancel);
-
-impl Drop for Gone {
-    fn drop(&mut self) {
-        self.0.cancel();
     }
 }
 

@@ -99,4 +99,59 @@ pub(super) const TABLE: &[Explanation] = &[
         ],
         example: "failed to call service `greeter`: 1024 requests wait already",
     },
+    Explanation {
+        code: Code::BreakerOpen,
+        title: "The service's breaker is open",
+        blame: Blame::Plugin,
+        meaning: "So many of the calls lately failed, or were not over in time, that calls are refused at once for a while: callers need not \
+                  wait for what fails, and the service gets air. Then a few are let in to see.",
+        causes: &[
+            "a fault of the plugin",
+            "what it depends on is down",
+            "somebody opened it with `hotbay breaker NAME open`",
+        ],
+        unchanged: NOT_BEGUN,
+        next: &[
+            "wait as long as is told; `hotbay why SERVICE` says why it opened",
+            "`hotbay breaker SERVICE close` lets all calls pass, `auto` leaves it to itself",
+        ],
+        example: "failed to call service `greeter`: its breaker is open, 13 of 20 calls failed within 10000 ms; try again in 5000 ms",
+    },
+    Explanation {
+        code: Code::TooManyInside,
+        title: "Too many calls are inside of the service",
+        blame: Blame::Operator,
+        meaning: "`max_concurrent` of the service's settings bounds how many calls and requests are inside of it, or wait for a lane, at once.",
+        causes: &["callers that are more than was thought", "calls that take longer than they did"],
+        unchanged: NOT_BEGUN,
+        next: &["try again later", "raise `max_concurrent` of `[service.NAME]` where it can take more"],
+        example: "failed to call service `greeter`: 8 calls are inside, as many as its `max_concurrent` says; try again later",
+    },
+    Explanation {
+        code: Code::TooFast,
+        title: "Too many calls per second",
+        blame: Blame::Operator,
+        meaning: "`max_rate` of the service's settings bounds its calls per second, `max_burst` how many may come at once. It is told \
+                  when there is room for the next one.",
+        causes: &["a caller that asks more often than was thought"],
+        unchanged: NOT_BEGUN,
+        next: &[
+            "try again after the time that is told",
+            "raise `max_rate` of `[service.NAME]` where it can take more",
+        ],
+        example: "failed to call service `greeter`: there were more than 10 calls per second, its `max_rate`; try again in 100 ms",
+    },
+    Explanation {
+        code: Code::CallCancelled,
+        title: "Who asked has given up",
+        blame: Blame::Operator,
+        meaning: "The client of the control socket has gone, or the program that embeds the host cancelled. A request that waited was taken out; one that runs is told, and may end early.",
+        causes: &[
+            "a client that was ended, by Ctrl-C for instance",
+            "a program that cancels what it does not need any more",
+        ],
+        unchanged: "The service runs on. What a call did before it heard of it is done.",
+        next: &["ask again, where the answer is still wanted"],
+        example: "failed to answer: who asked service `greeter` has given up",
+    },
 ];

@@ -183,7 +183,7 @@ pub(super) const TABLE: &[Explanation] = &[
         causes: &["a plugin that is older or newer than the host by a major version of hotbay-plugin-api"],
         unchanged: UNTOUCHED,
         next: &["rebuild it with this host's hotbay-plugin-api; `hotbay check FILE` shows both versions"],
-        example: "failed to agree on the contract: it was built for 2.0, this host speaks 1.2; rebuild it with this host's hotbay-plugin-api",
+        example: "failed to agree on the contract: it was built for 2.0, this host speaks 1.3; rebuild it with this host's hotbay-plugin-api",
     },
     Explanation {
         code: Code::NameNotAllowed,
@@ -284,5 +284,20 @@ pub(super) const TABLE: &[Explanation] = &[
             "build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`); then `hotbay check FILE`",
         ],
         example: "failed to accept it: its thread-locals, 2048 bytes, are of the initial-exec model, and the system's loader has room of 1664 bytes for all such libraries that come late, where a swap needs it twice; build what it links in without that model (jemalloc: its feature `disable_initial_exec_tls`)",
+    },
+    Explanation {
+        code: Code::ConfigSchema,
+        title: "The schema of its configuration is not understood",
+        blame: Blame::Plugin,
+        meaning: "A plugin may declare a JSON schema of its table. A word in it that this host does not understand would be a rule that nobody \
+                  keeps, so the file is refused.",
+        causes: &[
+            "a schema that was written by hand or made by another tool, with `pattern`, `if` or a reference to another file",
+        ],
+        unchanged: UNTOUCHED,
+        next: &[
+            "leave that word out, or have `config!` make the schema of a type; `plugin-api/ABI.md` lists the words; then `hotbay check FILE`",
+        ],
+        example: "failed to read the schema of its configuration: `#/properties/name/pattern` is a word of JSON Schema that this host does not understand; leave that out, and look at it in `create` and `on_config`",
     },
 ];

@@ -26,7 +26,7 @@ pub(super) const TABLE: &[Explanation] = &[
         meaning: "The file that `--config` names is missing, or may not be read. Without `--config`, a `hotbay.toml` in the working \
                   directory is read if there is one.",
         causes: &["another working directory than was meant", "a file that only root may read"],
-        unchanged: NO_HOST,
+        unchanged: "A host that runs goes on with the settings that it had; else none was started, and no plugin ran.",
         next: &["name the file by its whole path: `hotbay run --config FILE`"],
         example: "failed to read the configuration: hotbay.toml: no such file or directory",
     },
@@ -40,7 +40,7 @@ pub(super) const TABLE: &[Explanation] = &[
             "a misspelt key; the nearest one is told",
             "a number without its unit in the key's name, such as `settle_ms`",
         ],
-        unchanged: NO_HOST,
+        unchanged: "A host that runs goes on with the settings that it had; else none was started, and no plugin ran.",
         next: &["mend that line, then `hotbay run`; the README lists all settings with their defaults"],
         example: "failed to read the configuration: hotbay.toml:2:1: unknown key `setle_ms`, did you mean `settle_ms`?",
     },
@@ -158,6 +158,17 @@ pub(super) const TABLE: &[Explanation] = &[
         unchanged: "No file was changed.",
         next: &["run it as that user: `sudo -u USER hotbay keys list`"],
         example: "failed to change files in `.hotbay`: it belongs to another user; run this as that user",
+    },
+    Explanation {
+        code: Code::NeedsRestart,
+        title: "A setting counts after a restart",
+        blame: Blame::Operator,
+        meaning: "The file of the settings was edited while the host runs. What stands under `[log]`, `[service.NAME]` and `[plugin.NAME]` is taken \
+                  then; the settings that are told are read when a host starts, and only then.",
+        causes: &["an edit of folders, deadlines, keys, trust or the probe"],
+        unchanged: "The host goes on with these settings as they were when it started.",
+        next: &["restart the host when it suits; `hotbay config show --origin` tells what is in force"],
+        example: "the configuration changed where it is read at the start only: restart the host for swap.drain_ms",
     },
     Explanation {
         code: Code::NotInOrder,

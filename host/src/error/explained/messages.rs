@@ -56,4 +56,39 @@ pub(super) const TABLE: &[Explanation] = &[
         next: &["publish in `start` or later; where the host was stopped, start it: `hotbay run`"],
         example: "failed to publish to `orders.created`: the host is being stopped",
     },
+    Explanation {
+        code: Code::NobodyAnswers,
+        title: "Nobody answers that topic",
+        blame: Blame::Operator,
+        meaning: "A request by topic goes to one of those whose `answers` take it, and there is none. What is answered is told, the nearest \
+                  first. Who only subscribes to a topic answers nothing.",
+        causes: &[
+            "a misspelt topic",
+            "the service that answers it is not there, or was started with another version",
+        ],
+        unchanged: "The request was not made: nobody got it.",
+        next: &["`hotbay topics -o json` says of each mailbox whether it answers"],
+        example: "failed to ask `orders.prise`: nobody answers it; answered are: orders.price, stock.*",
+    },
+    Explanation {
+        code: Code::RequestNotTaken,
+        title: "Nobody who answers takes a request now",
+        blame: Blame::Operator,
+        meaning: "All mailboxes of those who answer the topic are full, or their services are stopped; of one of them the reason is told.",
+        causes: &["more requests than are answered", "a service that was stopped"],
+        unchanged: "The request was not made: nobody got it.",
+        next: &["`hotbay topics` shows how many wait; `hotbay why SERVICE` says why it does not run"],
+        example: "failed to ask `orders.created`: the mailbox of `shop` is full",
+    },
+    Explanation {
+        code: Code::RequestDropped,
+        title: "Who was asked let go of the request",
+        blame: Blame::Operator,
+        meaning: "It had taken the request, and nothing of it was answered: its service was stopped while the request waited, its mailbox \
+                  dropped the oldest to make room, or a program that embeds the host dropped it.",
+        causes: &["`hotbay stop SERVICE`, while requests wait", "`when_full = \"drop-oldest\"` under flood"],
+        unchanged: "No plugin saw the request.",
+        next: &["ask again; `service.NAME.when_full = \"block\"` drops nothing to make room"],
+        example: "failed to get an answer of `orders.created`: `shop` dropped the request; it was stopped, or had no room for it",
+    },
 ];

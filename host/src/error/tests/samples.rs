@@ -7,7 +7,7 @@ use std::time::Duration;
 use hotbay_state::{Key, KeyError, KeyId, OpenError, SealError, StoreError};
 
 use super::super::{CallError, ControlError, HostError, Trouble, of_pinned};
-use crate::bus::{NotTaken, Pattern, PublishError, SubscribeError};
+use crate::bus::{NotTaken, Pattern, PublishError, RequestError, SubscribeError};
 use crate::config::{Config, ConfigError};
 use crate::discover::DiscoverError;
 use crate::ffi::{CreateError, LoadError};
@@ -72,6 +72,11 @@ fn files() -> Vec<Trouble> {
         DiscoverError::Open(denied()).into(),
         DiscoverError::Held.into(),
         VerifyError::Read(denied()).into(),
+        VerifyError::Schema {
+            place: "#/properties/name/pattern".to_owned(),
+            why: "is a word of JSON Schema that this host does not understand".to_owned(),
+        }
+        .into(),
         VerifyError::NoRoom(
             "failed to load it now: of 64 open files (RLIMIT_NOFILE) 49 are taken, and a load is begun with 16 left; raise it, by `ulimit -n` or \
              `LimitNOFILE=`, or take plugins away; it is tried again by itself"
@@ -142,6 +147,13 @@ fn messages() -> Vec<Trouble> {
         PublishError::TooManyHops { topic: topic() }.into(),
         PublishError::NotTaken { taken: 2, refused }.into(),
         PublishError::Refused { topic: topic(), text: "the host is being stopped".to_owned() }.into(),
+        RequestError::NobodyAnswers {
+            topic: "orders.prise".to_owned(),
+            known: vec!["orders.price".to_owned(), "stock.*".to_owned()],
+        }
+        .into(),
+        RequestError::NotTaken { topic: topic(), name: "shop".to_owned(), why: "is full" }.into(),
+        RequestError::Dropped { topic: topic(), name: "shop".to_owned() }.into(),
         SubscribeError::Stopping.into(),
     ]
 }
@@ -162,7 +174,16 @@ fn calls() -> Vec<Trouble> {
         CallError::Panicked { service: service(), text: "no luck, at src/lib.rs:7:9".to_owned() }.into(),
         CallError::TimedOut { service: service(), deadline: SECONDS, doing: "is still at it" }.into(),
         CallError::TooManyHops { service: service(), limit: 32 }.into(),
+        CallError::Cancelled { service: service() }.into(),
         CallError::Refused { service: service(), text: "1024 requests wait already".to_owned() }.into(),
+        CallError::BreakerOpen {
+            service: service(),
+            why: "13 of 20 calls failed within 10000 ms".to_owned(),
+            retry_after: Some(SECONDS),
+        }
+        .into(),
+        CallError::TooManyInside { service: service(), limit: 8 }.into(),
+        CallError::TooFast { service: service(), per_second: 10, retry_after: SECONDS / 50 }.into(),
         ControlError::NotFound { name: "greter".to_owned(), known: known() }.into(),
         ControlError::Superseded { command: "start", name: service(), by: "it was stopped meanwhile" }.into(),
         ControlError::Busy { command: "roll back", name: service(), with: "a swap" }.into(),

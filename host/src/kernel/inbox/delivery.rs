@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
+use hotbay_plugin_api::abi::Status;
+
 use super::Inbox;
-use crate::bus::{Message, delivering};
+use crate::bus::{Answer, Message, Question, delivering, within};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Job, Life};
 use crate::kernel::slot::Slot;
@@ -44,7 +46,7 @@ impl Delivery {
     /// Brings one message, if the generation serves and there is one.
     fn step(&self) -> Option<Ended> {
         let mut ended = Some(Ended::Gate);
-        let _ = self.slot.enter_now(|generation, _| {
+        let _ = self.slot.enter_with_message(|generation| {
             if generation.load != self.load {
                 return;
             }
@@ -61,6 +63,9 @@ impl Delivery {
 }
 
 fn bring(generation: &Generation, message: &Message) {
+    if let Some(question) = message.question() {
+        return answer(generation, message, question);
+    }
     let answer = delivering(message, || generation.plugin.deliver(message));
     let failed = generation.handled.end(answer.is_err());
     // One that fails each time must not flood the log.
@@ -70,6 +75,20 @@ fn bring(generation: &Generation, message: &Message) {
         let (plugin, generation, topic) = (&generation.name, generation.number, message.topic());
         tracing::warn!(%plugin, generation, topic, error, failed, "a message was not handled");
     }
+}
+
+/// A request: who asked hears what comes of it.
+fn answer(generation: &Generation, message: &Message, question: &Question) {
+    let mut reply = Vec::new();
+    let answered =
+        within(question.limit(), || delivering(message, || generation.plugin.answer(message, &mut reply)));
+    // Counted before it is told: who asked may look then.
+    generation.handled.end(answered.is_err());
+    question.answer(match answered {
+        Ok(()) => Answer::Reply(reply),
+        Err((Status::PANICKED, text)) => Answer::Panicked(text),
+        Err((_, text)) => Answer::Failed(text),
+    });
 }
 
 // Not what it belongs to, which names it.

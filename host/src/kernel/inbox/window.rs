@@ -28,9 +28,10 @@ impl MessageWindow {
         let Self { inbox_before, old_before, inbox_after, old_after, new, waited, .. } = self;
         let given = inbox_after.given.saturating_sub(inbox_before.given);
         let begun = old_after.begun.saturating_sub(old_before.begun) + new.begun;
-        // Of what a mailbox took, what is neither dropped nor given waits.
-        let gone =
-            |inbox: &InboxCounts| inbox.accepted.saturating_sub(inbox.dropped + inbox.given + inbox.waiting);
+        // Of what a mailbox took, what is neither dropped, taken out nor given waits.
+        let gone = |inbox: &InboxCounts| {
+            inbox.accepted.saturating_sub(inbox.dropped + inbox.withdrawn + inbox.given + inbox.waiting)
+        };
         let (unanswered, answered_twice) = match end {
             End::Drained => (
                 old_after.begun.saturating_sub(old_after.done),
@@ -66,7 +67,8 @@ mod tests {
     #[test]
     fn messages_are_told_apart_by_who_handled_them_and_what_nobody_did_is_lost() {
         let handled = |begun, done| HandledCounts { begun, done, failed: 0 };
-        let inbox = |accepted, given, waiting| InboxCounts { accepted, dropped: 0, given, waiting };
+        let inbox =
+            |accepted, given, waiting| InboxCounts { accepted, given, waiting, ..InboxCounts::default() };
         let window = MessageWindow {
             inbox_before: inbox(10, 8, 2),
             old_before: handled(8, 8),
@@ -95,7 +97,8 @@ mod tests {
     #[test]
     fn where_the_old_generation_goes_on_what_waited_is_told_once() {
         let handled = |begun, done| HandledCounts { begun, done, failed: 0 };
-        let inbox = |accepted, given, waiting| InboxCounts { accepted, dropped: 0, given, waiting };
+        let inbox =
+            |accepted, given, waiting| InboxCounts { accepted, given, waiting, ..InboxCounts::default() };
         for (given, old) in [(13, 2), (19, 2), (22, 5)] {
             let window = MessageWindow {
                 inbox_before: inbox(10, 10, 0),

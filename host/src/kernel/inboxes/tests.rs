@@ -271,6 +271,7 @@ fn a_stopped_service_takes_no_messages_or_keeps_them_as_it_is_set() {
         let room = Service { messages: 2, when_full: WhenFull::Reject, when_stopped, ..Service::default() };
         let (slot, old) = here.serve(1, &room);
         old.left(slot.take_down(crate::kernel::view::Phase::Stopped, None));
+        crate::drain::drain(&old, LONG).unwrap();
         here.publish(1);
         here.inboxes.rest("takes", &room);
         let taken: Vec<usize> = (2..5).map(|number| here.publish(number).taken).collect();
@@ -300,7 +301,7 @@ fn a_version_without_topics_ends_the_subscription() {
     let next = crate::start::start(here.bay.load::<Deaf>(2), LONG).unwrap().generation;
     old.left(slot.publish(Arc::clone(&next)));
     let waiting = here.inboxes.serve(&slot, &next, &Service::default());
-    let counts = InboxCounts { accepted: 2, dropped: 1, given: 1, waiting: 0 };
+    let counts = InboxCounts { accepted: 2, dropped: 1, given: 1, ..InboxCounts::default() };
     assert_eq!((waiting.messages, waiting.forgotten), (0, Some(counts)));
     HOLD.store(false, Ordering::SeqCst);
     crate::drain::drain(&old, LONG).unwrap();

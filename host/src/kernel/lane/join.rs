@@ -9,15 +9,15 @@ use crate::os;
 
 /// Threads that did not end in time.
 #[derive(Debug)]
-pub(super) struct Left {
-    pub(super) count: usize,
+pub(crate) struct Left {
+    pub(crate) count: usize,
     /// Those whose body runs still. Of the others a thread-local's destructor does not end.
-    pub(super) running: Vec<JoinHandle<()>>,
+    pub(crate) running: Vec<JoinHandle<()>>,
 }
 
 /// Waits for threads to end for real, destructors of their thread-locals included. On a thread of its own, since such a
 /// destructor is the plugin's, and may never end.
-pub(super) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> Left {
+pub(crate) fn join_all(threads: Vec<JoinHandle<()>>, deadline: Duration) -> Left {
     if threads.is_empty() {
         return Left { count: 0, running: threads };
     }

@@ -16,8 +16,9 @@ use crate::swap::{Capsule, guarded};
 /// Makes ready to keep a version that was just published. Where that fails, it is tried again before it is replaced.
 pub(super) fn make_ready(shared: &Shared, generation: &Generation) {
     let name = &generation.name;
+    generation.staged.forget_read();
     // The next load is to find what there is left.
-    shared.margin.look(shared.config.room_of(name).lanes as u64);
+    shared.margin.look(shared.settings().room_of(name).lanes as u64);
     let copied = guarded("copy", || {
         let copied = fault::point("copy", name).and_then(|()| {
             // Neither waits for what becomes of the other.

@@ -24,13 +24,28 @@ pub(crate) enum Stop {
     HostEnds,
     /// It is no good, and there is no way back: go on whatever fails.
     NoGood,
+    /// Somebody has it restarted: as [`Stop::Asked`].
+    Restart,
+    /// It is restarted since something is wrong with it: go on whatever fails.
+    Faulty,
+}
+
+impl Stop {
+    /// Whether it serves on where its state cannot be kept.
+    fn may_fail(self) -> bool {
+        matches!(self, Stop::Asked | Stop::Restart)
+    }
 }
 
 /// Stops a service.
 pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation>, how: Stop) -> Report {
     let name = Arc::clone(slot.name());
     let within = shared.config.swap.callback;
-    generation.left(slot.take_down(Phase::Stopped, Some("it is being stopped".to_owned())));
+    let (phase, told) = match how {
+        Stop::Restart | Stop::Faulty => (Phase::Starting, "it is being restarted"),
+        Stop::Asked | Stop::HostEnds | Stop::NoGood => (Phase::Stopped, "it is being stopped"),
+    };
+    generation.left(slot.take_down(phase, Some(told.to_owned())));
     let drained = drain(&generation, shared.config.swap.drain);
     let is_drained = drained.is_ok();
     let kept = match drained {
@@ -44,11 +59,11 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
             keep_state(shared, &generation)
         }
         // Somebody is inside for good. An export may run beside calls: what it shows is better than nothing.
-        Err(_) if how != Stop::Asked => save(shared, &generation),
+        Err(_) if !how.may_fail() => save(shared, &generation),
         Err(error) => Err(error.into()),
     };
     if let Err(reason) = &kept {
-        if how == Stop::Asked {
+        if how.may_fail() {
             // What was published meanwhile is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
             serve_messages(shared, &generation);
@@ -76,8 +91,8 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         retire_later(shared, generation)
     };
     let left = remains(unloaded);
-    shared.journal.note("stopped", Some(&name), Some(&side), text);
-    Report { name, task: Task::Stop, outcome: Outcome::Stopped, remains: left }
+    shared.journal.note("stopped", Some(&name), Some(&side), text.as_str());
+    Report { name, task: Task::Stop, outcome: Outcome::Stopped { state: text }, remains: left }
 }
 
 /// Pauses the plugin and writes its state; resumes it when that fails.

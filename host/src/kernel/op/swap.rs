@@ -15,7 +15,7 @@ use crate::kernel::files::Wanted;
 use crate::kernel::generation::Generation;
 use crate::kernel::inbox::{HandledCounts, MessageWindow};
 use crate::kernel::inboxes::Waiting;
-use crate::kernel::probation::Mark;
+use crate::kernel::probation::{Mark, fault_rate};
 use crate::kernel::receipt::{End, Window};
 use crate::kernel::service::{Failure, FailureKind};
 use crate::kernel::shared::Shared;
@@ -54,7 +54,7 @@ pub(crate) fn swap(
     let mark = Mark {
         digest: candidate.digest.as_str().to_owned(),
         version: candidate.manifest.version.clone(),
-        before: old.tally.counts().fault_rate(),
+        before: fault_rate(old.tally.counts(), old.handled.counts()),
         deaths: 0,
         open: true,
     };

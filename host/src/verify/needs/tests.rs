@@ -7,7 +7,7 @@ fn folder() -> (tempfile::TempDir, Vec<u8>) {
 }
 
 fn place(asked: &Asked, name: &str) -> Place {
-    asked.place(name, &asked.folders())
+    asked.place(name, &LazyCell::new(|| asked.folders()))
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use hotbay::kernel::view::{Outcome, Receipt};
 
 use super::key::{Found, Key};
+use super::mail::Mail;
 use super::pauses::Pauses;
 use super::spread::Spread;
 use crate::record::{Entry, Record, Span, Verdict};
@@ -17,6 +18,7 @@ const KEPT: usize = 20;
 pub(crate) struct Judge {
     verdict: Verdict,
     keys: BTreeMap<u32, Key>,
+    mails: BTreeMap<u32, Mail>,
     pauses: Pauses,
     swaps: Spread,
     /// When the file was replaced whose generation has not answered yet.
@@ -54,6 +56,23 @@ impl Judge {
                 self.keys.entry(key).or_default().failed(number);
                 self.ended(span);
             }
+            Record::Mailed(key, number) => {
+                self.verdict.messages.sent += 1;
+                if !self.mails.entry(key).or_default().sent(number) {
+                    self.complain(format!("message {number} of key {key} was published out of its turn"));
+                }
+            }
+            Record::Refused(key, number, why) => {
+                self.verdict.messages.refused += 1;
+                self.mails.entry(key).or_default().refused(number);
+                self.complain(format!("message {number} of key {key} was not taken: {why}"));
+            }
+            Record::Heard(key, number, seen) => {
+                let found = self.mails.entry(key).or_default().heard(number, seen);
+                self.count_message(found, || {
+                    format!("message {number} of key {key} was published, heard {seen:?}")
+                });
+            }
             Record::Replaced(at) => {
                 self.replaced = Some(at);
                 self.pauses.replaced(at);
@@ -80,6 +99,9 @@ impl Judge {
             for (key, expected) in std::mem::take(&mut self.keys) {
                 self.count(expected.end(None), || format!("the last message of key {key} was not answered"));
             }
+            for (key, expected) in std::mem::take(&mut self.mails) {
+                self.count_message(expected.end(None), || format!("messages of key {key} were not heard of"));
+            }
         }
         self.verdict.pause_us = self.pauses.finish().quantiles();
         self.verdict.swap_us = self.swaps.quantiles();
@@ -100,13 +122,24 @@ impl Judge {
         self.verdict.lost += found.lost;
         self.verdict.duplicated += found.duplicated;
         self.verdict.reordered += found.reordered;
-        self.complain(format!(
-            "{}: {} lost, {} duplicated, {} reordered",
-            what(),
-            found.lost,
-            found.duplicated,
-            found.reordered
-        ));
+        self.complain_of(found, &what());
+    }
+
+    /// The same of what was published.
+    fn count_message(&mut self, found: Found, what: impl FnOnce() -> String) {
+        if found.is_clean() {
+            return;
+        }
+        let messages = &mut self.verdict.messages;
+        messages.lost += found.lost;
+        messages.duplicated += found.duplicated;
+        messages.reordered += found.reordered;
+        self.complain_of(found, &what());
+    }
+
+    fn complain_of(&mut self, found: Found, what: &str) {
+        let Found { lost, duplicated, reordered } = found;
+        self.complain(format!("{what}: {lost} lost, {duplicated} duplicated, {reordered} reordered"));
     }
 
     /// The kernel counts on its own: a receipt that says otherwise than the messages is a fault as well.
@@ -121,6 +154,10 @@ impl Judge {
         }
         if (receipt.requests.lost, receipt.requests.duplicated) != (0, 0) {
             self.complain(format!("the receipt of generation {to} counts {:?}", receipt.requests));
+        }
+        let messages = receipt.messages;
+        if (messages.lost, messages.duplicated, messages.dropped) != (0, 0, 0) {
+            self.complain(format!("the receipt of generation {to} counts of messages {messages:?}"));
         }
     }
 
@@ -138,6 +175,12 @@ impl Judge {
             let entry = held.remove(&key).unwrap_or_default();
             self.count(expected.end(Some(entry)), || {
                 format!("at the end the plugin holds {entry:?} of key {key}")
+            });
+        }
+        for (key, expected) in std::mem::take(&mut self.mails) {
+            let entry = held.remove(&key).unwrap_or_default();
+            self.count_message(expected.end(Some(entry)), || {
+                format!("at the end the plugin holds {entry:?} of key {key}, which is published to")
             });
         }
         for (key, entry) in held {

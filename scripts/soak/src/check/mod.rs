@@ -2,6 +2,7 @@
 
 mod judge;
 mod key;
+mod mail;
 mod pauses;
 mod spread;
 #[cfg(test)]

@@ -103,7 +103,7 @@ fn a_version_that_is_no_good_stops_and_goes_when_its_last_call_ends() {
     let (slot, generation) = bay.serve::<Stoppable>();
     let inside = slot.lease(Instant::now() + LONG).unwrap();
     let mut report = stop(&shared, &slot, generation, Stop::NoGood);
-    assert!(matches!(report.outcome, Outcome::Stopped));
+    assert!(matches!(report.outcome, Outcome::Stopped { .. }));
     assert_eq!(STOPS.load(Ordering::SeqCst), 0, "not beside a call");
     let left = report.remains.pop().unwrap();
     assert_eq!(left.pinned.cause, Cause::Inside);
@@ -112,4 +112,87 @@ fn a_version_that_is_no_good_stops_and_goes_when_its_last_call_ends() {
     let became = left.later.unwrap().recv_timeout(LONG).unwrap();
     assert!(matches!(became, Unloaded::Gone), "{became:?}");
     assert_eq!(STOPS.load(Ordering::SeqCst), 1);
+}
+
+/// A count whose writing panics from the 13th on, as with a lock that is poisoned.
+#[derive(Default)]
+struct Unlucky(u8);
+
+impl hotbay_plugin_api::Encoded for Unlucky {
+    const CONTENT_TYPE: &'static str = "application/octet-stream";
+
+    fn write(&self, out: &mut hotbay_plugin_api::StateWriter<'_>) -> Result<()> {
+        assert!(self.0 < 13, "no luck");
+        Ok(std::io::Write::write_all(out, &[self.0])?)
+    }
+
+    fn read(from: &mut hotbay_plugin_api::StateReader<'_>) -> Result<Self> {
+        let mut count = [0];
+        std::io::Read::read_exact(from, &mut count)?;
+        Ok(Self(count[0]))
+    }
+}
+
+struct Torn(State<Unlucky>);
+
+impl Plugin for Torn {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self(State::default()))
+    }
+
+    fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        if request.method() == "set" {
+            self.0.write().0 = request.bytes()[0];
+        }
+        reply.write(&[self.0.read().0])
+    }
+}
+
+impl Stateful for Torn {
+    type State = Unlucky;
+
+    fn state(&self) -> &State<Unlucky> {
+        &self.0
+    }
+}
+
+export_plugin!(Torn: Stateful { name: "torn", methods: &["set", "get"] });
+
+/// What a restart of this kind makes of a state that is `set` after a snapshot of 7: who serves after it has what.
+fn restarted(how: Stop, set: u8) -> (Outcome, u8) {
+    let home = tempfile::tempdir().unwrap();
+    let shared = shared(home.path(), |config| config.swap.callback = LONG);
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Torn>();
+    let ask = |method, count: u8| {
+        let mut reply = Vec::new();
+        crate::call::request(&slot, method, &[count], &mut reply, LONG).unwrap();
+        reply[0]
+    };
+    ask("set", 7);
+    assert!(matches!(snapshot(&shared, Arc::clone(&generation)).outcome, Outcome::Snapshotted(Ok(()))));
+    ask("set", set);
+    let outcome = stop(&shared, &slot, generation, how).outcome;
+    if let Outcome::Stopped { .. } = outcome {
+        let next = bay.load::<Torn>(1);
+        let kept = shared.snapshots.load("torn").unwrap().unwrap();
+        crate::swap::give(&next.generation, kept.header.schema, kept.state, LONG).unwrap();
+        let _ = slot.publish(crate::start::start(next, LONG).unwrap().generation);
+    }
+    (outcome, ask("get", 0))
+}
+
+#[test]
+fn a_restart_asks_the_instance_for_its_state_and_goes_on_from_the_last_snapshot_where_it_has_none_to_give() {
+    let (outcome, count) = restarted(Stop::Faulty, 8);
+    assert!(matches!(&outcome, Outcome::Stopped { state } if state == "its state is kept"), "{outcome:?}");
+    assert_eq!(count, 8);
+    let (outcome, count) = restarted(Stop::Faulty, 13);
+    let Outcome::Stopped { state } = &outcome else { panic!("{outcome:?}") };
+    assert!(state.contains("the last snapshot holds") && state.contains("no luck"), "{state}");
+    assert_eq!(count, 7);
+    // Somebody who asks for a restart does not mean that.
+    let (outcome, count) = restarted(Stop::Restart, 13);
+    assert!(matches!(outcome, Outcome::NotStopped { .. }), "{outcome:?}");
+    assert_eq!(count, 13);
 }

@@ -1,0 +1,187 @@
+//! Calls of a service that is guarded, through its slot, with a plugin that does as its requests say.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use hotbay_plugin_api::abi::Lent;
+use hotbay_plugin_api::prelude::*;
+
+use super::*;
+use crate::call;
+use crate::kernel::slot::Slot;
+use crate::linked::{Bay, LONG, until};
+use crate::{CallError, config};
+
+/// Calls of `flaky` and `once`.
+static ASKED: AtomicU64 = AtomicU64::new(0);
+
+struct Moody;
+
+impl Plugin for Moody {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+        match (request.method(), request.bytes()) {
+            ("do", b"fail") => Err(Error::msg("be in the mood")),
+            ("do", _) => Ok(()),
+            _ if !ASKED.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) => panic!("no luck"),
+            _ => Ok(()),
+        }
+    }
+}
+
+export_plugin!(Moody { name: "moody", methods: &["do", "flaky", "once"], idempotent: &["flaky"] });
+
+fn served(bay: &Bay, set: impl FnOnce(&mut config::Service)) -> (Arc<Slot>, Arc<Generation>) {
+    let mut rules = config::Service::default();
+    set(&mut rules);
+    let slot = bay.slot("moody");
+    slot.guard().set(rules);
+    bay.serve::<Moody>()
+}
+
+fn inline(slot: &Slot, method: &str, request: &[u8]) -> Result<(), CallError> {
+    let mut reply = Vec::new();
+    call::inline(slot, method, request, Lent::new(&mut reply).out()).map_err(|error| *error)
+}
+
+fn request(slot: &Slot, method: &str, request: &[u8]) -> Result<(), CallError> {
+    call::request(slot, method, request, &mut Vec::new(), LONG).map_err(|error| *error)
+}
+
+/// What the loop does when it is told.
+fn turn(slot: &Slot, generation: &Arc<Generation>) -> Option<BreakerState> {
+    let judged = slot.guard().judge(Instant::now(), sums_of(generation));
+    if slot.is_guarded() != slot.guard().is_needed() {
+        generation.left(slot.publish(Arc::clone(generation)));
+    }
+    judged.map(|(state, _)| state)
+}
+
+fn breaker(open: Duration) -> config::Breaker {
+    let mut rules = config::Breaker::default();
+    (rules.min_calls, rules.open, rules.trials) = (4, open, 2);
+    rules
+}
+
+fn is_open(error: &CallError) -> bool {
+    matches!(error, CallError::BreakerOpen { .. })
+}
+
+#[test]
+fn breaker_opens_by_failures_half_opens_in_time_and_closes_by_answers() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |rules| rules.breaker = Some(breaker(Duration::from_millis(30))));
+    assert!(!slot.is_guarded(), "a closed breaker costs calls nothing");
+    for _ in 0..4 {
+        inline(&slot, "do", b"fail").unwrap_err();
+    }
+    assert!(generation.alarm.is_raised(), "the loop was told");
+    generation.alarm.lower();
+    assert_eq!(turn(&slot, &generation), Some(BreakerState::Open));
+    assert!(slot.is_guarded());
+    // Both ways in wait for the same: the first that is let in is a trial.
+    until(|| inline(&slot, "do", b"").is_ok());
+    assert_eq!(slot.guard().view().unwrap().state, BreakerState::HalfOpen);
+    assert!(generation.alarm.is_raised(), "a trial that came back is told");
+    assert_eq!(turn(&slot, &generation), None, "one answer is not enough");
+    request(&slot, "do", b"").unwrap();
+    assert!(is_open(&inline(&slot, "do", b"").unwrap_err()), "as many as are to show are out");
+    assert_eq!(turn(&slot, &generation), Some(BreakerState::Closed));
+    assert!(!slot.is_guarded());
+    inline(&slot, "do", b"").unwrap();
+}
+
+#[test]
+fn an_open_breaker_says_why_and_when_to_try_again_and_no_call_is_begun() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |rules| rules.breaker = Some(breaker(LONG)));
+    for _ in 0..4 {
+        request(&slot, "do", b"fail").unwrap_err();
+    }
+    turn(&slot, &generation).unwrap();
+    let before = generation.tally.counts().entered;
+    for refused in [inline(&slot, "do", b""), request(&slot, "do", b"")] {
+        let error = refused.unwrap_err();
+        assert!(error.retry_after().is_some_and(|after| after <= LONG), "{error:?}");
+        assert!(
+            error
+                .to_string()
+                .contains("its breaker is open, 4 of 4 calls failed within 10000 ms; try again in"),
+            "{error}"
+        );
+    }
+    assert_eq!(generation.tally.counts().entered, before);
+    // Messages are brought all the same: they wait nowhere else.
+    assert!(slot.enter_with_message(|_| ()).is_some());
+    // Another generation begins with a closed one.
+    let next = bay.load::<Moody>(2).generation;
+    generation.left(slot.publish(next));
+    inline(&slot, "do", b"").unwrap();
+}
+
+#[test]
+fn a_breaker_that_is_held_stays_where_it_is_until_it_is_left_to_itself() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |_| ());
+    slot.guard().force(Some(BreakerForce::Open));
+    turn(&slot, &generation);
+    let error = inline(&slot, "do", b"").unwrap_err();
+    assert!(is_open(&error) && error.retry_after().is_none(), "{error:?}");
+    slot.guard().force(Some(BreakerForce::Close));
+    turn(&slot, &generation);
+    inline(&slot, "do", b"").unwrap();
+    slot.guard().force(None);
+    assert_eq!((slot.guard().view(), turn(&slot, &generation)), (None, None));
+}
+
+#[test]
+fn rate_limit_answers_with_when_to_try_again() {
+    let bay = Bay::new();
+    let (slot, _generation) = served(&bay, |rules| (rules.max_rate, rules.max_burst) = (Some(20), Some(2)));
+    inline(&slot, "do", b"").unwrap();
+    request(&slot, "do", b"").unwrap();
+    for refused in [inline(&slot, "do", b""), request(&slot, "do", b"")] {
+        let error = refused.unwrap_err();
+        assert!(matches!(error, CallError::TooFast { per_second: 20, .. }), "{error:?}");
+        assert!(error.retry_after().is_some_and(|after| after <= Duration::from_millis(51)), "{error:?}");
+    }
+    until(|| inline(&slot, "do", b"").is_ok());
+}
+
+#[test]
+fn who_comes_when_as_many_are_inside_as_may_be_is_refused_and_let_in_when_one_left() {
+    let bay = Bay::new();
+    let (slot, _generation) = served(&bay, |rules| rules.max_concurrent = Some(1));
+    let inside = slot.lease(Instant::now() + LONG).unwrap();
+    for refused in [inline(&slot, "do", b""), request(&slot, "do", b"")] {
+        assert!(matches!(refused.unwrap_err(), CallError::TooManyInside { limit: 1, .. }));
+    }
+    drop(inside);
+    // A call that comes out of one that was let in is part of it.
+    slot.enter(&mut |_, _| inline(&slot, "do", b"").unwrap()).unwrap();
+    request(&slot, "do", b"").unwrap();
+}
+
+#[test]
+fn what_was_not_answered_is_tried_again_only_where_that_is_declared_to_do_no_harm() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |rules| {
+        (rules.retries, rules.retry_pause) = (2, Duration::from_millis(1));
+    });
+    let asked = |method, way: fn(&Slot, &str, &[u8]) -> Result<(), CallError>, first: u64| {
+        ASKED.store(first, Ordering::SeqCst);
+        let answer = way(&slot, method, b"");
+        (answer.is_ok(), ASKED.load(Ordering::SeqCst) - first)
+    };
+    // It panics twice, then it answers.
+    assert_eq!(asked("flaky", inline, 1), (true, 3));
+    assert_eq!(asked("flaky", request, 1), (true, 3));
+    assert_eq!(asked("once", inline, 1), (false, 1));
+    assert_eq!(asked("once", request, 1), (false, 1));
+    assert_eq!(generation.alarm.panicked(), 6, "each attempt counts");
+    // An error is an answer.
+    inline(&slot, "do", b"fail").unwrap_err();
+    assert_eq!(generation.tally.counts().failed, 7);
+}
