@@ -20,7 +20,7 @@ impl Config {
             Err(error) if file.is_none() && error.kind() == std::io::ErrorKind::NotFound => Config::default(),
             Err(source) => return Err(ConfigError::Read { path: path.to_owned(), source }),
         };
-        config.source = config.source.from_file(path);
+        config.source = config.source.in_file(path);
         Ok(config)
     }
 

@@ -44,7 +44,7 @@ impl Source {
     }
 
     /// The same, of this file.
-    pub(super) fn from_file(mut self, path: &Path) -> Self {
+    pub(super) fn in_file(mut self, path: &Path) -> Self {
         self.file = std::path::absolute(path).ok();
         self.named = Some(path.to_owned());
         self

@@ -76,7 +76,7 @@ impl Kernel {
     }
 
     /// A plugin serves with another table than the file has.
-    fn note_waiting(&self, name: &str, table: &serde_json::Value, all: &mut Vec<Setting>) {
+    fn note_waiting(&self, name: &str, table: &serde_json::Value, all: &mut [Setting]) {
         let mut with = Config::default();
         with.plugin.insert(name.to_owned(), table.clone());
         let serving: Vec<_> =

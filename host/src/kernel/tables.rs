@@ -71,11 +71,12 @@ struct Own {
     taken: Option<Arc<Table>>,
     /// And before that: a version that is gone back to may read no other.
     before: Option<Arc<Table>>,
+    is_serving: bool,
 }
 
 impl Own {
     fn new(value: Option<&Value>) -> Self {
-        Self { wanted: Table::new(value), offered: None, taken: None, before: None }
+        Self { wanted: Table::new(value), offered: None, taken: None, before: None, is_serving: false }
     }
 }
 
@@ -109,6 +110,8 @@ impl Tables {
         let Inside { source, of } = &mut *inside;
         let own = of.entry(name.to_owned()).or_insert_with(|| Own::new(None));
         let newest = match (&own.offered, &manifest.config) {
+            // While somebody serves, it is offered there first.
+            (None, _) if own.is_serving => None,
             (Some(Offered::Refused(_)), _) | (Some(Offered::Misfit(_)), None) if own.taken.is_some() => None,
             _ => Some(&own.wanted),
         };
@@ -126,6 +129,7 @@ impl Tables {
     pub(crate) fn serves(&self, name: &str, table: &Arc<Table>) {
         let mut inside = self.lock();
         let own = inside.of.entry(name.to_owned()).or_insert_with(|| Own::new(None));
+        own.is_serving = true;
         own.offered = match own.offered.take() {
             _ if Arc::ptr_eq(&own.wanted, table) => Some(Offered::Taken),
             refused @ Some(Offered::Refused(_)) => refused,
@@ -134,6 +138,13 @@ impl Tables {
         };
         if own.taken.as_ref().is_none_or(|taken| !Arc::ptr_eq(taken, table)) {
             own.before = own.taken.replace(Arc::clone(table));
+        }
+    }
+
+    /// Nobody serves: who starts next gets what the file says.
+    pub(crate) fn rest(&self, name: &str) {
+        if let Some(own) = self.lock().of.get_mut(name) {
+            own.is_serving = false;
         }
     }
 

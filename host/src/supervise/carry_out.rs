@@ -41,6 +41,7 @@ impl Kernel {
                     self.shared.good.forget_state(name);
                 }
                 self.mark_start(name, &candidate);
+                self.shared.tables.rest(name);
                 let wanted = Wanted::among(&mut self.read, *candidate);
                 let start = move |shared: &Arc<_>| op::start(shared, &slot, wanted, number, begin);
                 (Task::Start, self.spawn(name, start))
