@@ -93,6 +93,9 @@ fn who_sends_head_or_body_byte_by_byte_is_cut_off_and_others_are_served() {
     let (_bay, web) = bay_with_echo();
     let head = format!("POST /v1/call/echo/echo HTTP/1.1\r\nhost: {}\r\n", web.address);
     let whole = format!("{head}authorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n", web.token);
+    // Who stops in the middle of a body is told why; meanwhile, for its time passes beside that of the others.
+    let mut stops = web.connect();
+    stops.write(whole.as_bytes()).unwrap();
     std::thread::scope(|scope| {
         let slow = |begin: String| {
             let web = &web;
@@ -116,9 +119,6 @@ fn who_sends_head_or_body_byte_by_byte_is_cut_off_and_others_are_served() {
             assert!(slow.join().unwrap() >= Duration::from_secs(2), "it has some time");
         }
     });
-    // Who stops in the middle of a body is told why.
-    let mut stops = web.connect();
-    stops.write(whole.as_bytes()).unwrap();
     let answer = stops.answer().unwrap();
     assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("HB1276")));
     assert!(stops.is_over());

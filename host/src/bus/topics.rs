@@ -199,8 +199,11 @@ pub struct Mailed {
 impl Mailed {
     /// The same with another one of its name.
     pub(super) fn add(&mut self, other: &Self) {
+        self.answers |= other.answers;
         self.depth += other.depth;
         self.capacity += other.capacity;
+        self.bytes += other.bytes;
+        self.max_bytes += other.max_bytes;
         self.accepted += other.accepted;
         self.dropped += other.dropped;
         self.refused += other.refused;

@@ -13,6 +13,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
 use crate::kernel::metrics::{GenerationMetrics, MethodMetrics, Metrics, ServiceMetrics};
+use crate::kernel::view::BreakerState;
 
 /// What the text is, for who asks by HTTP.
 #[cfg(feature = "http")]
@@ -42,7 +43,6 @@ impl Collector for Scrape {
         self.of_generations(into)?;
         self.of_methods(into)?;
         self.of_mailboxes(into)
-        // The breaker of a service is one more family of `of_services`, by what its metrics say of it.
     }
 }
 
@@ -76,6 +76,24 @@ impl Scrape {
             "swaps",
             "Swaps in this run of the host, ways back among them, by how they ended.",
             swaps,
+        )?;
+        let help = "Restarts by supervision in this run of the host.";
+        counter(into, "restarts", help, each(|one| one.restarts))?;
+        let breakers = || all.iter().filter_map(|one| Some((&*one.name, one.breaker.as_ref()?)));
+        let help = "The state that a service's circuit breaker is in.";
+        let state = |state| match state {
+            BreakerState::Closed => "closed",
+            BreakerState::Open => "open",
+            BreakerState::HalfOpen => "half-open",
+        };
+        let states = breakers().map(|(name, one)| ([("service", name), ("state", state(one.state))], 1));
+        gauge(into, "breaker_state", help, states)?;
+        let help = "How often the breaker opened in this run of the host.";
+        counter(
+            into,
+            "breaker_opened",
+            help,
+            breakers().map(|(name, one)| ([("service", name)], one.opened)),
         )?;
         gauge(
             into,
@@ -230,6 +248,8 @@ impl Scrape {
         };
         gauge(into, "mailbox_waiting", "Messages that wait in a mailbox.", each(|one| one.depth as u64))?;
         gauge(into, "mailbox_room", "Messages that may wait in a mailbox.", each(|one| one.capacity as u64))?;
+        let bytes = each(|one| one.bytes as u64);
+        gauge_of(into, ("mailbox_waiting", Some(Unit::Bytes)), "Bytes of the messages that wait.", bytes)?;
         counter(into, "mailbox_accepted", "Messages that a mailbox took.", each(|one| one.accepted))?;
         counter(into, "mailbox_dropped", "Of these, such as it dropped.", each(|one| one.dropped))?;
         counter(into, "mailbox_refused", "Messages that a mailbox did not take.", each(|one| one.refused))

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::counting::{Counting, ENDS};
-use super::view::{Phase, Snapshot};
+use super::view::{BreakerView, Phase, Snapshot};
 use crate::bus::Mailed;
 
 /// Of a host.
@@ -31,6 +31,10 @@ pub struct ServiceMetrics {
     pub swaps: u64,
     /// Swaps that failed, after which the old generation served on.
     pub rolled_back: u64,
+    /// Restarts by supervision.
+    pub restarts: u64,
+    /// Its circuit breaker, where it has one.
+    pub breaker: Option<BreakerView>,
     /// The newest durable snapshot.
     pub snapshot: Option<Snapshot>,
     /// Old generations whose code is still mapped.

@@ -6,7 +6,7 @@ use crate::kernel::metrics::{GenerationMetrics, Metrics, ServiceMetrics, methods
 use crate::kernel::service::{Service, Serving};
 
 impl Kernel {
-    /// Of all services and mailboxes. Takes no lock that a call takes, and waits for nobody.
+    /// Of all services and mailboxes. Takes no lock that a call takes, but the guard's where calls are limited, and waits for nobody.
     pub(crate) fn metrics(&self) -> Metrics {
         let services = self.services.iter().map(|(name, service)| self.metrics_of(name, service)).collect();
         Metrics { services, mailboxes: self.shared.registry.bus().mailboxes() }
@@ -22,6 +22,8 @@ impl Kernel {
             errors,
             swaps: service.committed,
             rolled_back: service.rolled_back,
+            restarts: service.restarts.total(),
+            breaker: service.slot.guard().view(),
             snapshot: self.shared.snapshots.shown(name),
             pinned_generations: row.pinned_generations,
             pinned_bytes: row.pinned_bytes,

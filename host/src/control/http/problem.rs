@@ -52,6 +52,8 @@ impl Problem {
             Code::CallFailed | Code::CallPanicked => Some(502),
             Code::NotRunning | Code::CallRefused | Code::PublishRefused | Code::Stopping => Some(503),
             Code::HttpBusy | Code::TooManyFollowers => Some(503),
+            Code::BreakerOpen | Code::TooManyInside => Some(503),
+            Code::TooFast => Some(429),
             Code::TooManyHops | Code::MessageCircle => Some(508),
             _ => None,
         });
@@ -91,7 +93,7 @@ impl IntoResponse for Problem {
             StatusCode::UNAUTHORIZED => {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
-            StatusCode::SERVICE_UNAVAILABLE => {
+            StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}
@@ -113,6 +115,8 @@ mod tests {
         assert_eq!(status(Exit::TimedOut, Code::CallTimedOut), 504);
         assert_eq!(status(Exit::RolledBack, Code::CallbackFailed), 409);
         assert_eq!(status(Exit::Refused, Code::NotRunning), 503);
+        assert_eq!(status(Exit::Refused, Code::BreakerOpen), 503);
+        assert_eq!(status(Exit::Refused, Code::TooFast), 429);
         assert_eq!(status(Exit::Usage, Code::SubjectWrong), 400);
         assert_eq!(status(Exit::Failed, Code::Defect), 500);
         // Of every code it is one that tells of trouble.
