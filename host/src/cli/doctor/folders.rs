@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{ANSWER, Finding};
-use crate::config::ExposedHome;
+use crate::config::{ExposedHome, KeySource};
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::error::chain;
@@ -95,7 +95,7 @@ fn key(config: &Config) -> Finding {
                 "bring it back from where it was kept: no other key opens that state",
             );
         }
-        (Some(path), false) if config.state.keys.is_empty() => {
+        (Some(path), false) if matches!(config.state.keys.first(), None | Some(KeySource::Home)) => {
             return Finding::ok(check, format!("`{}` is made at the first start", path.display()));
         }
         _ => {}

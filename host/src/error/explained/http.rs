@@ -34,7 +34,7 @@ pub(super) const TABLE: &[Explanation] = &[
     },
     Explanation {
         code: Code::HttpForeign,
-        title: "The request was meant for another host, or comes from a web page",
+        title: "The request was for another host, or a web page sent it",
         blame: Blame::Operator,
         meaning: "The header `Host` names neither this address nor `localhost`, or `Origin` names another site. So do requests that a page \
                   in a browser makes when its name is led to this machine (DNS rebinding).",
