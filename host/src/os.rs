@@ -31,7 +31,7 @@ pub(crate) use census::Census;
 pub(crate) use means::{Kind, Mean, limit_again, means};
 pub(crate) use sealed::SealedFile;
 #[cfg(feature = "cli")]
-pub(crate) use space::{Space, can_watch, space};
+pub(crate) use space::{Space, space};
 pub(crate) use stack::is_inside;
 pub(crate) use threads::{
     Moment, Thread, claim, current_id, is_inhabited, moment, spawn, strangers_since, threads_have_begun,

@@ -56,7 +56,7 @@ fn what_cannot_be_done_is_told_with_its_status_its_code_and_what_there_is() {
     };
     for (method, path, status, code, detail) in [
         ("POST", "/v1/call/none/echo", 404, "HB0701", "echo"),
-        ("POST", "/v1/call/echo/none", 404, "HB0702", "echo, handle, count"),
+        ("POST", "/v1/call/echo/none", 404, "HB0702", "count, handle, echo"),
         ("GET", "/v1/plugins/none", 404, "HB1201", "echo"),
         ("GET", "/v1/plugin", 404, "HB1273", "/openapi.json"),
         ("GET", "/v1/plugins/echo/swap", 405, "HB1274", "Allow"),

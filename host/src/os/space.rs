@@ -1,4 +1,4 @@
-//! What is left of a disk, and of watches over folders.
+//! What is left of a disk.
 
 use std::io;
 use std::path::Path;
@@ -37,19 +37,4 @@ pub(crate) fn space(folder: &Path) -> io::Result<Space> {
         )
     };
     if told == 0 { Err(io::Error::last_os_error()) } else { Ok(Space { bytes, files: None }) }
-}
-
-/// Whether this system would tell of changes in a folder: whether there is an instance and a watch left.
-#[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) fn can_watch(folder: &Path) -> io::Result<()> {
-    use rustix::fs::inotify;
-    let watches = inotify::init(inotify::CreateFlags::CLOEXEC)?;
-    inotify::add_watch(&watches, folder, inotify::WatchFlags::CREATE)?;
-    Ok(())
-}
-
-/// Others have no limit that would be met.
-#[cfg(not(any(target_os = "linux", target_os = "android")))]
-pub(crate) fn can_watch(folder: &Path) -> io::Result<()> {
-    std::fs::metadata(folder).map(drop)
 }

@@ -8,6 +8,7 @@ use crate::Config;
 use crate::config::WatchMode;
 use crate::kernel::margin::Margin;
 use crate::os::{self, Kind, SealedFile};
+use crate::watch::can_watch;
 
 /// A plugin of so many bytes and lanes is to be loaded: larger than most.
 const BYTES: u64 = 16 << 20;
@@ -91,7 +92,7 @@ fn watch(config: &Config) -> Finding {
     if config.watch.mode == WatchMode::Poll {
         return Finding::ok("watch", "the folder is polled, as the settings say");
     }
-    match os::can_watch(&config.plugins) {
+    match can_watch(&config.plugins) {
         Ok(()) => Finding::ok("watch", "the system tells of changes in the plugins folder"),
         // The look at the folder says so.
         Err(_) if !config.plugins.is_dir() => Finding::ok("watch", "there is no plugins folder to watch yet"),
