@@ -20,7 +20,7 @@ use crate::error::nearest_first;
 use crate::kernel::generation::Generation;
 use crate::kernel::guard::Refusal;
 use crate::kernel::lane::{Job, LaneError};
-use crate::kernel::lease::HOP_LIMIT;
+use crate::kernel::lease::{HOP_LIMIT, Thread};
 use crate::kernel::slot::{Entry, NoEntry, Slot};
 use crate::kernel::tally::{Entered, Own};
 
@@ -138,19 +138,24 @@ fn request_once(
     reply: &mut Vec<u8>,
     &Within { deadline, given, until, cancel }: &Within<'_>,
 ) -> Called {
-    let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?;
+    let began = Instant::now();
+    let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?.of(method);
     // Said at once: it waits for nothing that others do there.
     if let Some(error) = unknown(slot, lease.generation(), method) {
         return Err(error);
     }
-    let (lane, alarm) = (Arc::clone(&lease.generation().lane), Arc::clone(&lease.generation().alarm));
+    let Generation { lane, alarm, tally, .. } = &**lease.generation();
+    let (lane, alarm, tally) = (Arc::clone(lane), Arc::clone(alarm), Arc::clone(tally));
+    let number = lease.number();
     let exchange = Exchange::ask(method, request, given);
     let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
     if let Err(error) = lane.request(Arc::clone(&job), || exchange.accept(lease)) {
         exchange.keep();
         return Err(turned_away(slot, &error));
     }
-    match exchange.wait(until, cancel) {
+    let ended = exchange.wait(until, cancel);
+    tally.method(number).latency.note(Thread::this(), began.elapsed());
+    match ended {
         Ended::Done(outcome) => {
             let outcome = match outcome {
                 Some(Ok(Ok(()))) => {

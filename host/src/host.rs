@@ -29,6 +29,7 @@ use crate::error::{Code, Trouble};
 use crate::kernel::good::{Good, GoodError};
 use crate::kernel::held::Held;
 use crate::kernel::history::History;
+use crate::kernel::metrics::Metrics;
 use crate::kernel::probation::Marks;
 use crate::kernel::rates;
 use crate::kernel::rolled_back::RolledBackDigests;
@@ -52,6 +53,7 @@ pub struct Host {
 
 /// What a command changed.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Changed {
     /// The service as it is now.
     #[serde(flatten)]
@@ -183,6 +185,14 @@ impl Host {
             self.status(name)?;
         }
         Ok(receipts)
+    }
+
+    /// What was counted, as it is now.
+    ///
+    /// # Errors
+    /// The host is being stopped.
+    pub fn metrics(&self) -> Result<Metrics, ControlError> {
+        self.ask(|kernel| kernel.metrics())
     }
 
     /// What happens from now on, after the last `past` events. The stream ends with the host.

@@ -9,6 +9,7 @@ use hotbay_plugin_api::manifest::Manifest;
 use hotbay_state::{Key, KeyRing, Store};
 
 use crate::ffi::{HostSide, Plugin, Services};
+use crate::kernel::counting::Counting;
 use crate::kernel::generation::Generation;
 use crate::kernel::good::Good;
 use crate::kernel::history::History;
@@ -127,7 +128,7 @@ impl Bay {
             name: Arc::clone(self.slot(declaration.name).name()),
             number,
             load,
-            tally: Arc::default(),
+            tally: Arc::new(Counting::of(staged.manifest.methods.len())),
             alarm: Arc::default(),
             handled: Arc::default(),
             began: crate::os::moment(),

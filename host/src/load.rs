@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::config::Service;
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
 use crate::kernel::alarm::{Alarm, Wake};
+use crate::kernel::counting::Counting;
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::{Lane, LaneError, Room};
 use crate::kernel::tables::Table;
@@ -86,7 +87,8 @@ pub(crate) fn load(
     };
     match lane.run(place.deadline, create) {
         Ok(Ok((plugin, level))) => {
-            let (name, tally) = (Arc::clone(place.name), Arc::default());
+            let tally = Arc::new(Counting::of(staged.manifest.methods.len()));
+            let name = Arc::clone(place.name);
             let (number, load) = (place.number, place.load);
             let alarm = Arc::new(Alarm::new(place.wake));
             plugin.tick_on(&lane, load);

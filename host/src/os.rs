@@ -18,6 +18,8 @@ mod bounds;
 mod census;
 mod means;
 mod sealed;
+#[cfg(feature = "cli")]
+mod space;
 mod stack;
 mod threads;
 #[cfg(windows)]
@@ -28,6 +30,8 @@ pub(crate) use bounds::{Bounds, bound};
 pub(crate) use census::Census;
 pub(crate) use means::{Kind, Mean, limit_again, means};
 pub(crate) use sealed::SealedFile;
+#[cfg(feature = "cli")]
+pub(crate) use space::{Space, space};
 pub(crate) use stack::is_inside;
 pub(crate) use threads::{
     Moment, Thread, claim, current_id, is_inhabited, moment, spawn, strangers_since, threads_have_begun,

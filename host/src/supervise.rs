@@ -7,6 +7,7 @@ mod crew;
 mod decide;
 mod health;
 mod lifecycle;
+mod metrics;
 mod probation;
 mod remains;
 mod reports;

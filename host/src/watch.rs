@@ -21,6 +21,13 @@ use crate::{fault, os};
 /// How often the folder is read in `poll` mode between two rescans.
 const POLL: Duration = Duration::from_millis(250);
 
+/// Whether this system would tell of changes in a folder: whether it has what that takes.
+#[cfg(feature = "cli")]
+pub(crate) fn can_watch(folder: &Path) -> notify::Result<()> {
+    let mut watcher = RecommendedWatcher::new(|_: notify::Result<Event>| {}, Config::default())?;
+    watcher.watch(folder, RecursiveMode::NonRecursive)
+}
+
 /// A watch on one folder. Ends when it is dropped.
 pub(crate) struct Watch {
     folder: PathBuf,

@@ -95,7 +95,7 @@ fn check(target: &str, depth: Depth, std: Std) -> Result<bool> {
     // Windows first has a C compiler where its tests run; for the others what compiles C is left out: TLS, of requests to the outside.
     let has_compiler = target == "x86_64-pc-windows-gnu";
     if !has_compiler {
-        words.extend(["--no-default-features", "--features", "hotbay/cli"]);
+        words.extend(["--no-default-features", "--features", "hotbay/http"]);
     }
     if depth == Depth::Lints {
         words.extend(["--", "--deny", "warnings"]);

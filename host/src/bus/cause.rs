@@ -3,7 +3,8 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use super::{Message, MessageId};
+use super::trace::within_trace;
+use super::{Message, MessageId, Trace};
 
 /// So long may a chain of messages be, each published while the one before it was handled. Beyond it, somebody answers messages
 /// with messages in a circle.
@@ -28,7 +29,7 @@ pub(crate) fn delivering<R>(message: &Message, body: impl FnOnce() -> R) -> R {
     }
     HANDLED.with(|handled| handled.borrow_mut().push(message.clone()));
     let _handled = Handled;
-    body()
+    within_trace(Trace::of(message.headers()), body)
 }
 
 /// The chain of a message that this thread publishes now, of which a message may be named.

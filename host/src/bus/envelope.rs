@@ -12,6 +12,7 @@ use super::question::{Asked, Question};
 
 /// A message's name: no two messages have the same, also of two runs or two hosts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema), schemars(with = "String"))]
 pub struct MessageId {
     /// Drawn at random when a host starts.
     pub run: u64,

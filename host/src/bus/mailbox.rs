@@ -12,6 +12,7 @@ use super::{Message, PATIENCE};
 
 /// What a full mailbox does with one message more.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
     /// The sender waits for room: a second at most, or as long as it said. Who waited in vain is told. After a second in vain nobody

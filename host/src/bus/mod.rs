@@ -23,6 +23,7 @@ mod route;
 mod subject;
 mod subscription;
 mod topics;
+mod trace;
 mod transport;
 mod view;
 
@@ -34,6 +35,7 @@ pub use request::RequestError;
 pub use subject::{Pattern, SubjectError};
 pub use subscription::{Receive, Subscribe, SubscribeError, Subscription};
 pub use topics::{Mailed, TopicView};
+pub use trace::Trace;
 pub use transport::Transport;
 pub use view::MessageView;
 
@@ -43,6 +45,7 @@ pub(crate) use mailbox::Wake;
 pub(crate) use publish::Manner;
 pub(crate) use question::{Answer, Question};
 pub(crate) use subscription::{BYTES, ROOM, Subscriber};
+pub(crate) use trace::within_trace;
 
 use std::hash::{BuildHasher as _, Hasher as _, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -57,6 +60,7 @@ pub(crate) fn settle() {
     deadline::settle();
     cause::settle();
     lately::settle();
+    within_trace(None, || ());
 }
 
 /// How long a sender waits for room by default, where nobody says how long: long for a receiver that works, short for a caller
@@ -180,6 +184,19 @@ impl Bus {
     pub(crate) fn attach(&self, transport: Arc<dyn Transport>) {
         self.transports.write().unwrap_or_else(PoisonError::into_inner).push(transport);
         self.is_attached.store(true, Ordering::Release);
+    }
+
+    /// All mailboxes, by name; those of one name and queue group as one.
+    pub(crate) fn mailboxes(&self) -> Vec<Mailed> {
+        let subscribers = self.inside().subscribers.clone();
+        let mut all: std::collections::BTreeMap<_, Mailed> = std::collections::BTreeMap::new();
+        for one in subscribers.iter().map(|subscriber| subscriber.mailed()) {
+            match all.entry((one.name.clone(), one.queue.clone())) {
+                std::collections::btree_map::Entry::Occupied(mut known) => known.get_mut().add(&one),
+                std::collections::btree_map::Entry::Vacant(place) => drop(place.insert(one)),
+            }
+        }
+        all.into_values().collect()
     }
 
     /// Topics that were published to, and patterns that somebody subscribed to, with the mailboxes behind them.

@@ -13,6 +13,7 @@ use super::lately::{self, Found};
 use super::mailbox::Took;
 use super::question::Asked;
 use super::route::{Carried, Route};
+use super::trace::along;
 use super::{Bus, Headers, Message, MessageId, PATIENCE, SubjectError};
 
 /// What is to be published, beside its topic.
@@ -34,6 +35,7 @@ impl<'a> From<&'a [u8]> for Outgoing<'a> {
 
 /// A message that was published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Published {
     /// Its name.
     pub id: MessageId,
@@ -145,7 +147,7 @@ impl Bus {
             unix_us: now(),
             sender: Arc::clone(sender),
             topic: Arc::clone(&known.name),
-            headers: outgoing.headers,
+            headers: along(outgoing.headers),
             causes,
             payload: outgoing.payload.into(),
             asked,

@@ -149,6 +149,7 @@ impl Topics {
 
 /// A line of `hotbay topics`: a topic that was published to, or a pattern that somebody subscribed to.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct TopicView {
     /// The topic, or the pattern.
     pub subject: String,
@@ -166,6 +167,7 @@ pub struct TopicView {
 
 /// A mailbox as it is: all that its subscription gets, also by other topics.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Mailed {
     /// Whose it is: a service, or what who subscribed calls itself.
     pub name: String,
@@ -192,4 +194,18 @@ pub struct Mailed {
     pub dropped: u64,
     /// Messages that it did not take.
     pub refused: u64,
+}
+
+impl Mailed {
+    /// The same with another one of its name.
+    pub(super) fn add(&mut self, other: &Self) {
+        self.answers |= other.answers;
+        self.depth += other.depth;
+        self.capacity += other.capacity;
+        self.bytes += other.bytes;
+        self.max_bytes += other.max_bytes;
+        self.accepted += other.accepted;
+        self.dropped += other.dropped;
+        self.refused += other.refused;
+    }
 }

@@ -6,6 +6,7 @@ use super::{Message, MessageId};
 
 /// What `hotbay subscribe` tells of a message, beside its bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct MessageView {
     /// Its name.
     pub id: MessageId,

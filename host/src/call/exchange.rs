@@ -9,7 +9,7 @@ use hotbay_plugin_api::abi::Lent;
 
 use super::{Asked, Failure, answer, error};
 use crate::CallError;
-use crate::bus::{Cancel, Limit, within};
+use crate::bus::{Cancel, Limit, Trace, within, within_trace};
 use crate::kernel::lane::{GivenUp, Job, Life};
 use crate::kernel::slot::{Entry, Lease, NoEntry, Slot};
 
@@ -36,6 +36,8 @@ struct Content {
     request: Vec<u8>,
     reply: Vec<u8>,
     outcome: Option<Result<Asked, Box<NoEntry>>>,
+    // What the one who asks is within.
+    trace: Option<Trace>,
 }
 
 thread_local! {
@@ -69,6 +71,7 @@ impl Exchange {
         content.request.clear();
         content.request.extend_from_slice(request);
         content.reply.clear();
+        content.trace = Trace::current();
         drop(content);
         exchange
     }
@@ -156,17 +159,18 @@ impl Job for Exchange {
     }
 
     fn work(&self) {
-        let Content { lease, until, method, request, reply, outcome } = &mut *self.content();
+        let Content { lease, until, method, request, reply, outcome, trace } = &mut *self.content();
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
         let limit = Limit { until: *until, cancel: Some(self.given_up.clone()) };
-        *outcome = Some(within(limit, || {
+        let inside = || {
             lease.enter(&mut |generation, Entry { thread, waited }| {
-                let entered = generation.tally.accepted(thread, waited);
+                let entered = lease.counted().tally.accepted(thread, waited);
                 answer(generation, entered, method, request, out.again())
             })
-        }));
+        };
+        *outcome = Some(within(limit, || within_trace(trace.take(), inside)));
     }
 
     fn deliver(&self) {

@@ -303,3 +303,72 @@ impl Plugin for Known {
 }
 
 export_plugin!(Known { name: "known", methods: &["count", "greet", "wait"] });
+
+#[test]
+fn what_a_request_is_within_goes_with_it_to_the_lane_and_no_further() {
+    let bay = Bay::new();
+    let (slot, _generation) = bay.serve::<Tracing>();
+    let asked = |reply: &mut Vec<u8>| super::request(&slot, "trace", b"", reply, LONG).unwrap();
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let trace = crate::bus::Trace::read(parent, None).unwrap();
+    let (mut within, mut without) = (Vec::new(), Vec::new());
+    trace.within(|| asked(&mut within));
+    asked(&mut without);
+    assert_eq!((String::from_utf8(within).unwrap().as_str(), without.len()), (parent, 0));
+}
+
+struct Tracing;
+
+impl Plugin for Tracing {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self)
+    }
+
+    /// Linked in, so that it sees what the host's thread is within.
+    fn call(&self, _: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
+        reply
+            .write(crate::bus::Trace::current().map(|trace| trace.to_string()).unwrap_or_default().as_bytes())
+    }
+}
+
+export_plugin!(Tracing { name: "tracing", methods: &["trace"] });
+
+#[test]
+fn calls_by_a_method_in_hand_and_requests_are_counted_by_their_method() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Counted>();
+    let own = known::Own::new(Arc::clone(&slot), "two");
+    let call = || own.call(b"", hotbay_plugin_api::abi::Lent::new(&mut Vec::new()).out());
+    // The first one learns the way.
+    (0..5).for_each(|_| call().unwrap());
+    (0..3).for_each(|_| super::request(&slot, "one", b"", &mut Vec::new(), LONG).unwrap());
+    // Such a request is refused before it goes in; who calls inline is told by the plugin.
+    super::request(&slot, "none", b"", &mut Vec::new(), LONG).unwrap_err();
+    inline(&slot, "none", b"", hotbay_plugin_api::abi::Lent::new(&mut Vec::new()).out()).unwrap_err();
+    let counts = |number| generation.tally.method(number).tally.counts();
+    assert_eq!((counts(Some(0)).answered, counts(Some(1)).answered, counts(None).answered), (3, 4, 2));
+    assert_eq!((counts(None).mistaken, generation.tally.counts().entered), (1, 9));
+    let timed = |number| generation.tally.method(number).latency.parts().0.iter().sum::<u64>();
+    assert_eq!(
+        (timed(Some(0)), timed(Some(1)), timed(None)),
+        (3, 0, 0),
+        "requests are timed, and nothing else"
+    );
+}
+
+struct Counted;
+
+impl Plugin for Counted {
+    fn create(_: Context) -> Result<Self> {
+        Ok(Self)
+    }
+
+    fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+        match request.method() {
+            "one" | "two" => Ok(()),
+            _ => Err(request.unknown_method()),
+        }
+    }
+}
+
+export_plugin!(Counted { name: "counted", methods: &["one", "two"] });

@@ -151,6 +151,23 @@ pub(super) enum Command {
     },
     /// Topics that were published to, and who is subscribed
     Topics,
+    /// What was counted, as OpenMetrics text
+    Metrics,
+    /// Look over the machine and the folders for what keeps a host from its work, and say what to do; needs no host. Ends with 1 if
+    /// anything fails
+    Doctor {
+        /// The configuration of the host that is, or is to be [default: hotbay.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Its plugins folder [default: plugins]
+        #[arg(long, value_name = "DIR")]
+        plugins: Option<PathBuf>,
+    },
+    /// Write the completions of a shell to stdout
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
     /// Copy a plugin into the plugins folder and wait until it is live or refused
     Add {
         /// The library
@@ -277,6 +294,10 @@ pub(super) struct Run {
     /// The configuration [default: hotbay.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Also serve HTTP at an address of loopback, such as 127.0.0.1:7070; the token is in the file `token` of the home folder
+    #[cfg(feature = "http")]
+    #[arg(long, value_name = "ADDR")]
+    pub(super) http: Option<std::net::SocketAddr>,
 }
 
 #[cfg(test)]

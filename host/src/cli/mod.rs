@@ -6,7 +6,9 @@ mod args;
 mod change;
 mod check;
 mod call;
+mod completions;
 mod config;
+mod doctor;
 mod explain;
 mod failed;
 mod events;
@@ -107,6 +109,9 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             subscribe::subscribe(&client(), patterns, queue, count, &out)
         }
         Command::Topics => topics::topics(&client(), &out),
+        Command::Metrics => out.bytes(&client().pass(&Request::Metrics, &[])?),
+        Command::Doctor { config, plugins } => doctor::doctor(config.as_deref(), plugins, home, &out),
+        Command::Completions { shell } => completions::completions(shell, &out),
         Command::Add { file, force } => change::add(&client(), &file, force, deadline, &out),
         Command::Reload { name, force } => change::change(
             &client(),

@@ -8,6 +8,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::task::spawn_blocking;
 
+#[cfg(feature = "http")]
+mod http;
+
 use super::args;
 use super::failed::Otherwise as _;
 use super::log::Log;
@@ -55,6 +58,8 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
         config.log.is_over = true;
         config.source.say_over("log.level");
     }
+    #[cfg(feature = "http")]
+    let listener = args.http.map(http::listen).transpose()?;
 
     // Plugins do not run here: two threads are enough to speak to clients.
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -68,7 +73,16 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     // This thread, too, speaks to the service manager and logs while a plugin keeps the loader.
     settle_to_wait();
     runtime.block_on(begin_threads());
-    let served = runtime.block_on(serve(config, log));
+    #[cfg(feature = "http")]
+    if let Some(listener) = &listener {
+        listener.runtime().block_on(begin_threads());
+    }
+    let served = runtime.block_on(serve(
+        config,
+        log,
+        #[cfg(feature = "http")]
+        listener,
+    ));
     runtime.shutdown_timeout(LAST_THREADS);
     served?;
     // Nothing is left to be done, but by libraries that are still mapped: what those do at an end may hang.
@@ -118,7 +132,11 @@ impl Stopper {
     }
 }
 
-async fn serve(config: Config, log: Log) -> anyhow::Result<()> {
+async fn serve(
+    config: Config,
+    log: Log,
+    #[cfg(feature = "http")] listener: Option<crate::control::http::Listener>,
+) -> anyhow::Result<()> {
     // Before anything is started: what is started must be stopped in order, also when the signal comes early.
     let mut signals = Signals::listen().otherwise(Code::NoControlPlane, || "failed to listen for signals")?;
     let stopper = Stopper::begin()?;
@@ -138,16 +156,57 @@ async fn serve(config: Config, log: Log) -> anyhow::Result<()> {
     host.on_log_level(move |level| log.set_level(level));
     if asked {
         systemd.stopping();
-        return stop(&stopper, host, None, &mut signals).await;
+        return stop(&stopper, host, Listeners::default(), &mut signals).await;
+    }
+    let mut listeners = Listeners::default();
+    #[cfg(feature = "http")]
+    if let Some(listener) = listener {
+        match http::serve(listener, &host) {
+            Ok(http) => listeners.http = Some(http),
+            Err(error) => {
+                stop(&stopper, host, listeners, &mut signals).await?;
+                return Err(error);
+            }
+        }
     }
     match Server::bind(&host.config().home) {
         Ok(server) => {
             let conversations = server.serve(host.clone(), end(&host, &systemd, &mut signals)).await;
-            stop(&stopper, host, Some(conversations), &mut signals).await
+            listeners.conversations = Some(conversations);
+            stop(&stopper, host, listeners, &mut signals).await
         }
         Err(error) => {
-            stop(&stopper, host, None, &mut signals).await?;
+            stop(&stopper, host, listeners, &mut signals).await?;
             Err(error).otherwise(Code::NoControlPlane, || "failed to listen for commands")
+        }
+    }
+}
+
+/// What clients were let in by.
+#[derive(Default)]
+struct Listeners {
+    conversations: Option<Conversations>,
+    #[cfg(feature = "http")]
+    http: Option<crate::control::http::Http>,
+}
+
+impl Listeners {
+    /// Nobody new is let in. Of the conversations that is so already.
+    fn close(&self) {
+        #[cfg(feature = "http")]
+        if let Some(http) = &self.http {
+            http.closing();
+        }
+    }
+
+    /// The host has stopped: who waits for an answer has it, or goes without.
+    async fn end(self) {
+        #[cfg(feature = "http")]
+        if let Some(http) = self.http {
+            http.end().await;
+        }
+        if let Some(conversations) = self.conversations {
+            conversations.end().await;
         }
     }
 }
@@ -172,14 +231,13 @@ async fn end(host: &Host, systemd: &Systemd, signals: &mut Signals) {
 async fn stop(
     stopper: &Stopper,
     host: Host,
-    conversations: Option<Conversations>,
+    listeners: Listeners,
     signals: &mut Signals,
 ) -> anyhow::Result<()> {
+    listeners.close();
     let stopping = async {
         let stopped = stopper.stop(host).await;
-        if let Some(conversations) = conversations {
-            conversations.end().await;
-        }
+        listeners.end().await;
         stopped
     };
     tokio::select! {

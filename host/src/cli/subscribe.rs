@@ -2,14 +2,11 @@
 
 use std::ops::ControlFlow;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
-
 use super::output::{Output, narrate, one_line};
 use super::when::stamp;
 use crate::bus::{MessageView, Pattern};
 use crate::control::client::Client;
+use crate::control::line::Line;
 use crate::control::protocol::Request;
 
 /// Messages that may wait for a terminal.
@@ -40,23 +37,8 @@ pub(super) fn subscribe(
     written
 }
 
-/// What stands on a line of `-o json`: one of `text` and `base64` is there.
-#[derive(Serialize)]
-struct Line<'a> {
-    #[serde(flatten)]
-    message: MessageView,
-    /// The bytes, where they are text.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
-    /// The bytes, where they are not.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    base64: Option<String>,
-}
-
 fn json_line(message: MessageView, bytes: &[u8], out: &Output) -> anyhow::Result<()> {
-    let text = std::str::from_utf8(bytes).ok();
-    let base64 = text.is_none().then(|| BASE64_STANDARD.encode(bytes));
-    out.text(&serde_json::to_string(&Line { message, text, base64 })?)
+    out.text(&serde_json::to_string(&Line::new(message, bytes))?)
 }
 
 /// A message on one line.

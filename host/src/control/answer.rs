@@ -11,6 +11,7 @@ use serde_json::Value;
 use tokio::task;
 
 use super::exit::Exit;
+use super::openmetrics;
 use super::protocol::{FailedOne, Failure, Lifecycle, Request};
 use crate::bus::{Cancel, Headers, Outgoing, RequestError, Subscribe, SubscribeError, Subscription};
 use crate::config::level::spelt;
@@ -18,19 +19,22 @@ use crate::error::Code;
 use crate::kernel::view::{Action, Event, Phase, Row};
 use crate::{CallError, Changed, ControlError, Host, Which};
 
-/// What a client is called as a sender, and as a subscriber.
+/// What the command line is called as a sender, and as a subscriber.
 pub(super) const CLIENT: &str = "cli";
 
 /// How long a host that has just begun may look for what it is asked about.
 const READY: Duration = Duration::from_secs(10);
 
+/// A value and the bytes that go beside it, or why not.
+pub(super) type Answered = Result<(Value, Vec<u8>), Failure>;
+
 /// Who answers requests; a seam, so that the server can be tested without plugins.
 pub(super) trait Answer: Clone + Send + 'static {
     /// Answers, blocking, with a value and the bytes that go beside it. A call or a request is given up when the client has gone.
-    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Result<(Value, Vec<u8>), Failure>;
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Answered;
 
     /// The same to what is read behind the request.
-    fn take(&self, request: Request, body: &mut dyn Read) -> Result<(Value, Vec<u8>), Failure>;
+    fn take(&self, request: Request, body: &mut dyn Read) -> Answered;
 
     /// What happens from now on, after up to `past` earlier events.
     fn events(&self, past: usize) -> Receiver<Event>;
@@ -43,6 +47,8 @@ pub(super) trait Answer: Clone + Send + 'static {
 #[derive(Debug, Clone)]
 pub(super) struct Answers {
     host: Host,
+    /// What its clients are called as senders.
+    name: &'static str,
     /// Whether everything that lay in the folder at the start was tried.
     begun: Arc<AtomicBool>,
 }
@@ -50,7 +56,12 @@ pub(super) struct Answers {
 impl Answers {
     /// To be called within a tokio runtime.
     pub(super) fn of(host: Host) -> Self {
-        let answers = Answers { host, begun: Arc::default() };
+        Self::named(host, CLIENT)
+    }
+
+    /// The same for clients that are called so as senders.
+    pub(super) fn named(host: Host, name: &'static str) -> Self {
+        let answers = Answers { host, name, begun: Arc::default() };
         let watcher = answers.clone();
         task::spawn_blocking(move || {
             // Whatever takes longer is waited for no more.
@@ -59,26 +70,33 @@ impl Answers {
         });
         answers
     }
+
+    /// Whether everything that lay in the folder at the start was tried, and the kernel's loop answers.
+    #[cfg(feature = "http")]
+    pub(super) fn is_ready(&self) -> bool {
+        self.begun.load(Ordering::Relaxed) && self.host.rows().is_ok()
+    }
 }
 
 impl Answer for Answers {
-    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Result<(Value, Vec<u8>), Failure> {
+    fn answer(&self, request: Request, body: Vec<u8>, gone: &Cancel) -> Answered {
         let deadline = request.deadline().unwrap_or(READY);
+        let carry_out = |request, body, deadline| carry_out(self, request, body, deadline, gone);
         if self.begun.load(Ordering::Relaxed) {
-            return carry_out(&self.host, request, body, deadline, gone).map_err(|denied| denied.failure);
+            return carry_out(request, body, deadline).map_err(|denied| denied.failure);
         }
         let until = Instant::now() + deadline;
         let left = || until.saturating_duration_since(Instant::now());
-        match carry_out(&self.host, request.clone(), body.clone(), deadline, gone) {
+        match carry_out(request.clone(), body.clone(), deadline) {
             Err(denied) if denied.early => {
                 let _ = self.host.ready(left().min(READY));
-                carry_out(&self.host, request, body, left(), gone).map_err(|denied| denied.failure)
+                carry_out(request, body, left()).map_err(|denied| denied.failure)
             }
             done => done.map_err(|denied| denied.failure),
         }
     }
 
-    fn take(&self, request: Request, body: &mut dyn Read) -> Result<(Value, Vec<u8>), Failure> {
+    fn take(&self, request: Request, body: &mut dyn Read) -> Answered {
         match request {
             Request::Import { name, plain } => {
                 let snapshot = self.host.import(&name, body, plain.as_ref())?;
@@ -135,7 +153,7 @@ impl From<Failure> for Denied {
 }
 
 fn carry_out(
-    host: &Host,
+    Answers { host, name, .. }: &Answers,
     request: Request,
     body: Vec<u8>,
     deadline: Duration,
@@ -161,7 +179,7 @@ fn carry_out(
             "failed to answer once: what was asked for is many",
         )),
         Request::Publish { topic, headers, confirm, .. } => {
-            let publisher = host.publisher(CLIENT);
+            let publisher = host.publisher(name);
             let outgoing = outgoing(&headers, &body);
             let published = if confirm {
                 publisher.confirm(&topic, outgoing, deadline)
@@ -170,9 +188,10 @@ fn carry_out(
             };
             value(&published.map_err(Failure::from)?)
         }
+        Request::Metrics => return Ok((Value::Null, openmetrics::text(host.metrics()?).into_bytes())),
         Request::Ask { topic, headers, .. } => {
             let outgoing = outgoing(&headers, &body);
-            let asked = host.publisher(CLIENT).request_cancellable(&topic, outgoing, deadline, gone);
+            let asked = host.publisher(name).request_cancellable(&topic, outgoing, deadline, gone);
             return Ok((Value::Null, asked?));
         }
         Request::Topics => value(&host.topics()),

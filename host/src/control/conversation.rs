@@ -14,9 +14,9 @@ use tokio::task::{self, JoinHandle};
 use tokio::time::{sleep, timeout};
 
 mod lines;
-mod messages;
+pub(super) mod messages;
 
-use super::answer::Answer;
+use super::answer::{Answer, Answered, CLIENT};
 use super::body;
 use super::exit::Exit;
 use super::frame::{self, FrameError};
@@ -37,8 +37,6 @@ const NOTICE: Duration = Duration::from_millis(250);
 
 /// Events on their way to one client. A slow one holds up nobody: they then wait in the kernel's queue for it.
 const EVENTS_IN_FLIGHT: usize = 64;
-
-type Answered = Result<(Value, Vec<u8>), Failure>;
 
 /// Where the server is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -102,7 +100,8 @@ impl Conversation {
             Ok(Ok((Request::Subscribe { patterns, queue, capacity }, _))) => {
                 match self.followers.try_acquire() {
                     Ok(_place) => {
-                        self.bring(answer, messages::subscribe(patterns, queue.as_deref(), capacity)).await
+                        self.bring(answer, messages::subscribe(CLIENT, patterns, queue.as_deref(), capacity))
+                            .await
                     }
                     Err(_) => {
                         let message =
@@ -232,7 +231,7 @@ impl Conversation {
 }
 
 /// Runs on a thread of its own, which ends when the receiver is dropped.
-fn forward(answer: &impl Answer, past: usize, follow: bool, sender: &mpsc::Sender<Event>) {
+pub(super) fn forward(answer: &impl Answer, past: usize, follow: bool, sender: &mpsc::Sender<Event>) {
     let events = answer.events(past);
     if !follow {
         for event in events.try_iter() {

@@ -5,6 +5,8 @@
 //! [`Response`](protocol::Response), or for `events` and `subscribe` many. Each message is a [frame]: JSON, and beside it bytes
 //! that are passed on as they are.
 //!
+//! Other programs ask the same by HTTP, where `hotbay run` was told to listen (`http`).
+//!
 //! Nothing here loads or swaps anything: each request becomes one call of a [`Host`](crate::Host).
 
 mod answer;
@@ -14,6 +16,10 @@ mod conversation;
 mod endpoint;
 pub mod exit;
 pub mod frame;
+#[cfg(feature = "http")]
+pub(crate) mod http;
+pub(crate) mod line;
+pub(crate) mod openmetrics;
 pub mod protocol;
 pub mod server;
 #[cfg(test)]

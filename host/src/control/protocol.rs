@@ -100,6 +100,8 @@ pub enum Request {
         /// Messages that may wait; of more, the oldest are dropped.
         capacity: usize,
     },
+    /// What was counted: the answer's body is OpenMetrics text.
+    Metrics,
     /// Topics, and who is subscribed.
     Topics,
     /// Copies a file into the plugins folder and waits until it is live.
@@ -235,6 +237,7 @@ impl Request {
             | Request::LogLevel { .. }
             | Request::Config
             | Request::Subscribe { .. }
+            | Request::Metrics
             | Request::Topics
             | Request::Breaker { .. }
             | Request::Restore { .. }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 /// Who can mend it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Blame {
     /// Whoever wrote or built the plugin.
@@ -70,6 +71,7 @@ codes! {
     111 LogFilter
     112 HomeOfAnother
     140 NeedsRestart
+    170 NotInOrder
 
     // A file: discovered and verified.
     201 NoFile
@@ -256,6 +258,15 @@ codes! {
     1220 OwnSide
     1221 NoContractThere
     1222 NoSuchCode
+    1270 HttpNotLocal
+    1271 HttpNoToken
+    1272 HttpForeign
+    1273 HttpNoRoute
+    1274 HttpMethod
+    1275 HttpTooLarge
+    1276 HttpTooSlow
+    1277 HttpBusy
+    1278 HttpWrong
 
     // Messages.
     1301 SubjectWrong

@@ -4,10 +4,12 @@ mod calls;
 mod commands;
 mod files;
 mod host;
+mod http;
 mod keys;
 mod messages;
 mod pinned;
 mod runs;
+mod starts;
 mod state;
 mod swaps;
 mod trust;
@@ -53,13 +55,14 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { title: "Whom the host trusts", table: trust::TABLE },
     Stage { title: "Staged and probed", table: runs::PROBED },
     Stage { title: "Mapped and created", table: runs::LOADED },
-    Stage { title: "The callbacks of its life, and what it requires", table: runs::STARTED },
+    Stage { title: "The callbacks of its life, and what it requires", table: starts::TABLE },
     Stage { title: "Calls", table: calls::TABLE },
     Stage { title: "From one version to the next, and back", table: swaps::TABLE },
     Stage { title: "Old code that stays mapped", table: pinned::TABLE },
     Stage { title: "State at rest", table: state::TABLE },
     Stage { title: "The keys that seal state", table: keys::TABLE },
     Stage { title: "Commands, and the way to the host", table: commands::TABLE },
+    Stage { title: "The way to the host by HTTP", table: http::TABLE },
     Stage { title: "Messages", table: messages::TABLE },
     Stage { title: "The host itself", table: commands::DEFECTS },
 ];

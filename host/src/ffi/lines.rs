@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use super::HostSide;
 use super::host_side::{guarded, side};
+use crate::bus::Trace;
 use crate::config::level::spelt_number;
 use crate::kernel::lines::{Fields, LINES, Line, Span};
 
@@ -56,7 +57,8 @@ pub(super) extern "C" fn log(
         let (name, generation) = (side.name(), side.generation());
         let space = if fields.is_empty() { "" } else { " " };
         let text = format!("{text}{space}{fields}");
-        at_level!(level, event!(plugin = %name, generation, at = at(target.as_str()), "{text}"));
+        let trace = trace();
+        at_level!(level, event!(plugin = %name, generation, at = at(target.as_str()), trace, "{text}"));
         LINES.push(line(side, level, target.as_str(), text));
     });
 }
@@ -82,7 +84,8 @@ extern "C" fn write(handle: HostHandle, raw: &RawLine<'_>) {
             };
         }
         let within = (!within.is_empty()).then_some(within);
-        at_level!(level, event!(plugin = %name, generation, at = at(target), within, "{words}"));
+        let trace = trace();
+        at_level!(level, event!(plugin = %name, generation, at = at(target), trace, within, "{words}"));
         let mut line = line(side, level, target, raw.text.as_str().to_owned());
         line.fields = kept(&raw.fields);
         let span = |name: RStr<'_>, fields: &[RawField<'_>]| Span {
@@ -96,6 +99,11 @@ extern "C" fn write(handle: HostHandle, raw: &RawLine<'_>) {
 
 fn at(target: &str) -> Option<&str> {
     (!target.is_empty()).then_some(target)
+}
+
+/// The name of the trace that the line's thread is within.
+fn trace() -> Option<String> {
+    Trace::current().map(|trace| trace.id())
 }
 
 fn line(side: &HostSide, level: u32, target: &str, text: String) -> Line {

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use hotbay_plugin_api::manifest::{Manifest, Schema};
 
 use super::alarm::Alarm;
+use super::counting::Counting;
 use super::inbox::Handled;
 use super::lane::{self, Lane};
 use super::lease::{Replaced, Thread};
 use super::tables::Table;
-use super::tally::Tally;
 use super::view::Side;
 use crate::ffi::{Holds, Plugin};
 use crate::os::Moment;
@@ -29,7 +29,7 @@ pub(crate) struct Generation {
     pub(crate) number: u64,
     /// Counts loads over all services: no two generations have the same.
     pub(crate) load: u64,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) tally: Arc<Counting>,
     /// What its calls tell the loop when they fail.
     pub(crate) alarm: Arc<Alarm>,
     /// Messages that it was brought.

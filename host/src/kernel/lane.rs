@@ -7,6 +7,7 @@
 mod begun;
 mod job;
 mod join;
+mod waiting;
 
 use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
@@ -69,6 +70,7 @@ struct Queue {
     seats: Vec<Seat>,
     // Threads that wait for a job.
     idle: usize,
+    turned_away: u64,
     closed: bool,
 }
 
@@ -99,6 +101,7 @@ impl Lane {
             jobs: VecDeque::with_capacity(room.mailbox + 1),
             seats: vec![Seat::default(); lanes],
             idle: 0,
+            turned_away: 0,
             closed: false,
         };
         let shared = Arc::new(Shared {
@@ -172,11 +175,12 @@ impl Lane {
     /// Gives a caller's request its turn, unless too many wait already. Its life tells what becomes of it; who gives it up
     /// when it has begun says so by [`Lane::take_over`]. `accepted` is run once it is sure to be taken, before it has its turn.
     pub(crate) fn request(&self, job: Arc<dyn Job>, accepted: impl FnOnce()) -> Result<(), LaneError> {
-        let queue = self.shared.lock();
+        let mut queue = self.shared.lock();
         if queue.closed {
             return Err(LaneError::Closed);
         }
         if queue.jobs.len() >= self.shared.mailbox {
+            queue.turned_away += 1;
             return Err(LaneError::Full);
         }
         accepted();

@@ -3,12 +3,14 @@
 //! One loop decides (`supervise`); what takes time is done on threads of its own (`op`) and reported back.
 
 pub mod lines;
+pub mod metrics;
 pub mod view;
 
 pub(crate) mod alarm;
 pub(crate) mod callers;
 pub(crate) mod cascade;
 pub(crate) mod clock;
+pub(crate) mod counting;
 pub(crate) mod files;
 pub(crate) mod gate;
 pub(crate) mod generation;

@@ -7,8 +7,9 @@ use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use super::clock;
+use super::counting::Counting;
 use super::registry::Registry;
-use super::tally::{Counts, Tally};
+use super::tally::Counts;
 use crate::bus::Manner;
 
 /// Where.
@@ -32,7 +33,7 @@ struct Rates {
 #[derive(Debug)]
 struct Seen {
     load: u64,
-    tally: Arc<Tally>,
+    tally: Arc<Counting>,
     counts: Counts,
 }
 

@@ -56,10 +56,14 @@ impl Restarts {
 
     /// Notes what came of it, for those who look.
     pub(crate) fn note(&mut self, next: Next, why: &Trouble, state: Option<String>) {
-        let before = self.shown.as_ref().map_or(0, |shown| shown.restarts);
-        let restarts = before + u64::from(matches!(next, Next::After(_)));
+        let restarts = self.total() + u64::from(matches!(next, Next::After(_)));
         let (why, unix_ms) = (Some(why.text.clone()), Some(clock::unix_ms()));
         self.shown = Some(Supervised { restarts, lately: 0, why, unix_ms, state });
+    }
+
+    /// How many there were.
+    pub(crate) fn total(&self) -> u64 {
+        self.shown.as_ref().map_or(0, |shown| shown.restarts)
     }
 
     /// Whether it was restarted lately: what fails now may be by that.

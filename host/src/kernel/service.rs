@@ -2,21 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::manifest::Manifest;
 
 use super::clock;
+use super::counting::Counting;
 use super::files::Candidate;
 use super::generation::Generation;
 use super::health::Health;
 use super::inbox::Handled;
+use super::lane::Lane;
 use super::probation::Probation;
 use super::restarts::{Restart, Restarts};
 use super::slot::Slot;
 use super::tables::Table;
-use super::tally::{Counts, Tally};
+use super::tally::Counts;
 use super::view::{Phase, Receipt, Row, Side};
 use crate::error::{Trouble, Why, shown};
 use crate::unload::Remains;
@@ -40,6 +42,8 @@ pub(crate) struct Service {
     pub(crate) last: Option<Ended>,
     /// Swaps that were committed in this run.
     pub(crate) committed: u64,
+    /// Swaps that failed in this run, after which the old generation served on.
+    pub(crate) rolled_back: u64,
     /// Digests that were tried and failed: not tried again until they change, or somebody asks.
     pub(crate) failed: BTreeMap<Digest, Failure>,
     pub(crate) remains: Vec<Remains>,
@@ -102,8 +106,11 @@ pub(crate) struct Serving {
     pub(crate) source: PathBuf,
     /// The file of the plugins folder that it is the answer to: its own, or that of the version that was rolled back.
     pub(crate) home: PathBuf,
-    pub(crate) tally: Arc<Tally>,
+    pub(crate) tally: Arc<Counting>,
+    /// Messages that it was brought.
     pub(crate) handled: Arc<Handled>,
+    /// Its threads, which end with it and not with who looks.
+    pub(crate) lane: Weak<Lane>,
     pub(crate) stateful: bool,
     /// Its table of the configuration.
     pub(crate) table: Arc<Table>,
@@ -186,6 +193,7 @@ impl Service {
             ended: 0,
             last: None,
             committed: 0,
+            rolled_back: 0,
             failed: BTreeMap::new(),
             remains: Vec::new(),
             last_swap: None,
@@ -271,6 +279,7 @@ impl Service {
             home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
             handled: Arc::clone(&generation.handled),
+            lane: Arc::downgrade(&generation.lane),
             stateful: generation.plugin.is_stateful(),
             table: generation.table(),
         });

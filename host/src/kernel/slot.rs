@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::counting::Counted;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
 use super::guard::{Guard, Permit, Refusal};
@@ -99,6 +100,8 @@ pub(crate) struct Lease {
     state: Arc<SlotState>,
     // Whether it was waited for at a gate.
     waited: bool,
+    // The method that it is for, where the manifest names it.
+    number: Option<usize>,
     // What the guard gave it, where there is one.
     _permit: Option<Permit>,
 }
@@ -148,8 +151,9 @@ impl Slot {
     pub(crate) fn learn(&self, shortcut: &Shortcut, method: &str) {
         self.door.learn(shortcut, |state, thread| {
             let SlotState::Running { load, generation } = state else { return None };
-            let own = generation.tally.own(thread)?;
-            let method = generation.plugin.method(generation.number_of(method)?)?;
+            let number = generation.number_of(method)?;
+            let own = generation.tally.method(Some(number)).tally.own(thread)?;
+            let method = generation.plugin.method(number)?;
             generation.note_entry(thread);
             Some((*load, Kept { method, own }))
         });
@@ -206,13 +210,13 @@ impl Slot {
     fn carry(&self) -> Result<Result<Lease, Arc<Gate>>, NoEntry> {
         let state = self.door.carry()?;
         match &*state {
-            SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false, _permit: None })),
+            SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false, number: None, _permit: None })),
             SlotState::Guarded(generation) => {
                 // What comes out of a call that was let in is part of it.
                 let is_let_in = lease::is_inside(|state| state.serves(&self.name));
                 let permit = (!is_let_in).then(|| self.guard.admit(generation)).transpose();
                 let permit = permit.map_err(NoEntry::Refused)?;
-                Ok(Ok(Lease { state, waited: false, _permit: permit }))
+                Ok(Ok(Lease { state, waited: false, number: None, _permit: permit }))
             }
             SlotState::Swapping(gate) => Ok(Err(Arc::clone(gate))),
             SlotState::Down { phase, reason } => Err(NoEntry::Down { phase: *phase, reason: reason.clone() }),
@@ -264,6 +268,21 @@ impl Slot {
 }
 
 impl Lease {
+    /// The same for a method, by whose name it is counted from here on.
+    pub(crate) fn of(self, method: &str) -> Self {
+        Self { number: self.generation().number_of(method), ..self }
+    }
+
+    /// The number of that method, where the manifest names it.
+    pub(crate) fn number(&self) -> Option<usize> {
+        self.number
+    }
+
+    /// Where its method is counted.
+    pub(crate) fn counted(&self) -> &Counted {
+        self.generation().tally.method(self.number)
+    }
+
     /// Runs `body` inside, on the thread that the lease was carried to.
     pub(crate) fn enter<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
         let run = |state: &SlotState, thread| state.run(Entry { thread, waited: self.waited }, body);
@@ -272,12 +291,12 @@ impl Lease {
 
     /// It is taken into the mailbox: counted here, at the door, so that a request that gets lost behind it is missed.
     pub(crate) fn accept(&self) {
-        self.generation().tally.accept(Thread::this(), self.waited);
+        self.counted().tally.accept(Thread::this(), self.waited);
     }
 
     /// Its deadline passed before its turn came.
     pub(crate) fn expire(self) {
-        self.generation().tally.expire(Thread::this(), self.waited);
+        self.counted().tally.expire(Thread::this(), self.waited);
     }
 
     pub(crate) fn generation(&self) -> &Arc<Generation> {

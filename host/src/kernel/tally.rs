@@ -63,6 +63,20 @@ impl Counts {
         self.answered + self.expired
     }
 
+    /// These and those.
+    pub(crate) fn and(self, other: Self) -> Self {
+        Self {
+            entered: self.entered + other.entered,
+            entered_after_wait: self.entered_after_wait + other.entered_after_wait,
+            answered: self.answered + other.answered,
+            answered_after_wait: self.answered_after_wait + other.answered_after_wait,
+            expired: self.expired + other.expired,
+            expired_after_wait: self.expired_after_wait + other.expired_after_wait,
+            failed: self.failed + other.failed,
+            mistaken: self.mistaken + other.mistaken,
+        }
+    }
+
     /// Calls that failed by the plugin's doing.
     pub(crate) fn faults(&self) -> u64 {
         self.failed.saturating_sub(self.mistaken)

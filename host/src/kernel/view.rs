@@ -1,8 +1,10 @@
 //! What the outside sees of the kernel: plain data, and the JSON contracts of the command line.
 
 mod given;
+mod pinned;
 
 pub use given::Given;
+pub use pinned::{Cause, Holder, HolderKind, Pinned};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -18,6 +20,7 @@ pub use govern::{Action, BreakerForce, BreakerState, BreakerView, Planned, Super
 
 /// Where a service, or a file that was not taken, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// It is being started, or waits for what it requires.
@@ -60,6 +63,7 @@ impl std::fmt::Display for Phase {
 
 /// A line of `hotbay list`: a service, or a file that was not taken. What is not known is `null`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Row {
     /// The service; of a file that was not taken, the manifest's name, else the file's stem.
     pub name: String,
@@ -91,11 +95,13 @@ pub struct Row {
 
 /// One service on one screen: `hotbay status NAME`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Status {
     /// As in the list.
     #[serde(flatten)]
     pub row: Row,
     /// What the plugin says of itself.
+    #[cfg_attr(feature = "http", schemars(with = "Option<serde_json::Map<String, serde_json::Value>>"))]
     pub manifest: Option<Manifest>,
     /// When it came into this phase, milliseconds since 1970.
     pub since_unix_ms: u64,
@@ -145,6 +151,7 @@ impl From<hotbay_state::Header> for Snapshot {
 
 /// A snapshot of a service's state on disk.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Snapshot {
     /// Counts the snapshots of the service.
     pub sequence: u64,
@@ -158,6 +165,7 @@ pub struct Snapshot {
 
 /// A version that served and was rolled back.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct RolledBack {
     /// BLAKE3 of the file's bytes, hex.
     pub digest: String,
@@ -172,70 +180,9 @@ pub struct RolledBack {
     pub code: Option<String>,
 }
 
-/// An old generation whose library could not be unmapped.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Pinned {
-    /// Its generation.
-    pub generation: u64,
-    /// Its version.
-    pub version: String,
-    /// What holds it.
-    pub reason: String,
-    /// The code of that.
-    #[serde(default)]
-    pub code: Option<String>,
-    /// Size of its file, bytes.
-    pub bytes: u64,
-    /// The kind of what holds it.
-    #[serde(default)]
-    pub cause: Cause,
-    /// Threads that may hold it, where that is the cause.
-    #[serde(default)]
-    pub holders: Vec<Holder>,
-}
-
-/// The kind of what holds a library that could not be unmapped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cause {
-    /// A call or callback is still inside.
-    Inside,
-    /// A thread of it still runs.
-    Thread,
-    /// A thread that called it inline holds a thread-local of it.
-    ThreadLocal,
-    /// Its file is marked to stay mapped.
-    Marked,
-    /// It cannot be told.
-    #[default]
-    Unknown,
-}
-
-/// A thread that may hold a library.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// The system's id of it.
-    pub id: u64,
-    /// Its name; empty where it has none.
-    pub name: String,
-    /// Why it may.
-    pub kind: HolderKind,
-}
-
-/// Why a thread may hold a library.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HolderKind {
-    /// It runs code of the library.
-    Runs,
-    /// It began while the library was loaded, and is none of the host's own; what it runs cannot be seen.
-    Began,
-    /// It called the plugin inline.
-    Called,
-}
-
 /// How a swap ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// The new generation serves.
@@ -246,6 +193,7 @@ pub enum Outcome {
 
 /// What became of a generation's library.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Retired {
     /// The mapping is gone: this was looked at.
@@ -256,6 +204,7 @@ pub enum Retired {
 
 /// One side of a swap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Side {
     /// The plugin's version.
     pub version: String,
@@ -268,6 +217,7 @@ pub struct Side {
 /// What became of the requests of a swap's window: from the start of prepare to the end of the old one's drain.
 /// Disjoint: accepted = old + waited + new + lost. Of the new generation's such as have ended when the receipt is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Requests {
     /// Answered by the old generation without waiting at the gate, or told that their deadline had passed in its mailbox. Such
     /// as are still inside when it is left count here; such as are inside when a swap is called off count where they end.
@@ -286,6 +236,7 @@ pub struct Requests {
 /// What became of the messages of a service in a swap's window. Disjoint: of those that left its mailbox, or waited there when the new
 /// generation began to serve or the old one went on, old + waited + new + lost + dropped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Messages {
     /// Handled by the old generation, an error included.
     pub old: u64,
@@ -303,6 +254,7 @@ pub struct Messages {
 
 /// How long requests waited at the gate, microseconds. All zero when none did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Pause {
     /// Half of those that waited, waited no longer.
     pub p50: u64,
@@ -314,6 +266,7 @@ pub struct Pause {
 
 /// The receipt of one swap.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Receipt {
     /// How it ended.
     pub outcome: Outcome,
@@ -362,6 +315,7 @@ pub struct Receipt {
 
 /// Something that happened: a line of `hotbay events`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Event {
     /// Counts the events of this run of the host.
     pub sequence: u64,

@@ -77,6 +77,7 @@ impl Kernel {
             }
             Outcome::RolledBack { candidate, old, receipt, failure } => {
                 let rollback = receipt.rollback;
+                service.rolled_back += 1;
                 service.back = false;
                 match old {
                     Some(old) => {

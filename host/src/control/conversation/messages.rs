@@ -9,7 +9,7 @@ use tokio::task;
 
 use super::{Conversation, NOTICE};
 use crate::bus::{Message, MessageView, Receive, Subscribe, SubscribeError, Subscription, WhenFull};
-use crate::control::answer::{Answer, CLIENT};
+use crate::control::answer::Answer;
 use crate::control::exit::Exit;
 use crate::control::protocol::{Failure, Response};
 use crate::error::Coded as _;
@@ -50,12 +50,13 @@ impl Conversation {
 }
 
 /// What a client asks for; it never makes a sender wait.
-pub(super) fn subscribe(
+pub(in crate::control) fn subscribe(
+    name: &str,
     patterns: Vec<crate::bus::Pattern>,
     queue: Option<&str>,
     capacity: usize,
 ) -> Subscribe {
-    let subscribe = Subscribe::new(CLIENT, patterns).capacity(capacity).when_full(WhenFull::DropOldest);
+    let subscribe = Subscribe::new(name, patterns).capacity(capacity).when_full(WhenFull::DropOldest);
     match queue {
         Some(queue) => subscribe.queue(queue),
         None => subscribe,
@@ -63,7 +64,10 @@ pub(super) fn subscribe(
 }
 
 /// Runs on a thread of its own, which ends when the receiver is dropped.
-fn forward(subscription: &Subscription, sender: &mpsc::Sender<(MessageView, Message)>) {
+pub(in crate::control) fn forward(
+    subscription: &Subscription,
+    sender: &mpsc::Sender<(MessageView, Message)>,
+) {
     while !sender.is_closed() {
         match subscription.receive(NOTICE) {
             Ok(message) => {

@@ -170,4 +170,18 @@ pub(super) const TABLE: &[Explanation] = &[
         next: &["restart the host when it suits; `hotbay config show --origin` tells what is in force"],
         example: "the configuration changed where it is read at the start only: restart the host for swap.drain_ms",
     },
+    Explanation {
+        code: Code::NotInOrder,
+        title: "The machine or a folder keeps a host from its work",
+        blame: Blame::Operator,
+        meaning: "`hotbay doctor` found something with which a host does not start, or does not do its work. What, is told.",
+        causes: &[
+            "a folder that is missing or that others can write to",
+            "a key that is gone",
+            "a full disk",
+        ],
+        unchanged: "Nothing was changed.",
+        next: &["do what stands beside each line that fails, then `hotbay doctor` again"],
+        example: "failed to find all in order: key, disk; what to do stands beside each",
+    },
 ];

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Of the generation that serves.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Given {
     /// The names of the threads that the host started for it and that run.
     pub threads: Vec<String>,

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 /// Where a circuit breaker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "kebab-case")]
 pub enum BreakerState {
     /// Calls pass.
@@ -16,6 +17,7 @@ pub enum BreakerState {
 
 /// What somebody wants of a breaker, whatever the calls come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum BreakerForce {
     /// No call passes.
@@ -26,6 +28,7 @@ pub enum BreakerForce {
 
 /// The circuit breaker of a service.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct BreakerView {
     /// Where it is.
     pub state: BreakerState,
@@ -41,6 +44,7 @@ pub struct BreakerView {
 
 /// What the supervision made of a service in this run of the host.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Supervised {
     /// Restarts by supervision.
     pub restarts: u64,
@@ -56,6 +60,7 @@ pub struct Supervised {
 
 /// What a command does, or would do, to one service.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 #[serde(rename_all = "lowercase")]
 pub enum Action {
     /// It is started.
@@ -81,6 +86,7 @@ impl std::fmt::Display for Action {
 
 /// One step of what a command does, or would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
 pub struct Planned {
     /// Those of one number go at once, and after those of the number before.
     pub level: u32,
