@@ -105,6 +105,11 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "{ let _ = (id, revision); ExtensionPtr::NONE }.as_messages()",
             );
             edit(
+                &folder.join("plugin-api/src/testkit/requests.rs"),
+                "(self.module.extension())(id.into(), revision).as_answers()",
+                "{ let _ = (id, revision); ExtensionPtr::NONE }.as_answers()",
+            );
+            edit(
                 &folder.join("plugin-api/src/testkit/config.rs"),
                 "(self.module.extension())(id.into(), revision).as_config()",
                 "{ let _ = (id, revision); crate::abi::ExtensionPtr::NONE }.as_config()",

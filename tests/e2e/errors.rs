@@ -141,6 +141,6 @@ fn explain_needs_no_host_and_knows_each_code_in_any_spelling() {
     assert_eq!(bay.ok(&["explain"]).lines().count(), 1 + Code::ALL.len());
 
     let unknown = bay.hotbay(&["explain", "HB0299"]);
-    assert!(unknown.code == 3 && unknown.stderr.contains("HB0221"), "{unknown:?}");
+    assert!(unknown.code == 3 && unknown.stderr.contains("HB0240"), "{unknown:?}");
     assert_eq!(bay.hotbay(&["explain", "what"]).code, 2);
 }

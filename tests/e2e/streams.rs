@@ -12,8 +12,8 @@ const SETTINGS: &str = "[state]\ninterval_ms = 3600000\nmax_bytes = 1073741824\n
 /// What is not optimised seals slowly, and the more so on a machine that has other things to do.
 const MANY: u64 = if cfg!(debug_assertions) { 96 << 20 } else { 256 << 20 };
 
-/// Beside the plugin's library and the host itself: what is held before a draft is begun, and the pieces on their way.
-const PEAK: u64 = 72 << 20;
+/// Beside the code of the host and of the plugin: what is held before a draft is begun, and the pieces on their way.
+const PEAK: u64 = 64 << 20;
 
 fn bay(bytes: u64) -> Bay {
     let bay = Bay::with(SETTINGS).up();

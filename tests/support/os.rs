@@ -15,12 +15,15 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(statm.split_whitespace().nth(1)?.parse::<u64>().ok()? * 4096)
 }
 
-/// The most memory that a process ever had resident, on Linux. Elsewhere `None`.
+/// The most memory that a process ever had resident, but for pages of files, which are its code, on Linux. Elsewhere `None`.
 #[must_use]
 pub fn peak_bytes(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(peak.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    let bytes_of = |key: &str| {
+        let bytes = status.lines().find_map(|line| line.strip_prefix(key))?;
+        Some(bytes.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+    };
+    Some(bytes_of("VmHWM:")?.saturating_sub(bytes_of("RssFile:")?))
 }
 
 /// Whether a process maps a file whose path contains this, on Linux. Elsewhere `None`.

@@ -93,6 +93,11 @@ thread_local! {
     static LIMIT: RefCell<Limit> = const { RefCell::new(Limit { until: None, cancel: None }) };
 }
 
+/// Touches what a thread keeps here, which it need not do later.
+pub(super) fn settle() {
+    let _ = LIMIT.try_with(|_| ());
+}
+
 /// Runs `body`, which handles a request, on this thread.
 pub(crate) fn within<R>(limit: Limit, body: impl FnOnce() -> R) -> R {
     struct Before(Limit);

@@ -55,6 +55,14 @@ use std::time::Duration;
 use index::Index;
 use topics::Topics;
 
+/// Touches what a thread keeps of messages and requests, which it need not do later.
+pub(crate) fn settle() {
+    deadline::settle();
+    cause::settle();
+    lately::settle();
+    trace::settle();
+}
+
 /// How long a sender waits for room by default, where nobody says how long: long for a receiver that works, short for a caller
 /// behind one that does not. See [`WhenFull::Block`].
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);

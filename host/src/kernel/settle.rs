@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::lease;
 #[cfg(feature = "cli")]
 use super::registry::Registry;
+use crate::bus;
 #[cfg(feature = "cli")]
 use crate::call;
 
@@ -22,7 +23,7 @@ const MOMENT: Duration = Duration::from_millis(1);
 /// For each thread that runs a plugin or logs.
 pub(crate) fn settle() {
     lease::settle();
-    crate::bus::within_trace(None, || ());
+    bus::settle();
     tracing::trace!(target: TARGET, "begun");
 }
 
