@@ -60,7 +60,7 @@ pub(crate) fn settle() {
     deadline::settle();
     cause::settle();
     lately::settle();
-    within_trace(None, || ());
+    trace::settle();
 }
 
 /// How long a sender waits for room by default, where nobody says how long: long for a receiver that works, short for a caller

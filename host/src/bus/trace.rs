@@ -91,6 +91,11 @@ thread_local! {
     static CURRENT: RefCell<Option<Trace>> = const { RefCell::new(None) };
 }
 
+/// Touches what a thread keeps here, which it need not do later.
+pub(super) fn settle() {
+    let _ = CURRENT.try_with(|_| ());
+}
+
 /// Runs `body` within this trace, or within none.
 pub(crate) fn within_trace<R>(trace: Option<Trace>, body: impl FnOnce() -> R) -> R {
     struct Before(Option<Trace>);
