@@ -57,6 +57,7 @@ impl Source {
     }
 
     /// The command line says something else of this setting.
+    #[cfg(feature = "cli")]
     pub(crate) fn say_over(&mut self, key: &'static str) {
         self.over.insert(key);
     }
