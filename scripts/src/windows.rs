@@ -161,7 +161,18 @@ fn build(brief: bool) -> Result<()> {
     let all: &[&[&str]] = if brief {
         &[
             &["build", "--workspace", "--bins", "--examples"],
-            &["test", "--no-run", "--workspace", "--exclude", "xtask", "--lib", "--test", "e2e"],
+            &[
+                "test",
+                "--no-run",
+                "--workspace",
+                "--exclude",
+                "xtask",
+                "--lib",
+                "--test",
+                "e2e",
+                "--test",
+                "conformance",
+            ],
         ]
     } else {
         &[&["build", "--workspace", "--all-targets"]]
