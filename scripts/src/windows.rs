@@ -112,8 +112,8 @@ const BRIEF: [(&[&str], &[&str]); 6] = [
     (&["--test", "e2e"], &["bad_input::", "new::"]),
 ];
 
-/// After so long a brief run begins no more tests, and says which.
-const BRIEF_FOR: Duration = Duration::from_secs(4 * 60);
+/// After so long a brief run begins no more tests, and says which: CI has other things to do.
+const BRIEF_FOR: Duration = Duration::from_secs(150);
 
 /// What has to be installed and is not: the one reason not to run the tests that is no failure.
 #[derive(Debug)]
