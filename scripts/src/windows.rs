@@ -259,8 +259,6 @@ fn for_windows(arguments: &[&str]) -> Command {
 /// What cargo's environment has for that.
 fn environment(command: &mut Command) -> &mut Command {
     command.env("CARGO_TARGET_X86_64_PC_WINDOWS_GNU_LINKER", linker());
-    // Nobody debugs there, and what is not written is not linked some eighty times.
-    command.env("CARGO_PROFILE_DEV_DEBUG", "none");
     // General flags would override the target's own, which may say where its standard library is.
     command.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS")
 }
