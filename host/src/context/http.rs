@@ -7,14 +7,13 @@ mod client;
 mod resolve;
 mod url;
 
-use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher as _, Hasher as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use client::Client;
 use url::Url;
 
+use crate::kernel::restarts::chance;
 use crate::{bus, config};
 
 /// How long a request may take where nobody says, and at most.
@@ -226,9 +225,7 @@ fn asked_for(answer: &Answered) -> Option<Duration> {
 /// Twice as long each time, and of that a part by chance: who failed together is not to come back together.
 fn pause(tried: u32) -> Duration {
     let whole = PAUSE.saturating_mul(1 << tried.min(16)).min(LONGEST_PAUSE);
-    // Of two such states no two are the same.
-    let chance = RandomState::new().build_hasher().finish() % 1024;
-    whole / 2 + whole / 2 * u32::try_from(chance).unwrap_or(0) / 1024
+    whole.mul_f64(0.5 + chance() / 2.0)
 }
 
 fn is_among(names: &[&str], name: &str) -> bool {

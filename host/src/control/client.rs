@@ -185,24 +185,35 @@ impl Client {
         follow: bool,
         mut each: impl FnMut(Event) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
+        self.follow(&Request::Events { past, follow }, follow, |heard| match heard {
+            Response::Event(event) => each(event),
+            _ => ControlFlow::Break(()),
+        })
+    }
+
+    /// Hands what comes after a request to `each`, which says when it has had enough. Where nothing is followed it comes in time.
+    fn follow(
+        &self,
+        request: &Request,
+        follow: bool,
+        mut each: impl FnMut(Response) -> ControlFlow<()>,
+    ) -> Result<(), ClientError> {
         let silent = || ClientError::Silent { limit: self.limit };
         runtime()?.block_on(async {
-            let request = Request::Events { past, follow };
             let stream =
-                timeout(self.limit, self.send(&request, &[])).await.unwrap_or_else(|_| Err(silent()))?;
+                timeout(self.limit, self.send(request, &[])).await.unwrap_or_else(|_| Err(silent()))?;
             let mut from = &stream;
             loop {
                 // What is past is there; what is to come may take days.
                 let limit = if follow { Duration::MAX } else { self.limit };
                 let read = timeout(limit, frame::read(&mut from)).await;
                 match read.map_err(|_| silent())??.0 {
-                    Response::Event(event) => {
-                        if each(event).is_break() {
+                    Response::Failed(failure) => return Err(failure.into()),
+                    heard => {
+                        if each(heard).is_break() {
                             return Ok(());
                         }
                     }
-                    Response::Failed(failure) => return Err(failure.into()),
-                    _ => return Ok(()),
                 }
             }
         })

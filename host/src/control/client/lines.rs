@@ -1,12 +1,8 @@
 //! Lines of the log for a command.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
-use tokio::time::timeout;
-
-use super::{Client, ClientError, runtime};
-use crate::control::frame;
+use super::{Client, ClientError};
 use crate::control::protocol::{Request, Response};
 use crate::kernel::lines::Line;
 
@@ -33,26 +29,10 @@ impl Client {
         service: Option<String>,
         mut each: impl FnMut(Heard) -> ControlFlow<()>,
     ) -> Result<(), ClientError> {
-        let silent = || ClientError::Silent { limit: self.limit };
-        runtime()?.block_on(async {
-            let request = Request::Logs { past, follow, service };
-            let stream =
-                timeout(self.limit, self.send(&request, &[])).await.unwrap_or_else(|_| Err(silent()))?;
-            let mut from = &stream;
-            loop {
-                // What is past is there; what is to come may take days.
-                let limit = if follow { Duration::MAX } else { self.limit };
-                let read = timeout(limit, frame::read(&mut from)).await;
-                let heard = match read.map_err(|_| silent())??.0 {
-                    Response::Line(line) => Heard::Line(line),
-                    Response::Missed(count) => Heard::Missed(count),
-                    Response::Failed(failure) => return Err(failure.into()),
-                    _ => return Ok(()),
-                };
-                if each(heard).is_break() {
-                    return Ok(());
-                }
-            }
+        self.follow(&Request::Logs { past, follow, service }, follow, |heard| match heard {
+            Response::Line(line) => each(Heard::Line(line)),
+            Response::Missed(count) => each(Heard::Missed(count)),
+            _ => ControlFlow::Break(()),
         })
     }
 }
