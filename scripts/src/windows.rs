@@ -160,7 +160,8 @@ fn build(brief: bool) -> Result<()> {
     let begun = Instant::now();
     let all: &[&[&str]] = if brief {
         &[
-            &["build", "--workspace", "--bins", "--examples"],
+            // The libraries too: plugins are what most tests start with.
+            &["build", "--workspace", "--lib", "--bins", "--examples"],
             &[
                 "test",
                 "--no-run",
