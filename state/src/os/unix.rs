@@ -96,6 +96,19 @@ pub(crate) fn sync(file: &File) -> io::Result<()> {
     }
 }
 
+/// Lets the system begin to write this part of a file to the disk, and waits for nothing: [`sync`] does, and hears of what failed.
+///
+/// Pages that are not wanted any more are what Linux writes at once. They stay until they are written, so nothing is read again.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn begin_write_back(file: &File, from: u64, len: u64) {
+    // Advice; without it the sync takes longer.
+    let _ = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
+}
+
+/// Nothing: elsewhere there is no such advice, and the sync writes it all.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn begin_write_back(_: &File, _: u64, _: u64) {}
+
 /// A folder, open so that the names in it can be forced to the disk.
 pub(crate) struct Folder(File);
 
