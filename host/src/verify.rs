@@ -6,6 +6,7 @@ mod elf;
 mod library_file;
 mod mark;
 mod needs;
+mod pe;
 
 use std::fs::File;
 use std::path::PathBuf;
