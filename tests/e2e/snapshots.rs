@@ -153,7 +153,7 @@ fn an_old_snapshot_put_back_behind_a_swap_is_noticed_though_the_host_died() {
     std::fs::copy(older, bay.state_file("counter")).unwrap();
     bay.start();
     let reason = bay.wait_phase("counter", Phase::Quarantined).reason.unwrap();
-    assert!(reason.contains("older"), "{reason}");
+    assert!(reason.contains("there was a newer one"), "{reason}");
 }
 
 #[test]
