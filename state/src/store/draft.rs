@@ -183,18 +183,21 @@ impl Draft {
 
     /// Gives it the name `path` as well.
     pub(super) fn place(&self, path: &Path, keep: impl FnOnce() -> io::Result<()>) -> Result<(), WriteError> {
-        step(Step::Sync, path, || self.sync())?;
+        self.sync(path)?;
         durable::place(&self.file, path, keep)
     }
 
     /// Once: after a failure the system may have dropped what it could not write, and report success.
-    fn sync(&self) -> io::Result<()> {
+    fn sync(&self, path: &Path) -> Result<(), WriteError> {
         let mut synced = self.synced.lock().unwrap_or_else(PoisonError::into_inner);
         match *synced {
             Some(true) => Ok(()),
-            Some(false) => Err(io::Error::other("it failed before, and is not tried again on the same file")),
+            Some(false) => {
+                let again = io::Error::other("it failed before, and is not tried again on the same file");
+                Err(WriteError { step: Step::Sync, source: again })
+            }
             None => {
-                let done = self.file.sync();
+                let done = step(Step::Sync, path, || self.file.sync());
                 *synced = Some(done.is_ok());
                 done
             }

@@ -71,6 +71,17 @@ fn a_publish_that_fails_leaves_the_draft_to_be_published_again() {
 }
 
 #[test]
+fn a_draft_that_could_not_be_forced_to_the_disk_is_never_published() {
+    let (_home, store) = saved(1);
+    let draft = drafted(&store, 2, b"two");
+    let publish = || store.publish(&draft).unwrap_err();
+    for error in [failing::at(Step::Sync, publish), publish()] {
+        assert!(matches!(&error, StoreError::Save { source, .. } if source.step == Step::Sync), "{error}");
+    }
+    assert_eq!(*store.load(&ring(), "echo").unwrap().unwrap().plain, b"state 1");
+}
+
+#[test]
 fn a_draft_is_sealed_again_with_another_key_and_says_of_itself_what_it_said() {
     let (_home, store) = saved(1);
     let draft = drafted(&store, 2, &[5; 100_000]);
