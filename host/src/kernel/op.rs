@@ -135,10 +135,11 @@ fn steps(
     })?;
     // Here and not where files are looked at: the file says where to look, and that may keep whoever does.
     stages.time("needs", || verified.require_needs()).map_err(unverified)?;
-    // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun.
+    // A load that fails for want of means fails anywhere, also in the system's loader: so it is not begun. Until it is over, others that come
+    // are let through where there is room beside it.
     let room = shared.settings().room_of(name);
     let lanes = room.lanes as u64;
-    stages
+    let _begun = stages
         .time("means", || {
             fault::point("means", name).map_err(|e| e.to_string())?;
             shared.margin.require(verified.bytes.len() as u64, lanes)

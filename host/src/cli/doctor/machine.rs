@@ -30,7 +30,7 @@ pub(super) fn look(config: &Config) -> Vec<Finding> {
 /// Whether a load would begin, by what this process sees, which has the same limits as a host that is started from here.
 fn room() -> Finding {
     match Margin::default().require(BYTES, LANES) {
-        Ok(()) => Finding::ok(
+        Ok(_) => Finding::ok(
             "room",
             format!("a library of {} MiB with {LANES} lanes would be loaded", BYTES >> 20),
         ),
