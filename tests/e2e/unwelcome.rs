@@ -89,13 +89,20 @@ fn a_name_that_was_led_here_and_a_page_of_another_site_are_refused_and_others_ar
 }
 
 #[test]
-fn who_sends_head_or_body_byte_by_byte_is_cut_off_and_others_are_served() {
+fn who_sends_head_or_body_byte_by_byte_or_stops_in_its_middle_is_cut_off_and_others_are_served() {
     let (_bay, web) = bay_with_echo();
     let head = format!("POST /v1/call/echo/echo HTTP/1.1\r\nhost: {}\r\n", web.address);
     let whole = format!("{head}authorization: Bearer {}\r\ncontent-length: 1000\r\n\r\n", web.token);
-    // Who stops in the middle of a body is told why; meanwhile, for its time passes beside that of the others.
+    // Who stops in the middle of a body is told why; meanwhile, for its time passes beside that of the others. So does that of who stops
+    // in the middle of a head, or of a line of it, or never begins.
     let mut stops = web.connect();
     stops.write(whole.as_bytes()).unwrap();
+    let mut halves = ["", "POST /v1/ca", &head].map(|half| {
+        let mut connection = web.connect();
+        connection.write(half.as_bytes()).unwrap();
+        (half, connection)
+    });
+    let began = Instant::now();
     std::thread::scope(|scope| {
         let slow = |begin: String| {
             let web = &web;
@@ -122,6 +129,10 @@ fn who_sends_head_or_body_byte_by_byte_is_cut_off_and_others_are_served() {
     let answer = stops.answer().unwrap();
     assert_eq!((answer.status, answer.json()["code"].as_str()), (408, Some("HB1276")));
     assert!(stops.is_over());
+    for (half, connection) in &mut halves {
+        assert!(connection.is_over(), "it is waited for behind `{half}`");
+        assert!(began.elapsed() < Duration::from_secs(40), "{half}: {:?}", began.elapsed());
+    }
     others_are_served(&web);
 }
 
