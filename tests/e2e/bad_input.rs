@@ -228,37 +228,74 @@ fn rejected_fixture(name: &str) -> Row {
     row
 }
 
+/// How the end of a process is told that ended itself as Rust does.
+const ABORTED: &str = if cfg!(windows) { "it crashed with code 0xc0000409 (abort" } else { "(SIGABRT)" };
+
 #[test]
 fn crashes_in_initializer() {
-    assert_says(&rejected_fixture("crashes_in_initializer"), &["probe"]);
+    let row = rejected_fixture("crashes_in_initializer");
+    assert_says(&row, &["while mapping the library, ", ABORTED, "the host is untouched"]);
+    assert_eq!(row.code.as_deref(), Some("HB0404"));
 }
 
 #[test]
 fn exits_in_initializer() {
-    assert_says(&rejected_fixture("exits_in_initializer"), &["exit"]);
+    let row = rejected_fixture("exits_in_initializer");
+    assert_says(&row, &["while mapping the library, it ended the process with exit code 0"]);
+    assert_eq!(row.code.as_deref(), Some("HB0404"));
 }
 
 #[test]
 fn crashes_in_create() {
     let row = rejected_fixture("crashes_in_create");
-    assert_says(&row, &["probe"]);
-    // The code of a crash is a number that nobody knows.
-    assert_says(&row, if cfg!(windows) { &["0xc0000409 (abort"] } else { &["SIGABRT"] });
+    assert_says(&row, &["while creating the plugin, ", ABORTED, "the host is untouched"]);
+    assert_eq!(row.code.as_deref(), Some("HB0404"));
+}
+
+#[test]
+fn reads_null_in_create() {
+    let row = rejected_fixture("reads_null_in_create");
+    let how = if cfg!(windows) { "0xc0000005 (access violation)" } else { "(SIGSEGV)" };
+    assert_says(&row, &["while creating the plugin, ", how, "the host is untouched"]);
+    assert_eq!(row.code.as_deref(), Some("HB0404"));
 }
 
 #[test]
 fn exits_in_create() {
-    assert_says(&rejected_fixture("exits_in_create"), &["exit"]);
+    let row = rejected_fixture("exits_in_create");
+    assert_says(&row, &["while creating the plugin, it ended the process with exit code 0"]);
+    assert_eq!(row.code.as_deref(), Some("HB0404"));
 }
 
 #[test]
 fn hangs_in_create() {
-    assert_says(&rejected_fixture("hangs_in_create"), &["4000 ms"]);
+    let row = rejected_fixture("hangs_in_create");
+    assert_says(&row, &["within 4000 ms: it hangs while creating the plugin"]);
+    assert_eq!(row.code.as_deref(), Some("HB0405"));
 }
 
 #[test]
 fn hangs_in_initializer() {
-    assert_says(&rejected_fixture("hangs_in_initializer"), &["4000 ms"]);
+    let row = rejected_fixture("hangs_in_initializer");
+    assert_says(&row, &["within 4000 ms: it hangs while mapping the library"]);
+    assert_eq!(row.code.as_deref(), Some("HB0405"));
+}
+
+#[test]
+fn leaves_a_process_in_create() {
+    let mut bay = with_echo();
+    bay.drop_in("bad", &fixture("leaves_a_process_in_create"));
+    let row = bay.wait_phase("leaves_a_process_in_create", Phase::Rejected);
+    // The probe ended in order, and was heard although the process holds its output open.
+    assert_says(&row, &["come back: what it started runs on"]);
+    let held = bay.path("held.by.a.process");
+    hotbay_tests::eventually("what the plugin started is gone, and what it held is free", || {
+        std::fs::File::open(&held).is_ok_and(|file| file.try_lock().is_ok()).then_some(())
+    });
+    let process = std::fs::read_to_string(held).unwrap();
+    assert!(process.parse::<u32>().is_ok(), "no process was started: `{process}`");
+    bay.wait_version("echo", "1.0.0");
+    bay.assert_alive();
 }
 
 #[test]
