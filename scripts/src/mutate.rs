@@ -13,6 +13,10 @@ use crate::{cargo, program};
 /// and in time. Into its plugins folder come files, some two hundred at a time: each fixture of the tests in each way of being wrong. The
 /// host is waited for until it has said what became of each; then they are taken away, and the next come.
 ///
+/// Five fixtures are left out, and named: `hangs_in_finalizer` keeps the system's loader for good, `forgets_tokio` and `keeps_a_thread` a thread that holds their
+/// library, `exports_without_end` is never stopped, since its state cannot be kept, and `takes_mappings` takes all that there are. They do so as soon as they run, and some ways of
+/// being wrong change nothing of that; whoever came behind would be judged for what they do. What becomes of them is in tests of their names.
+///
 /// Three quarters are changed in their structure, unsigned, and the host may take them: cut off, ended in zeros, with others bytes in their
 /// headers, tables or manifest, with parts moved, said to be of another machine, or no library at all. What of these is harmless starts, which is
 /// right. A quarter has flipped bits in its code, which no reader and no probe can tell; that host has `trust.unsigned = "refuse"`, and they come
@@ -25,7 +29,8 @@ use crate::{cargo, program};
 /// Each file follows from the seed and its number: `--from N --files 8` offers some of them again.
 ///
 /// Ends with 1 when the host died, when a call failed or took longer than two seconds, when a library with flipped code was not refused, when the host said
-/// nothing of a file, or when it grew.
+/// nothing of a file, when it grew, or when as many files were asked for as there are pairs of a fixture and a way of being wrong, and one of these was
+/// never met.
 #[derive(Debug, clap::Args)]
 pub(crate) struct Options {
     /// How many

@@ -29,6 +29,8 @@ fn a_host_lives_and_answers_while_libraries_that_were_changed_in_all_ways_are_dr
         let outcomes = structural["outcomes"].as_object().expect("kinds").values();
         assert!(outcomes.filter_map(|of| of[outcome].as_u64()).sum::<u64>() > 0, "{outcome}: {report}");
     }
+    // Who is left out is told, and there are no more.
+    assert_eq!(report["left_out"].as_array().map(Vec::len), Some(5), "{report}");
     let (flipped, whole) = (&signed["outcomes"]["code_flipped"], &signed["outcomes"]["whole"]);
     assert!(
         flipped["distrusted"].as_u64() > Some(files / 5) && whole["started"].as_u64() > Some(0),

@@ -80,6 +80,7 @@ fn run(options: &Options) -> Result<bool> {
         host_deaths: 0,
         failed_calls: 0,
         seconds: 0.0,
+        left_out: libraries.left_out.clone(),
         parts: Vec::new(),
         complaints: Vec::new(),
     };

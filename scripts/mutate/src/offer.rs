@@ -12,14 +12,18 @@ use crate::mutation::Kind;
 use crate::report::Outcome;
 use crate::served::{LOOK, PATIENCE, Served, Stage};
 
+/// The code of a load that was not begun for want of room.
+const PUT_OFF: &str = "HB0511";
+
 /// A file beside its place, ready to take it.
 #[derive(Debug)]
 pub(crate) struct Offer {
     pub(crate) kind: Kind,
     /// The service that it says it is, or would be.
     pub(crate) service: String,
-    /// Number and fixture, for whoever wants to see it again.
-    pub(crate) what: String,
+    number: u64,
+    /// The fixture.
+    pub(crate) library: String,
     beside: PathBuf,
     place: PathBuf,
     signature: Option<String>,
@@ -29,7 +33,8 @@ impl Offer {
     /// Writes it where no host looks.
     pub(crate) fn write(
         served: &Served,
-        (kind, service, what): (Kind, String, String),
+        (kind, number, library): (Kind, u64, String),
+        service: String,
         bytes: &[u8],
         signature: Option<&str>,
     ) -> Result<Self> {
@@ -37,7 +42,13 @@ impl Offer {
         let name = place.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let beside = place.with_file_name(format!(".{name}.offered"));
         fs::write(&beside, bytes).context("failed to write a file that is to be offered")?;
-        Ok(Self { kind, service, what, beside, place, signature: signature.map(ToOwned::to_owned) })
+        let signature = signature.map(ToOwned::to_owned);
+        Ok(Self { kind, service, number, library, beside, place, signature })
+    }
+
+    /// Way, number and fixture, for whoever wants to see it again.
+    pub(crate) fn what(&self) -> String {
+        format!("{} {} ({})", self.kind.name(), self.number, self.library)
     }
 
     /// Puts it into its place, in one step, and its signature before.
@@ -120,8 +131,10 @@ fn judged(served: &mut Served, batch: &[Offer]) -> Result<BTreeMap<PathBuf, Row>
             served.rows()?.into_iter().filter_map(|row| Some((row.source.clone()?, row))).collect();
         let is_open = |offer: &&Offer| {
             rows.get(&offer.place).is_none_or(|row| {
-                // What waits for a service that nobody provides waits for good, and says so.
-                row.phase == Phase::Swapping || row.phase == Phase::Starting && row.reason.is_none()
+                // What waits for a service that nobody provides waits for good, and says so; what was put off for want of room comes again.
+                row.phase == Phase::Swapping
+                    || row.phase == Phase::Starting && row.reason.is_none()
+                    || row.code.as_deref() == Some(PUT_OFF)
             })
         };
         let open = batch.iter().filter(is_open).count();

@@ -1,6 +1,6 @@
 //! One host, and what it is offered.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::ops::Range;
 use std::path::Path;
@@ -55,13 +55,23 @@ pub(crate) struct Manner {
     name: &'static str,
     unsigned: &'static str,
     signed: bool,
+    /// So many files in a row are of one library, in these ways.
+    row: usize,
+    kinds: &'static [Kind],
 }
 
 /// Changes of structure, of files that nobody signed.
-pub(crate) const STRUCTURAL: Manner = Manner { name: "structural", unsigned: "allow", signed: false };
+pub(crate) const STRUCTURAL: Manner =
+    Manner { name: "structural", unsigned: "allow", signed: false, row: KINDS.len(), kinds: &KINDS };
 
 /// Changes of code, where unsigned files are refused: with the signature of what they were, or without one.
-pub(crate) const SIGNED: Manner = Manner { name: "signed", unsigned: "refuse", signed: true };
+pub(crate) const SIGNED: Manner = Manner {
+    name: "signed",
+    unsigned: "refuse",
+    signed: true,
+    row: 8,
+    kinds: &[Kind::Whole, Kind::CodeFlipped],
+};
 
 /// What all parts share.
 pub(crate) struct Run<'a> {
@@ -96,6 +106,7 @@ impl Run<'_> {
             fds: None,
             rss: None,
             outcomes: Counts::new(),
+            met: BTreeSet::new(),
         };
         let mut left = from..from + files;
         while !left.is_empty() {
@@ -108,7 +119,7 @@ impl Run<'_> {
             }
         }
         report.failed_calls += part.failed_calls;
-        self.judge(manner, &part, &mut report.complaints);
+        self.judge(manner, &part, files, &mut report.complaints);
         report.parts.push(part);
         Ok(())
     }
@@ -192,19 +203,21 @@ impl Run<'_> {
             let (outcomes, prepared) = offered.with_context(|| {
                 let told = served.told();
                 let ran = batch.iter().filter(|offer| told.of(&offer.service).is_some());
-                let ran: Vec<String> =
-                    ran.map(|offer| format!("{} {}", offer.kind.name(), offer.what)).collect();
+                let ran: Vec<String> = ran.map(|offer| offer.what()).collect();
                 format!("of these one may be why: {}", ran.join(", "))
             })?;
             next = prepared;
             for (offer, (outcome, reason)) in batch.iter().zip(outcomes) {
                 part.files += 1;
+                if outcome != Outcome::NotSeen {
+                    part.met.insert((offer.library.clone(), offer.kind));
+                }
                 *part.outcomes.entry(offer.kind).or_default().entry(outcome).or_default() += 1;
                 // Nothing of it may have run; the fixture that is no plugin is not even read so far.
                 let refused = [Outcome::Distrusted, Outcome::Unread].contains(&outcome);
                 let wrong = outcome == Outcome::NotSeen || offer.kind == Kind::CodeFlipped && !refused;
                 if wrong && complaints.len() < 10 {
-                    let what = format!("{} {}", offer.kind.name(), offer.what);
+                    let what = offer.what();
                     complaints.push(format!("{what} is {outcome:?}, which is not to be: {reason}"));
                 }
             }
@@ -232,12 +245,8 @@ impl Run<'_> {
             let mut random = Random::of(self.seed, number);
             let at = usize::try_from(number)?;
             // With a signature, one of each library's files is as it was built: that it starts is seen there, too.
-            let (library, kind) = if manner.signed {
-                (at / 8, if at % 8 == 0 { Kind::Whole } else { Kind::CodeFlipped })
-            } else {
-                (at / KINDS.len(), KINDS[at % KINDS.len()])
-            };
-            let library = &self.libraries.all[library % self.libraries.all.len()];
+            let kind = manner.kinds[(at % manner.row).min(manner.kinds.len() - 1)];
+            let library = &self.libraries.all[at / manner.row % self.libraries.all.len()];
             let count = of_library.entry(&library.name).or_default();
             let service = format!("{}-{count}", library.name);
             *count += 1;
@@ -246,20 +255,32 @@ impl Run<'_> {
             kind.apply(&mut bytes, &library.layout, &mut random);
             let signature =
                 (manner.signed && (kind == Kind::Whole || random.below(3) > 0)).then_some(&*original.1);
-            let what = format!("{number} ({})", library.name);
-            batch.push(Offer::write(served, (kind, service, what), &bytes, signature)?);
+            let of = (kind, number, library.name.clone());
+            batch.push(Offer::write(served, of, service, &bytes, signature)?);
         }
         Ok(batch)
     }
 
-    /// What the counts of a part must say.
-    fn judge(&self, manner: &Manner, part: &Part, complaints: &mut Vec<String>) {
+    /// What the counts of a part must say, of which so many files were asked for.
+    fn judge(&self, manner: &Manner, part: &Part, files: u64, complaints: &mut Vec<String>) {
         let of = |kind: Kind, outcome: Outcome| {
             part.outcomes.get(&kind).and_then(|of| of.get(&outcome)).copied().unwrap_or_default()
         };
         if of(Kind::Whole, Outcome::Started) == 0 {
             complaints
                 .push(format!("{}: nothing started as it was built, so nothing was tried", manner.name));
+        }
+        let all = self.libraries.all.iter();
+        let pairs = all.flat_map(|library| manner.kinds.iter().map(|kind| (library.name.clone(), *kind)));
+        let never: Vec<String> = pairs
+            .filter(|pair| !part.met.contains(pair))
+            .map(|(library, kind)| format!("{} ({library})", kind.name()))
+            .collect();
+        // Fewer files than that leave some out; so many, from whatever number on, do not.
+        let asked_for_all = files >= (manner.row * self.libraries.all.len()) as u64;
+        if asked_for_all && !never.is_empty() {
+            let some = never[..never.len().min(5)].join(", ");
+            complaints.push(format!("{}: never met were {}, {some} among them", manner.name, never.len()));
         }
         if part.late_calls > 0 {
             complaints.push(format!(

@@ -1,6 +1,6 @@
 //! What was found: the JSON of `-o json`, which is a contract, and the table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
@@ -65,6 +65,9 @@ pub(crate) struct Part {
     /// Resident memory, bytes.
     pub(crate) rss: Option<Span>,
     pub(crate) outcomes: Counts,
+    /// Which libraries were judged in which ways.
+    #[serde(skip)]
+    pub(crate) met: BTreeSet<(String, Kind)>,
 }
 
 /// All of it.
@@ -75,6 +78,8 @@ pub(crate) struct Report {
     pub(crate) host_deaths: u64,
     pub(crate) failed_calls: u64,
     pub(crate) seconds: f64,
+    /// Libraries that were not offered.
+    pub(crate) left_out: Vec<String>,
     pub(crate) parts: Vec<Part>,
     /// What was wrong, in words.
     pub(crate) complaints: Vec<String>,
@@ -92,6 +97,7 @@ impl Report {
         }
         let row = |name: &str, value: String| println!("{name:<14} {value}");
         row("files", format!("{} in {:.0} s, seed {}", self.files, self.seconds, self.seed));
+        row("left out", self.left_out.join(", "));
         row("host deaths", self.host_deaths.to_string());
         row("failed calls", self.failed_calls.to_string());
         self.complaints.iter().for_each(|complaint| row("WRONG", complaint.clone()));
