@@ -1,5 +1,6 @@
 //! Whom a host trusts: signatures, keys, pins, and how far a service has come. Who could have written a file is in `users`.
 
+mod stated;
 #[cfg(unix)] // Windows: its access lists are tried beside the code; who runs the tests cannot be somebody else there.
 mod users;
 
