@@ -45,9 +45,12 @@ fn screen(status: &Status) -> String {
         line("restarts", restarts(supervised));
     }
     if let Some(given) = status.given.as_ref().filter(|given| **given != Given::default()) {
-        let Given { threads, timers, failures, panics } = given;
+        let Given { threads, timers, failures, panics, streams, opened } = given;
         let bad = format!("{failures} ended with an error, {panics} panicked");
         line("given", format!("threads {}; {timers} timers; {bad}", list(threads)));
+        if streams + opened > 0 {
+            line("streams", format!("{streams} handled, {opened} opened of others"));
+        }
     }
     if let Some(snapshot) = &status.snapshot {
         let at = stamp_and_age(snapshot.created_unix_ms);

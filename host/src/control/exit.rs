@@ -63,11 +63,14 @@ impl From<Exit> for std::process::ExitCode {
 impl From<&CallError> for Exit {
     fn from(error: &CallError) -> Self {
         match error {
-            CallError::NoSuchService { .. } | CallError::NoSuchMethod { .. } => Exit::NotFound,
+            CallError::NoSuchService { .. }
+            | CallError::NoSuchMethod { .. }
+            | CallError::NoSuchStream { .. } => Exit::NotFound,
             CallError::NotRunning { .. }
             | CallError::Refused { .. }
             | CallError::BreakerOpen { .. }
             | CallError::TooManyInside { .. }
+            | CallError::TooManyStreams { .. }
             | CallError::TooFast { .. } => Exit::Refused,
             CallError::Failed { .. } | CallError::Panicked { .. } | CallError::TooManyHops { .. } => {
                 Exit::Failed
