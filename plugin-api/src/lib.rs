@@ -32,7 +32,7 @@ pub use plugin::{Plugin, Reply, Request};
 #[cfg(feature = "message-pack")]
 pub use state::MessagePack;
 pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step};
-pub use stream::{Opening, Resumed, Stream};
+pub use stream::{Notifier, Opening, Resumed, Stream};
 pub use thread::{StopToken, Thread};
 pub use timer::Timer;
 

@@ -186,10 +186,48 @@ impl Stream {
         self.end.leave(token).map_err(failed)
     }
 
+    /// Waits until somebody calls [`Notifier::notify`], `time` at most; whether somebody did, since this was asked last. For who handles a stream and
+    /// sends what comes from elsewhere: unlike a wait of its own, this one ends with the stream as well, so that no swap waits for it.
+    ///
+    /// # Errors
+    /// The stream has ended, with what.
+    pub fn wait(&self, time: Duration) -> Result<bool> {
+        match self.end.wait(micros(time)) {
+            Ok(()) => Ok(true),
+            Err((Status::TIMED_OUT, _)) => Ok(false),
+            Err(ended) => Err(failed(ended)),
+        }
+    }
+
+    /// What ends a [wait](Stream::wait): for other threads of the plugin, to keep as long as they like. Only of a stream that this plugin handles.
+    #[must_use]
+    pub fn notifier(&self) -> Notifier {
+        Notifier { end: self.end }
+    }
+
     /// What an earlier version left, where this one goes on with its stream; `None` for a new one.
     #[must_use]
     pub fn resumed(&self) -> Option<&Resumed> {
         self.resumed.as_ref()
+    }
+}
+
+/// Ends the [wait](Stream::wait) of who handles a stream; after the stream it does nothing.
+#[derive(Clone, Copy)]
+pub struct Notifier {
+    end: StreamEnd,
+}
+
+impl Notifier {
+    /// There is something to look at.
+    pub fn notify(&self) {
+        self.end.notify();
+    }
+}
+
+impl std::fmt::Debug for Notifier {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Notifier").finish_non_exhaustive()
     }
 }
 

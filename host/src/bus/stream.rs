@@ -207,6 +207,16 @@ impl Handler {
         self.shared.lock().leave(self.number, token).map_err(Stuck::Ended)
     }
 
+    /// Waits until somebody [notifies](Handler::notify) or the stream ends. Waits as [`Opener::send`] does.
+    pub(crate) fn noticed(&self, wait: Duration) -> Result<(), Stuck> {
+        self.shared.wait(Side::Handler, wait, |both| both.noticed(self.number))
+    }
+
+    /// There is something to look at that is not on the stream: who waits for that, or will, is told once.
+    pub(crate) fn notify(&self) {
+        self.shared.lock().notify(self.number);
+    }
+
     /// It is done, or failed: the stream ends by that. Where it was to let go, this says that it did, unless it panicked, or had
     /// finished its way.
     pub(crate) fn end(&self, end: End) {

@@ -15,7 +15,7 @@ use crate::call::{self, Opening, Stream};
 use crate::context::InHand;
 use crate::error::StreamError;
 
-static TABLE: StreamsExtension = StreamsExtension { open, send, receive, finish, leave, close };
+static TABLE: StreamsExtension = StreamsExtension { open, send, receive, finish, leave, wait, notify, close };
 
 /// What the host's `extension` answers for it.
 pub(super) fn table() -> ExtensionPtr {
@@ -134,6 +134,29 @@ extern "C" fn leave(
         let left = at_end(handle, stream, Duration::ZERO, leave, |_| Ok(()));
         left.map_or_else(|failure| told(&failure, error), |()| Status::OK)
     })
+}
+
+extern "C" fn wait(handle: HostHandle, stream: RawStream, wait_us: u64, error: &mut RawBuffer) -> Status {
+    guarded(Status::FAILED, || {
+        let wait = time(wait_us).unwrap_or(Duration::MAX);
+        // Nobody notifies who opened one.
+        let noticed = at_end(
+            handle,
+            stream,
+            wait,
+            |handler| handler.noticed(wait),
+            |opened| Err(StreamError::of(Stuck::TimedOut, opened.service(), opened.method(), wait)),
+        );
+        noticed.map_or_else(|failure| told(&failure, error), |()| Status::OK)
+    })
+}
+
+extern "C" fn notify(handle: HostHandle, RawStream(number): RawStream) {
+    guarded((), || {
+        if let Some(InHand::Handled(_, handler)) = side(handle).streams().find(number) {
+            handler.notify();
+        }
+    });
 }
 
 extern "C" fn close(handle: HostHandle, RawStream(number): RawStream) {

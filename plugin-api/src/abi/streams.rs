@@ -92,6 +92,10 @@ pub struct StreamsExtension {
     pub finish: extern "C" fn(HostHandle, RawStream),
     /// Leaves a word to who handles the stream next. The handler's end only.
     pub leave: extern "C" fn(HostHandle, RawStream, token: RSlice<'_, u8>, error: &mut RawBuffer) -> Status,
+    /// Waits so long until `notify` is called; at once where it was since this was called last. The handler's end only.
+    pub wait: extern "C" fn(HostHandle, RawStream, wait_us: u64, error: &mut RawBuffer) -> Status,
+    /// Has `wait` return. The handler's end; any thread, any time, also after the stream.
+    pub notify: extern "C" fn(HostHandle, RawStream),
     /// Ends the stream for both sides, and forgets it. The opener's end only.
     pub close: extern "C" fn(HostHandle, RawStream),
 }
@@ -128,6 +132,14 @@ impl StreamEnd {
 
     pub(crate) fn leave(self, token: &[u8]) -> Result<(), (Status, String)> {
         done(|error| (self.table.leave)(self.handle, self.stream, token.into(), error))
+    }
+
+    pub(crate) fn wait(self, wait_us: u64) -> Result<(), (Status, String)> {
+        done(|error| (self.table.wait)(self.handle, self.stream, wait_us, error))
+    }
+
+    pub(crate) fn notify(self) {
+        (self.table.notify)(self.handle, self.stream);
     }
 
     pub(crate) fn close(self) {

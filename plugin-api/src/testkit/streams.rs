@@ -219,7 +219,8 @@ pub(super) fn is_over() -> bool {
     HANDLED.with(|handled| handled.borrow().as_ref().is_some_and(|pipe| pipe.is_over()))
 }
 
-static TABLE: StreamsExtension = StreamsExtension { open, send, receive, finish, leave, close };
+static TABLE: StreamsExtension =
+    StreamsExtension { open, send, receive, finish, leave, wait: wait_at, notify, close };
 
 pub(super) fn extension(id: &str, revision: u32) -> ExtensionPtr {
     match (id, revision) {
@@ -305,6 +306,17 @@ extern "C" fn leave(
         )),
     });
     left.map_or_else(|failure| told(&failure, error), |()| Status::OK)
+}
+
+extern "C" fn wait_at(handle: HostHandle, stream: RawStream, wait_us: u64, error: &mut RawBuffer) -> Status {
+    let noticed = host(handle).streams.find(stream).and_then(|(pipe, _)| pipe.noticed(wait(wait_us)));
+    noticed.map_or_else(|failure| told(&failure, error), |()| Status::OK)
+}
+
+extern "C" fn notify(handle: HostHandle, stream: RawStream) {
+    if let Ok((pipe, _)) = host(handle).streams.find(stream) {
+        pipe.notify();
+    }
 }
 
 extern "C" fn close(handle: HostHandle, RawStream(number): RawStream) {

@@ -18,6 +18,8 @@ pub(super) struct Both {
     state: State,
     // What handlers left.
     token: Vec<u8>,
+    // Whether something is to be looked at that is not on the stream.
+    is_noticed: bool,
 }
 
 #[derive(Debug)]
@@ -73,6 +75,7 @@ impl Both {
             number: 0,
             state: State::Ended(End::Moved),
             token: Vec::new(),
+            is_noticed: false,
         }
     }
 
@@ -181,6 +184,7 @@ impl Both {
         }
         self.state = State::Handled(cancel.clone());
         self.number += 1;
+        self.is_noticed = false;
         let received = self.opener.sent - self.opener.items.len() as u64;
         let resumed = Resumed { token: self.token.clone(), sent: self.handler.sent, received };
         self.wake(Side::Opener);
@@ -197,6 +201,22 @@ impl Both {
         self.token.clear();
         self.token.extend_from_slice(token);
         Ok(())
+    }
+
+    /// There is something else to look at for who handles it.
+    pub(super) fn notify(&mut self, number: u64) {
+        if number == self.number {
+            self.is_noticed = true;
+            self.wake(Side::Handler);
+        }
+    }
+
+    /// Whether there is; asked once for any number of notices.
+    pub(super) fn noticed(&mut self, number: u64) -> Option<Result<(), Stuck>> {
+        match self.handlers_end(number) {
+            Some(end) => Some(Err(Stuck::Ended(end))),
+            None => std::mem::take(&mut self.is_noticed).then_some(Ok(())),
+        }
     }
 
     /// The handler of this number is to let go.

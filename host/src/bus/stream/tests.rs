@@ -212,3 +212,24 @@ fn who_waits_for_somebody_who_has_given_up_waits_no_more_and_the_stream_goes_on(
     drop(handler);
     assert_eq!(opener.ended(LONG), Ok(End::Cancelled), "it went without a word");
 }
+
+#[test]
+fn a_handler_waits_for_what_is_not_on_the_stream_and_for_its_end_at_once() {
+    let (opener, handler) = pair(4, 64);
+    assert_eq!(handler.noticed(SHORT), Err(Stuck::TimedOut));
+    handler.notify();
+    handler.notify();
+    assert_eq!((handler.noticed(LONG), handler.noticed(SHORT)), (Ok(()), Err(Stuck::TimedOut)));
+    let handler = Arc::new(handler);
+    let waits = thread::spawn({
+        let handler = Arc::clone(&handler);
+        move || (handler.noticed(LONG), handler.noticed(LONG))
+    });
+    handler.notify();
+    drop(opener);
+    let (first, then) = waits.join().unwrap();
+    let ended = Err(Stuck::Ended(End::Cancelled));
+    // It may have come to both at once.
+    assert!(first == Ok(()) || first == ended);
+    assert_eq!(then, ended);
+}

@@ -31,6 +31,7 @@ struct Inside {
     is_left: bool,
     end: Option<(Status, String)>,
     token: Vec<u8>,
+    is_noticed: bool,
 }
 
 #[derive(Debug, Default)]
@@ -108,6 +109,17 @@ impl Pipe {
                 inside.token = token.to_vec();
                 Ok(())
             }
+        })
+    }
+
+    pub(super) fn notify(&self) {
+        self.change(|inside| inside.is_noticed = true);
+    }
+
+    pub(super) fn noticed(&self, wait: Duration) -> Result<()> {
+        self.wait(wait, |inside| match inside.over(Side::Handler) {
+            Some(error) => Some(Err(error)),
+            None => std::mem::take(&mut inside.is_noticed).then_some(Ok(())),
         })
     }
 
