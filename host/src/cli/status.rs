@@ -31,6 +31,9 @@ fn screen(status: &Status) -> String {
     }
     if let Some(manifest) = &status.manifest {
         line("methods", list(&manifest.methods));
+        if !manifest.streams.is_empty() {
+            line("streams", list(&manifest.streams));
+        }
         line("requires", list(&manifest.requires));
         if !manifest.wants.is_empty() {
             line("wants", list(&manifest.wants));
@@ -47,10 +50,13 @@ fn screen(status: &Status) -> String {
     if let Some(given) = status.given.as_ref().filter(|given| **given != Given::default()) {
         let Given { threads, timers, failures, panics, streams, opened } = given;
         let bad = format!("{failures} ended with an error, {panics} panicked");
-        line("given", format!("threads {}; {timers} timers; {bad}", list(threads)));
-        if streams + opened > 0 {
-            line("streams", format!("{streams} handled, {opened} opened of others"));
-        }
+        line(
+            "given",
+            format!(
+                "threads {}; {timers} timers; {streams} streams handled, {opened} opened; {bad}",
+                list(threads)
+            ),
+        );
     }
     if let Some(snapshot) = &status.snapshot {
         let at = stamp_and_age(snapshot.created_unix_ms);
