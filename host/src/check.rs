@@ -109,7 +109,8 @@ fn look(file: &Path, config: &Config, deep: bool, report: &mut Report) -> Result
     report.format = discovered.file.try_clone().ok().and_then(|mut copy| {
         use std::io::{Read as _, Seek as _};
         let mut head = Vec::new();
-        copy.by_ref().take(64).read_to_end(&mut head).ok()?;
+        // The header of a PE file stands behind a program for another system.
+        copy.by_ref().take(4096).read_to_end(&mut head).ok()?;
         // Both handles share one position.
         copy.rewind().ok()?;
         format_of(&head).map(ToOwned::to_owned)

@@ -68,7 +68,7 @@ impl Trust {
 
     /// Judges a file where it lies, by the signature beside it.
     pub(crate) fn judge(&self, verified: &Verified) -> Result<Standing, Distrust> {
-        let exposed = exposure::of_file(&verified.path);
+        let exposed = exposure::of_file(&verified.path, verified.source.as_ref());
         let until_there = signature::path_until_there(&verified.path, &verified.digest);
         // Of one that fits, nothing more is to be asked; of one that does not, the other one's failure is told.
         if let Ok(Some(signature)) = signature::read(&until_there)
@@ -103,7 +103,11 @@ impl Trust {
         let signature = text.map(Signature::parse).transpose().map_err(damaged)?;
         let exposed = origin.and_then(|origin| origin.exposed);
         let exposed = exposed.map(|why| Exposed { path: verified.path.clone(), why });
-        self.decide(verified, signature.as_ref(), exposed.or_else(|| exposure::of_file(&verified.path)))
+        self.decide(
+            verified,
+            signature.as_ref(),
+            exposed.or_else(|| exposure::of_file(&verified.path, verified.source.as_ref())),
+        )
     }
 
     fn decide(

@@ -6,8 +6,10 @@ mod elf;
 mod library_file;
 mod mark;
 mod needs;
+mod pe;
 
 use std::fs::File;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
 use hotbay_plugin_api::abi::{CONTRACT_MAJOR, CONTRACT_MINOR};
@@ -22,6 +24,7 @@ pub use needs::{Needed, Place};
 
 use crate::config::{Schema, Unread};
 use crate::discover::{Discovered, Fingerprint};
+use crate::fault;
 
 /// No plugin is larger. The cap keeps a sparse file of terabytes from filling the memory.
 const MAX_BYTES: u64 = 1 << 30;
@@ -203,9 +206,16 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
         anatomy: anatomy.map(Box::new),
         error,
     };
-    let library_file::Read { json, mark, anatomy } =
-        library_file::read(&bytes).map_err(|error| refuse(None, None, error))?;
-    let (manifest, version) = match read_manifest(json) {
+    let read = within(|| {
+        // By the file's name: whose it is, nobody knows yet.
+        let _ = fault::point("read", &path.file_stem().unwrap_or_default().to_string_lossy());
+        let read = library_file::read(&bytes)?;
+        let manifest = read_manifest(read.json);
+        Ok((read, manifest))
+    });
+    let (library_file::Read { mark, anatomy, .. }, manifest) =
+        read.map_err(|error| refuse(None, None, error))?;
+    let (manifest, version) = match manifest {
         Ok(read) => read,
         Err((manifest, error)) => return Err(refuse(manifest, Some(anatomy), error)),
     };
@@ -214,6 +224,12 @@ pub(crate) fn verify(discovered: Discovered) -> Result<Verified, Refused> {
     }
     let source = held(file);
     Ok(Verified { path, fingerprint, digest, manifest, version, mark, anatomy, bytes, source })
+}
+
+/// Reads a file by what was written for files that nobody made to hurt it: a panic there is that file's, and not the host's.
+fn within<T>(read: impl FnOnce() -> Result<T, VerifyError>) -> Result<T, VerifyError> {
+    let broke_down = |_| VerifyError::Broken("what reads it broke down over it".to_owned());
+    catch_unwind(AssertUnwindSafe(read)).map_err(broke_down).flatten()
 }
 
 impl Verified {

@@ -79,6 +79,8 @@ pub trait Stateful: Plugin {
     /// The steps from schema to schema, which are taken one after the other. Those that lead to [`SCHEMA`](Stateful::SCHEMA)
     /// say what else this version reads. Those that lead from it to an older one, and whose way back is declared too, let that
     /// older version take over again with the newest state, by `hotbay rollback` or by its file.
+    ///
+    /// A step has both shapes in memory, and a way down the older one's bytes as well, beside the state that is left: a large state wants room for that.
     const STEPS: &'static [Step] = &[];
 
     /// Where the state lives.

@@ -145,7 +145,7 @@ impl Chunks {
         if is(index, !last) {
             return if last { Found::NotTheEnd } else { Found::TheEnd };
         }
-        let near = index.saturating_sub(NEAR)..index.saturating_add(NEAR).min(count);
+        let near = index.saturating_sub(NEAR)..index.saturating_add(NEAR + 1).min(count);
         let other = near.filter(|other| *other != index).find(|other| is(*other, false) || is(*other, true));
         other.map_or(Found::Nothing, Found::Chunk)
     }

@@ -210,20 +210,30 @@ pub(crate) struct Temporary {
     // What it is to become.
     target: PathBuf,
     renamed: bool,
+    // How much was written, and how much of that is on its way to the disk.
+    written: u64,
+    begun: u64,
 }
 
+/// So many bytes are sent on their way while the next ones are made, sealed for one: the sync then waits for the rest only.
+const PIECE: u64 = 1 << 20;
+
 impl Temporary {
+    fn new(file: Option<File>, path: PathBuf, target: &Path) -> Temporary {
+        Temporary { file, path, target: target.to_owned(), renamed: false, written: 0, begun: 0 }
+    }
+
     pub(crate) fn create(target: &Path) -> io::Result<Temporary> {
         let (path, file) = free_name(target, os::create_private)?;
         // Where the file system has no locks, only the protection from `remove_leftover` is lost.
         let _ = file.try_lock();
-        Ok(Temporary { file: Some(file), path, target: target.to_owned(), renamed: false })
+        Ok(Temporary::new(Some(file), path, target))
     }
 
     /// Another name for the same file; a copy where the file system has no second names.
     fn second(other: &Temporary, target: &Path) -> io::Result<Temporary> {
         match free_name(target, |path| fs::hard_link(&other.path, path)) {
-            Ok((path, ())) => Ok(Temporary { file: None, path, target: target.to_owned(), renamed: false }),
+            Ok((path, ())) => Ok(Temporary::new(None, path, target)),
             Err(_) => {
                 let mut copy = Temporary::create(target)?;
                 io::copy(&mut os::open_file(&other.path)?, &mut copy)?;
@@ -269,7 +279,15 @@ impl Temporary {
 impl io::Write for Temporary {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let most = fault::most(&self.target)?;
-        self.file.as_mut().ok_or(io::ErrorKind::Unsupported)?.write(&bytes[..bytes.len().min(most)])
+        let file = self.file.as_mut().ok_or(io::ErrorKind::Unsupported)?;
+        let piece = usize::try_from(self.begun + PIECE - self.written).unwrap_or(usize::MAX);
+        let count = file.write(&bytes[..bytes.len().min(most).min(piece)])?;
+        self.written += count as u64;
+        if self.written == self.begun + PIECE {
+            os::begin_write_back(file, self.begun, PIECE);
+            self.begun = self.written;
+        }
+        Ok(count)
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -51,6 +51,14 @@ impl Head {
         self.services.iter().map(|(service, newest)| (service.as_str(), *newest))
     }
 
+    /// Knows of a service what another `HEAD` knew of it, or nothing.
+    pub fn set(&mut self, service: &str, newest: Option<Newest>) {
+        match newest.filter(|_| name::is_service(service)) {
+            Some(newest) => self.services.insert(service.to_owned(), newest),
+            None => self.services.remove(service),
+        };
+    }
+
     /// Notes a snapshot that is durable; whether that is news. One that is older than what is known changes nothing.
     pub fn note(&mut self, service: &str, sequence: u64) -> bool {
         let before = self.of(service);

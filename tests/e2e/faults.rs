@@ -122,6 +122,17 @@ fn the_swap_goes_on(cases: &[Case]) {
 // What a start passes through, too, meets its fault the second time.
 
 #[test]
+fn a_panic_of_what_reads_a_file_is_that_files_and_the_host_goes_on() {
+    let mut bay = Bay::new();
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "read@bad=panic(no luck)"));
+    bay.drop_in("bad", &fixture("stateless"));
+    let row = bay.wait_phase("bad", Phase::Rejected);
+    assert!(row.reason.as_ref().is_some_and(|why| why.contains("broke down over it")), "{row:?}");
+    bay.drop_in("good", &fixture("stateless"));
+    bay.wait_phase("stateless", Phase::Running);
+}
+
+#[test]
 fn an_error_at_any_step_before_publish_keeps_the_old_version_serving() {
     const LATER: &str = "1*off->1*return(no luck)";
     const FIRST: &str = "1*return(no luck)";

@@ -22,6 +22,14 @@ fn a_check_tells_what_a_library_is_links_to_and_keeps_per_thread() {
     let report = report(&bay, echo.to_str().unwrap());
     let anatomy = &report["anatomy"];
     assert_eq!(anatomy["architecture"], std::env::consts::ARCH);
+    let format = if cfg!(windows) {
+        "pe"
+    } else if cfg!(target_vendor = "apple") {
+        "mach-o"
+    } else {
+        "elf"
+    };
+    assert_eq!(report["format"], format);
     assert_eq!((&anatomy["kind"], &report["probed"]), (&"shared library".into(), &true.into()));
     assert!(anatomy["sections"].as_u64().unwrap() > 3 && anatomy["root"].is_string(), "{anatomy}");
     let needs = anatomy["needs"].as_array().unwrap();

@@ -1,7 +1,7 @@
 //! The snapshots of a service: the last ones are kept, a damaged one is gone back from, an old one put back is noticed.
 
 use hotbay::kernel::view::{Phase, Snapshot};
-use hotbay_tests::{Bay, eventually, fixture};
+use hotbay_tests::{Bay, eventually, fixture, with_version};
 use serde_json::Value;
 
 /// A host on whose clock no snapshot is taken, so that each is one that was asked for.
@@ -137,6 +137,23 @@ fn an_old_snapshot_put_back_is_not_used_until_somebody_accepts_it() {
     bay.ok(&["state", "restore", "counter", "--to", &(last - 1).to_string()]);
     bay.ok(&["start", "counter"]);
     assert_eq!(bay.call("counter.count", ""), "2");
+}
+
+#[test]
+fn an_old_snapshot_put_back_behind_a_swap_is_noticed_though_the_host_died() {
+    let mut bay = bay();
+    count(&bay, 2);
+    bay.drop_bytes("counter", &with_version(&fixture("counter"), "1.0.0", "1.0.1"));
+    bay.wait_version("counter", "1.0.1");
+    // Written beside the swap; the event comes behind `HEAD`.
+    eventually("the snapshot of the swap", || bay.ok(&["events"]).contains("snapshot").then_some(()));
+    bay.kill();
+    let older = shown(&bay)["older"][0]["file"].as_str().unwrap().to_owned();
+    std::fs::remove_file(bay.state_file("counter")).unwrap();
+    std::fs::copy(older, bay.state_file("counter")).unwrap();
+    bay.start();
+    let reason = bay.wait_phase("counter", Phase::Quarantined).reason.unwrap();
+    assert!(reason.contains("there was a newer one"), "{reason}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use hotbay::Opening;
 use hotbay::kernel::view::Outcome;
-use hotbay_tests::{Hosted, PATIENCE, eventually, example, with_version};
+use hotbay_tests::{Hosted, PATIENCE, eventually, example, rounds, with_version};
 
 #[test]
 fn kv_has_its_entries_after_a_swap_and_a_restart() {
@@ -23,19 +23,19 @@ fn kv_has_its_entries_after_a_swap_and_a_restart() {
 #[test]
 fn kv_of_a_hundred_mebibytes_goes_over_a_swap_and_a_restart() {
     // A plugin that is not optimised writes its state slowly. More than is held in memory it is.
-    const BYTES: u64 = if cfg!(debug_assertions) { 40 << 20 } else { 100 << 20 };
-    let last_key = format!("fill/{:09}", BYTES / 1024 - 1);
+    let bytes = rounds(40, 100) << 20;
+    let last_key = format!("fill/{:09}", bytes / 1024 - 1);
     let hosted = Hosted::start();
     hosted.live("kv", &example("kv"), "1.0.0");
-    let keys = hosted.request("kv", "fill", &BYTES.to_string()).unwrap();
+    let keys = hosted.request("kv", "fill", &bytes.to_string()).unwrap();
     let receipt = hosted.host().reload("kv", PATIENCE).unwrap().receipt.unwrap();
     assert_eq!(receipt.outcome, Outcome::Committed, "{receipt:?}");
-    assert!(receipt.state_bytes > BYTES && receipt.state_bytes < BYTES + (4 << 20), "{receipt:?}");
+    assert!(receipt.state_bytes > bytes && receipt.state_bytes < bytes + (4 << 20), "{receipt:?}");
     assert_eq!(hosted.request("kv", "count", "").unwrap(), keys);
     let last = hosted.request("kv", "get", &last_key).unwrap();
-    println!("{BYTES} bytes, microseconds: {:?}", receipt.stages_us);
+    println!("{bytes} bytes, microseconds: {:?}", receipt.stages_us);
     eventually("a snapshot of it", || {
-        hosted.host().status("kv").ok()?.snapshot.filter(|kept| kept.bytes > BYTES)
+        hosted.host().status("kv").ok()?.snapshot.filter(|kept| kept.bytes > bytes)
     });
     let hosted = hosted.restarted();
     hosted.wait_version("kv", "1.0.0");

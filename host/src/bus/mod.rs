@@ -67,6 +67,9 @@ pub(crate) fn settle() {
     trace::settle();
 }
 
+/// As whom the kernel tells of itself and of its services. No service can be called so.
+pub(crate) const KERNEL: &str = "hotbay:kernel";
+
 /// How long a sender waits for room by default, where nobody says how long: long for a receiver that works, short for a caller
 /// behind one that does not. See [`WhenFull::Block`].
 pub(crate) const PATIENCE: Duration = Duration::from_secs(1);

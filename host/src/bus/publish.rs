@@ -14,7 +14,7 @@ use super::mailbox::Took;
 use super::question::Asked;
 use super::route::{Carried, Route};
 use super::trace::along;
-use super::{Bus, Headers, Message, MessageId, PATIENCE, SubjectError};
+use super::{Bus, Headers, KERNEL, Message, MessageId, PATIENCE, SubjectError};
 
 /// What is to be published, beside its topic.
 #[derive(Debug, Clone, Default)]
@@ -114,14 +114,16 @@ impl Bus {
         manner: Manner,
     ) -> Result<Published, PublishError> {
         let (message, found) = self.envelope(sender, topic, outgoing, None)?;
-        let carried = carry(&message, &found.route, manner);
+        let id = message.id();
+        let outwards = self.is_attached.load(Ordering::Acquire).then(|| message.clone());
+        let carried = carry(message, &found.route, manner);
         lately::keep(found);
-        if self.is_attached.load(Ordering::Acquire) {
+        if let Some(message) = outwards {
             for transport in &*self.transports.read().unwrap_or_else(PoisonError::into_inner) {
                 transport.carry(&message);
             }
         }
-        conclude(&message, carried, manner)
+        conclude(id, carried, manner)
     }
 
     /// An envelope, and where its topic leads to now, where it is noted.
@@ -142,6 +144,11 @@ impl Bus {
         }
         let found = self.find(topic)?;
         let known = &found.topic;
+        if known.is_kernels && **sender != *KERNEL {
+            let text =
+                "what begins with `hotbay.` is told by the kernel alone; begin with another word".to_owned();
+            return Err(PublishError::Refused { topic: topic.to_owned(), text });
+        }
         let message = Message::new(Envelope {
             id: self.next_id(),
             unix_us: now(),
@@ -161,9 +168,9 @@ impl Bus {
     pub(crate) fn take_in(&self, message: &Message) -> Result<Published, PublishError> {
         let found = self.find(message.topic())?;
         found.topic.note(now());
-        let carried = carry(message, &found.route, Manner::Forget);
+        let carried = carry(message.clone(), &found.route, Manner::Forget);
         lately::keep(found);
-        conclude(message, carried, Manner::Forget)
+        conclude(message.id(), carried, Manner::Forget)
     }
 
     /// A topic, and where it leads to now.
@@ -183,7 +190,7 @@ impl Bus {
     }
 }
 
-fn carry(message: &Message, route: &Route, manner: Manner) -> Carried {
+fn carry(message: Message, route: &Route, manner: Manner) -> Carried {
     let until = || {
         let patience = match manner {
             Manner::Forget => PATIENCE,
@@ -205,7 +212,7 @@ pub(super) fn why_not(took: Took) -> &'static str {
     }
 }
 
-fn conclude(message: &Message, carried: Carried, manner: Manner) -> Result<Published, PublishError> {
+fn conclude(id: MessageId, carried: Carried, manner: Manner) -> Result<Published, PublishError> {
     let Carried { taken, refused } = carried;
     if matches!(manner, Manner::Confirm(_)) && !refused.is_empty() {
         let refused = refused
@@ -213,5 +220,5 @@ fn conclude(message: &Message, carried: Carried, manner: Manner) -> Result<Publi
             .map(|(subscriber, took)| NotTaken { name: subscriber.name.to_string(), why: why_not(took) });
         return Err(PublishError::NotTaken { taken, refused: refused.collect() });
     }
-    Ok(Published { id: message.id(), taken, refused: refused.len() })
+    Ok(Published { id, taken, refused: refused.len() })
 }

@@ -1,5 +1,6 @@
 //! A route: the mailboxes that a topic leads to.
 
+use std::iter::repeat_n;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
@@ -61,22 +62,24 @@ impl Route {
     /// asked for when the first one has no room.
     pub(super) fn carry(
         &self,
-        message: &Message,
+        message: Message,
         confirmed: bool,
         until: impl Fn() -> Option<Instant>,
     ) -> Carried {
         let mut carried = Carried::default();
         let mut limit: Option<Option<Instant>> = None;
-        for subscriber in &self.alone {
+        // The last one gets the message itself: those before it are read, and given up, on other processors already.
+        let mut messages = repeat_n(message, self.alone.len() + self.groups.len());
+        for (subscriber, message) in self.alone.iter().zip(&mut messages) {
             let until = || *limit.get_or_insert_with(&until);
-            let took = subscriber.mailbox.push(message.clone(), confirmed, until);
+            let took = subscriber.mailbox.push(message, confirmed, until);
             // One that has just gone is nobody's any more.
             if took != Took::Closed {
                 carried.note(subscriber, took);
             }
         }
-        for group in &self.groups {
-            let (member, took) = group.carry(message, confirmed, || *limit.get_or_insert_with(&until));
+        for (group, message) in self.groups.iter().zip(messages) {
+            let (member, took) = group.carry(&message, confirmed, || *limit.get_or_insert_with(&until));
             carried.note(member, took);
         }
         carried

@@ -53,6 +53,20 @@ fn a_topic_with_a_wildcard_is_refused_with_the_reason() {
 }
 
 #[test]
+fn a_topic_of_the_kernel_is_told_by_the_kernel_alone() {
+    let bus = Arc::new(Bus::default());
+    let heard = subscribed(&bus, "heard", &["hotbay.>"]);
+    let say = |who: &str, topic| bus.publish(&who.into(), topic, b"7"[..].into(), Manner::Forget);
+    for topic in ["hotbay.metrics.calls", "hotbay"] {
+        let error = say("liar", topic).unwrap_err();
+        assert!(error.to_string().contains("the kernel alone"), "{error}");
+    }
+    assert_eq!(heard.receive(Duration::ZERO).unwrap_err(), Receive::TimedOut);
+    assert_eq!(say(KERNEL, "hotbay.metrics.calls").unwrap().taken, 1);
+    assert_eq!(say("anybody", "hotbays.sold").unwrap().taken, 0);
+}
+
+#[test]
 fn who_subscribes_later_gets_what_comes_later_and_who_has_left_gets_nothing() {
     let bus = Arc::new(Bus::default());
     let first = subscribed(&bus, "first", &["a"]);

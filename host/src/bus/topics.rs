@@ -12,6 +12,9 @@ use super::route::Route;
 use super::subject::check_topic;
 use super::{Pattern, SubjectError, Subscriber, WhenFull};
 
+/// The first word of topics that the kernel tells of itself by: nobody else may speak for it.
+const RESERVED: &str = "hotbay";
+
 /// Topics that are remembered. Names may hold numbers without end: when there are more, the half that was used last stays.
 const KNOWN: usize = 4096;
 
@@ -19,6 +22,8 @@ const KNOWN: usize = 4096;
 #[derive(Debug)]
 pub(super) struct Topic {
     pub(super) name: Arc<str>,
+    /// What the kernel alone publishes to.
+    pub(super) is_kernels: bool,
     // Of a topic that may have been forgotten before: when it came, microseconds since 1970.
     since_unix_us: Option<u64>,
     published: AtomicU64,
@@ -96,6 +101,7 @@ impl Topics {
         let name: Arc<str> = name.into();
         let topic = Topic {
             name: Arc::clone(&name),
+            is_kernels: name.split('.').next() == Some(RESERVED),
             since_unix_us: has_forgotten.then(now),
             published: AtomicU64::new(0),
             last_unix_us: AtomicU64::new(0),

@@ -1,9 +1,10 @@
 //! What is asked of a host about state at rest: a snapshot now, an earlier one, other keys.
 
+use std::fmt::Write as _;
 use std::io::Read;
 use std::sync::{Arc, PoisonError};
 
-use hotbay_state::{KeyError, KeyRing, StoreError};
+use hotbay_state::{Key, KeyError, KeyRing, StoreError};
 use serde::{Deserialize, Serialize};
 
 use super::{Host, keys};
@@ -186,11 +187,18 @@ fn reseal(shared: &Shared) {
             for error in &progress.failed {
                 tracing::error!(error, "a file stays sealed with the key that it has");
             }
-            let text = format!(
+            let mut text = format!(
                 "all of it: {} files were sealed anew with key {id}, {} could not be",
                 progress.resealed,
                 progress.failed.len()
             );
+            let keys = shared.snapshots.keys();
+            let others = keys.keys().map(Key::id).filter(|other| *other != id);
+            let kept: usize = others.map(|other| shared.good.needs(other).map_or(0, |kept| kept.len())).sum();
+            if kept > 0 {
+                let until = "until that has passed, or the host starts again";
+                let _ = write!(text, "; {kept} kept for a way back need the key that they have {until}");
+            }
             shared.journal.note("resealed", None, None, text);
         }
         Err(error) => {

@@ -10,12 +10,10 @@ use super::clock;
 use super::counting::Counting;
 use super::registry::Registry;
 use super::tally::Counts;
-use crate::bus::Manner;
+use crate::bus::{KERNEL, Manner};
 
 /// Where.
 pub(crate) const TOPIC: &str = "hotbay.metrics.calls";
-/// As whom: no service can be called so.
-const SENDER: &str = "hotbay:kernel";
 const WINDOW: Duration = Duration::from_secs(1);
 /// Services that are told of in one message: those that are called most.
 const MOST: usize = 256;
@@ -58,7 +56,7 @@ struct Called {
 pub(crate) fn begin(registry: &Arc<Registry>) -> std::io::Result<()> {
     let rates = Rates {
         registry: Arc::downgrade(registry),
-        sender: SENDER.into(),
+        sender: KERNEL.into(),
         since: None,
         before: BTreeMap::new(),
     };
@@ -172,7 +170,7 @@ mod tests {
         let bay = Bay::new();
         let mut rates = Rates {
             registry: Arc::downgrade(&bay.registry),
-            sender: SENDER.into(),
+            sender: KERNEL.into(),
             since: None,
             before: BTreeMap::new(),
         };
@@ -201,7 +199,7 @@ mod tests {
         bay.serve::<Answers>();
         let mut rates = Rates {
             registry: Arc::downgrade(&bay.registry),
-            sender: SENDER.into(),
+            sender: KERNEL.into(),
             since: None,
             before: BTreeMap::new(),
         };
@@ -215,7 +213,7 @@ mod tests {
         let mut hand = std::collections::VecDeque::new();
         subscriber.mailbox.hand(8, &mut hand);
         let window: serde_json::Value = serde_json::from_slice(hand[0].payload()).unwrap();
-        assert_eq!((hand.len(), hand[0].sender()), (1, SENDER));
+        assert_eq!((hand.len(), hand[0].sender()), (1, KERNEL));
         assert_eq!(window["services"][0]["service"], "answers");
         assert_eq!(window["services"][0]["calls"], 1);
     }

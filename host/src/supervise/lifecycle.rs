@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::Kernel;
 use super::decide::Step;
-use crate::bus::{Manner, Outgoing};
+use crate::bus::{KERNEL, Manner, Outgoing};
 use crate::config::WhenDependencyStops;
 use crate::error::{Code, Trouble};
 use crate::kernel::cascade::{self, Standing};
@@ -14,9 +14,6 @@ use crate::kernel::plan::{Graph, start_order};
 use crate::kernel::restarts::{By, Restart};
 use crate::kernel::service::Service;
 use crate::kernel::view::{Action, Phase, Planned};
-
-/// Who tells of services on the bus. No service can be called so.
-const SENDER: &str = "hotbay:kernel";
 
 impl Kernel {
     /// Services that serve and are to stop: those that somebody stopped, those that are to be restarted, and those that do not stay without
@@ -123,7 +120,7 @@ impl Kernel {
             // Who has no room misses it: the loop waits for nobody.
             let manner = Manner::Confirm(Duration::ZERO);
             let bytes = told.to_string().into_bytes();
-            let sender = Arc::from(SENDER);
+            let sender = Arc::from(KERNEL);
             let _ = bus.publish(&sender, &topic, Outgoing::from(&*bytes), manner);
         }
     }

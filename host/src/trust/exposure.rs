@@ -15,12 +15,14 @@ mod unix;
 mod windows;
 
 use std::fmt;
+use std::fs::File;
+use std::io;
 use std::path::{Path, PathBuf};
 
 #[cfg(unix)]
-use unix::others_at;
+use unix::{others_at, others_of};
 #[cfg(windows)]
-use windows::others_at;
+use windows::{others_at, others_of};
 
 /// That others may write somewhere.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,26 +50,38 @@ enum Place {
     Above,
 }
 
-/// Who else could have written this file.
-pub(crate) fn of_file(path: &Path) -> Option<Exposed> {
+/// Who else could have written this file, which was opened by that path, if it still is. By then the path may lead elsewhere.
+pub(crate) fn of_file(path: &Path, opened: Option<&File>) -> Option<Exposed> {
     let folder = path.parent().unwrap_or(Path::new("."));
-    at(path, Place::Own).or_else(|| of_folder(folder))
+    let others = opened.map_or_else(|| others_at(path, Place::Own), |file| others_of(file, Place::Own));
+    told(path, others).or_else(|| of_folder(folder))
 }
 
 /// Who else could put files into this folder, or another folder in its place.
 pub(crate) fn of_folder(path: &Path) -> Option<Exposed> {
+    let unknown =
+        |error: &io::Error| Exposed { path: path.to_owned(), why: format!("cannot be looked at: {error}") };
     // What was opened by another way than it was named by has other folders above it.
-    let real = match std::fs::canonicalize(path) {
-        Ok(real) => real,
-        Err(error) => {
-            return Some(Exposed { path: path.to_owned(), why: format!("cannot be looked at: {error}") });
-        }
+    let (real, named) = match (std::fs::canonicalize(path), std::path::absolute(path)) {
+        (Ok(real), Ok(named)) => (real, named),
+        (Err(error), _) | (_, Err(error)) => return Some(unknown(&error)),
     };
-    at(&real, Place::Own).or_else(|| real.ancestors().skip(1).find_map(|above| at(above, Place::Above)))
+    let above = |path: &Path| told(path, others_at(path, Place::Above));
+    told(&real, others_at(&real, Place::Own))
+        .or_else(|| real.ancestors().skip(1).find_map(above))
+        // Who may exchange a folder on the way as it is named leads to another one the next time, or did so a moment ago.
+        .or_else(|| named.ancestors().filter(|named| !is_above(named, &real)).find_map(above))
 }
 
-fn at(path: &Path, place: Place) -> Option<Exposed> {
-    let why = match others_at(path, place) {
+/// Whether a folder is the other one, or above it, by their names.
+fn is_above(folder: &Path, of: &Path) -> bool {
+    // As `canonicalize` of Windows writes it.
+    let of = of.to_str().and_then(|of| of.strip_prefix(r"\\?\")).map_or(of, Path::new);
+    of.starts_with(folder)
+}
+
+fn told(path: &Path, others: io::Result<Option<String>>) -> Option<Exposed> {
+    let why = match others {
         Ok(others) => others?,
         Err(error) => format!("cannot be looked at: {error}"),
     };

@@ -9,6 +9,7 @@ use super::VerifyError;
 use super::anatomy::{Anatomy, anatomy};
 use super::elf;
 use super::mark::{Mark, mark};
+use super::pe;
 
 /// The format's name, where it is one that some system loads.
 pub(super) fn format(bytes: &[u8]) -> Option<&'static str> {
@@ -39,7 +40,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Read<'_>, VerifyError> {
 /// The manifest and the mark of a library for any machine: what reads the files of one system can then be tried on another.
 #[cfg(any(test, feature = "fuzzing"))]
 pub(crate) fn manifest_for_any_machine(bytes: &[u8]) -> Result<(&[u8], Option<Mark>), VerifyError> {
-    inspect(&parse(bytes)?, bytes.len() as u64)
+    let file = parse(bytes)?;
+    let (json, mark) = inspect(&file, bytes.len() as u64)?;
+    // What else is read of it, and what that says, is another matter: it ends, and does not panic.
+    let _ = anatomy(&file, bytes, HEADER_SYMBOL, mark);
+    Ok((json, mark))
 }
 
 fn parse(bytes: &[u8]) -> Result<object::File<'_>, VerifyError> {
@@ -60,8 +65,8 @@ fn parse(bytes: &[u8]) -> Result<object::File<'_>, VerifyError> {
 fn inspect<'a>(file: &object::File<'a>, len: u64) -> Result<(&'a [u8], Option<Mark>), VerifyError> {
     require_shared(file)?;
     require_whole(file, len)?;
-    let address = exported(file, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
-    exported(file, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
+    let address = exported(file, len, MANIFEST_SYMBOL)?.ok_or(VerifyError::NoPlugin(MANIFEST_SYMBOL))?;
+    exported(file, len, HEADER_SYMBOL)?.ok_or(VerifyError::NoPlugin(HEADER_SYMBOL))?;
     let json = embedded_json(file, address).map_err(|e| VerifyError::Manifest(e.to_owned()))?;
     Ok((json, mark(file)))
 }
@@ -117,6 +122,7 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
         return Err(broken("a segment ends behind the file"));
     }
     let mut sections = 0usize;
+    let mut names = Names::of(len);
     for section in file.sections() {
         sections += 1;
         if !section.file_range().is_none_or(within) {
@@ -124,7 +130,7 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
         }
         // Of ELF below, where they are read no further than a name is long.
         if file.format() != BinaryFormat::Elf {
-            section.name().map_err(broken)?;
+            names.read(section.name().map_err(broken)?.as_bytes())?;
         }
     }
     // Linkers write the table of sections last: a file that was allocated before it was written ends in zeros.
@@ -134,13 +140,33 @@ fn require_whole(file: &object::File<'_>, len: u64) -> Result<(), VerifyError> {
     let contradiction = match file {
         object::File::Elf32(elf) => elf::contradiction(elf),
         object::File::Elf64(elf) => elf::contradiction(elf),
+        object::File::Pe32(file) => pe::cut(file, len).map(str::to_owned),
+        object::File::Pe64(file) => pe::cut(file, len).map(str::to_owned),
         _ => None,
     };
     contradiction.map_or(Ok(()), |what| Err(broken(what)))
 }
 
+/// The names of one table, all of which together are no longer than the file that holds them. A table may name one and the same text
+/// as often as it has entries, and each time its end is looked for.
+struct Names {
+    left: u64,
+}
+
+impl Names {
+    fn of(len: u64) -> Self {
+        Self { left: len }
+    }
+
+    fn read(&mut self, name: &[u8]) -> Result<(), VerifyError> {
+        let left = self.left.checked_sub(name.len() as u64);
+        self.left = left.ok_or_else(|| broken("its names are longer than the file"))?;
+        Ok(())
+    }
+}
+
 /// The address of an exported symbol.
-fn exported(file: &object::File<'_>, name: &str) -> Result<Option<u64>, VerifyError> {
+fn exported(file: &object::File<'_>, len: u64, name: &str) -> Result<Option<u64>, VerifyError> {
     match file {
         object::File::Elf32(elf) => return Ok(elf::exported(elf, name.as_bytes())),
         object::File::Elf64(elf) => return Ok(elf::exported(elf, name.as_bytes())),
@@ -148,10 +174,12 @@ fn exported(file: &object::File<'_>, name: &str) -> Result<Option<u64>, VerifyEr
     }
     // Mach-O puts an underscore before each name.
     let same = |found: &[u8]| found == name.as_bytes() || found.strip_prefix(b"_") == Some(name.as_bytes());
+    let mut names = Names::of(len);
     for export in file.exports().map_err(broken)? {
         let export = export.map_err(broken)?;
-        if let (NameOrOrdinal::Name(found), ExportTarget::Address { address }) =
-            (export.name(), export.target())
+        let NameOrOrdinal::Name(found) = export.name() else { continue };
+        names.read(found)?;
+        if let ExportTarget::Address { address } = export.target()
             && same(found)
         {
             return Ok(Some(address));
@@ -172,9 +200,22 @@ fn embedded_json<'a>(file: &object::File<'a>, address: u64) -> Result<&'a [u8], 
         return Err("its magic is another");
     }
     let len = u32::from_le_bytes(len.try_into().map_err(|_| "it is cut off")?);
-    at(address + 20, u64::from(len))
+    at(address.checked_add(20).ok_or("it is not in the file")?, u64::from(len))
 }
 
 fn broken(what: impl std::fmt::Display) -> VerifyError {
     VerifyError::Broken(what.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_that_names_one_long_text_again_and_again_is_read_no_longer_than_its_file_is() {
+        let file = [b'a'; 100];
+        let mut names = Names::of(file.len() as u64);
+        let read = std::iter::repeat_with(|| names.read(&file[..40])).take_while(Result::is_ok).count();
+        assert_eq!(read, 2);
+    }
 }

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::header::Stamp;
 use crate::name;
-use crate::sample::{FULL, HEAD, STAMP, key, ordered, sealed, small, state, streamed};
+use crate::sample::{FULL, HEAD, STAMP, key, ordered, sealed, small, state, streamed, swapped};
 use crate::seal::{seal, seal_with_header};
 
 /// Three chunks, the last one short; its length known and not known.
@@ -106,6 +106,20 @@ fn a_chunk_that_was_moved_is_said_to_be() {
     }
     let error = open(&key(32), "echo", &ordered(&unknown, &[0, 1])).unwrap_err();
     assert!(matches!(error, OpenError::Truncated { .. }), "{error:?}");
+}
+
+#[test]
+fn a_chunk_is_looked_for_as_many_places_away_as_the_format_says_and_no_further() {
+    let key = key(32);
+    let capsule = streamed(&key, &STAMP, &state(64 * 70), small(1));
+    for (at, from) in [(0, 64), (66, 2)] {
+        let error = open(&key, "echo", &swapped(&capsule, at, from)).unwrap_err();
+        let (chunk, belongs) = if at < from { (at, from) } else { (from, at) };
+        let moved = matches!(error, OpenError::Misplaced { chunk: c, belongs: b } if (c, b) == (chunk as u64, belongs as u64));
+        assert!(moved, "{error:?}");
+    }
+    let error = open(&key, "echo", &swapped(&capsule, 0, 65)).unwrap_err();
+    assert!(matches!(error, OpenError::Damaged { chunk: 0 }), "{error:?}");
 }
 
 #[test]

@@ -7,13 +7,13 @@ mod windows;
 
 #[cfg(unix)]
 pub(crate) use unix::{
-    Folder, check_credential, check_private, create_private, make_folder, open_file, ready_to_rename,
-    rename_new, rename_over, sync,
+    Folder, begin_write_back, check_credential, check_private, create_private, make_folder, open_file,
+    ready_to_rename, rename_new, rename_over, sync,
 };
 #[cfg(windows)]
 pub(crate) use windows::{
-    Folder, check_credential, check_private, create_private, make_folder, open_file, ready_to_rename,
-    rename_new, rename_over, sync,
+    Folder, begin_write_back, check_credential, check_private, create_private, make_folder, open_file,
+    ready_to_rename, rename_new, rename_over, sync,
 };
 #[cfg(windows)]
 pub use windows::{

@@ -76,25 +76,32 @@ pub(crate) fn rename_new(from: &Path, to: &Path) -> io::Result<()> {
     fs::remove_file(from)
 }
 
-/// Forces a file to the disk.
+/// Forces a file to the disk, in one try: also one that was interrupted is not made again.
 ///
-/// On macOS that is `F_FULLFSYNC`, which makes the disk itself write what it holds. The manual names the file systems that
+/// On macOS it is made by `F_FULLFSYNC`, which makes the disk itself write what it holds. The manual names the file systems that
 /// know it; on others, such as those of networks, `fsync` is all there is, and no snapshot at all would be worse. Not run on
 /// macOS yet.
 pub(crate) fn sync(file: &File) -> io::Result<()> {
-    match file.sync_all() {
-        Err(error)
-            if cfg!(target_vendor = "apple")
-                && matches!(
-                    Errno::from_io_error(&error),
-                    Some(Errno::INVAL | Errno::NOTSUP | Errno::NOTTY)
-                ) =>
-        {
-            Ok(rustix::fs::fsync(file)?)
-        }
-        done => done,
+    #[cfg(target_vendor = "apple")]
+    match rustix::fs::fcntl_fullfsync(file) {
+        Err(Errno::INVAL | Errno::NOTSUP | Errno::NOTTY) => {}
+        done => return Ok(done?),
     }
+    Ok(rustix::fs::fsync(file)?)
 }
+
+/// Lets the system begin to write this part of a file to the disk, and waits for nothing: [`sync`] does, and hears of what failed.
+///
+/// Pages that are not wanted any more are what Linux writes at once. They stay until they are written, so nothing is read again.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+pub(crate) fn begin_write_back(file: &File, from: u64, len: u64) {
+    // Advice; without it the sync takes longer.
+    let _ = rustix::fs::fadvise(file, from, std::num::NonZeroU64::new(len), rustix::fs::Advice::DontNeed);
+}
+
+/// Nothing: elsewhere there is no such advice, and the sync writes it all.
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+pub(crate) fn begin_write_back(_: &File, _: u64, _: u64) {}
 
 /// A folder, open so that the names in it can be forced to the disk.
 pub(crate) struct Folder(File);

@@ -140,7 +140,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::Older`] where it is neither.
     pub fn check_age(&self, head: &Head, service: &str, found: u64) -> Result<(), StoreError> {
-        match head.of(service).map(|known| known.sequence).filter(|known| found < *known) {
+        // What was discarded is old as well, also where it is what was the newest then.
+        let known = head.of(service).map(|known| known.sequence.max(known.floor));
+        match known.filter(|known| found < *known) {
             Some(known) => {
                 let (path, service) = (self.path(service), service.to_owned());
                 Err(StoreError::Older { path, service, found, known })

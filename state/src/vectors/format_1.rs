@@ -1,7 +1,10 @@
 //! What a host of format 1 wrote, and what can be wrong with it.
 
-use super::{Expected, check, names_are, read};
+use super::{Expected, check, key_len, names_are, read};
 use crate::error::OpenError;
+use crate::open::open;
+use crate::opener::Opener;
+use crate::sample::key;
 
 fn expected() -> Vec<(&'static str, Expected)> {
     let damaged: Expected = Some(|e| matches!(e, OpenError::Damaged { chunk: 0 }));
@@ -61,4 +64,24 @@ fn every_vector_of_format_1_is_read_or_refused_for_its_own_reason() {
         check(name, &read(1, name), br#"{"count":3}"#, expected);
     }
     names_are(1, expected().into_iter().map(|(name, _)| name.to_owned()));
+}
+
+#[test]
+fn a_file_of_format_1_with_any_byte_flipped_or_of_any_other_length_is_refused() {
+    for (name, _) in expected().into_iter().filter(|(_, expected)| expected.is_none()) {
+        let (key, whole) = (key(key_len(name)), read(1, name));
+        let refused = |file: &[u8], what: &str, at: usize| {
+            assert!(open(&key, "echo", file).is_err(), "{name}: {what} {at}");
+            assert!(Opener::new(&key, "echo", file).and_then(Opener::finish).is_err(), "{name}: {what} {at}");
+        };
+        for at in 0..whole.len() {
+            let mut flipped = whole.clone();
+            flipped[at] ^= 0x10;
+            refused(&flipped, "byte", at);
+            refused(&whole[..at], "cut at", at);
+        }
+        let mut longer = whole.clone();
+        longer.push(0);
+        refused(&longer, "length", longer.len());
+    }
 }

@@ -6,7 +6,7 @@ use std::process::{Command, ExitCode, Stdio};
 
 use hotbay_state::{Head, KeyRing, Store};
 
-use crate::writer::{SERVICE, stamp, state};
+use crate::writer::{BROKEN, SERVICE, stamp, state};
 
 /// The kinds of which a small walk takes the calls: those that change the disk.
 const CHANGE_THE_DISK: [&str; 8] =
@@ -129,13 +129,14 @@ impl Prepared {
         let what = format!("{inject}\nit said:\n{said}\nits calls:\n{log}");
         self.judge(copy.path(), &said, &what);
         // A file that could not be forced to the disk is not tried again, and so not durable.
-        let is_sync = matches!(kind, "fsync" | "fdatasync") && matches!(fault, "error=EIO" | "error=ENOSPC");
+        let is_sync = matches!(kind, "fsync" | "fdatasync") && fault.starts_with("error=");
         assert!(!is_sync || !happened || said.contains("failed"), "a failed sync was passed over: {what}");
         happened
     }
 
     /// What was durable, or a newer snapshot, is there; nothing is left half written; it goes on.
     pub(crate) fn judge(&self, folder: &Path, said: &str, what: &str) {
+        assert!(!said.contains(BROKEN), "{what}");
         let numbers = said.lines().filter_map(|line| line.strip_prefix("durable ")?.parse::<u64>().ok());
         let durable = numbers.max().unwrap_or(0).max(self.base);
         let keys = KeyRing::load(&folder.join("key")).unwrap();

@@ -3,9 +3,11 @@
 use std::io::Write as _;
 use std::path::Path;
 
-use hotbay_state::{Head, KeyRing, Stamp, Store};
+use hotbay_state::{Head, KeyRing, Stamp, Step, Store, StoreError};
 
 pub(crate) const SERVICE: &str = "echo";
+/// What must never be said.
+pub(crate) const BROKEN: &str = "broken";
 /// So many snapshots it saves.
 pub(crate) const SAVES: u64 = 3;
 
@@ -35,8 +37,13 @@ pub(crate) fn write(folder: &Path) {
     limit_files(limit);
     let first = highest.max(opened.header.sequence) + 1;
     for sequence in first..first + SAVES {
-        match store.save(keys.primary(), &stamp(sequence), &state(sequence)) {
-            Ok(_) => {
+        // In both ways that there are, by turns: whole, and as a draft that becomes the snapshot.
+        let saved = match sequence % 2 {
+            0 => store.save(keys.primary(), &stamp(sequence), &state(sequence)).map(drop),
+            _ => save_as_draft(&store, &keys, sequence),
+        };
+        match saved {
+            Ok(()) => {
                 say(&format!("durable {sequence}"));
                 head.note(SERVICE, sequence);
             }
@@ -52,6 +59,22 @@ pub(crate) fn write(folder: &Path) {
         Ok(()) => say("head"),
         Err(_) => say("failed head"),
     }
+}
+
+fn save_as_draft(store: &Store, keys: &KeyRing, sequence: u64) -> Result<(), StoreError> {
+    let mut drafting = store.draft(keys.primary(), &stamp(sequence))?;
+    for piece in state(sequence).chunks(1000) {
+        drafting.push(piece)?;
+    }
+    let draft = drafting.finish()?;
+    let published = store.publish(&draft);
+    let is_sync =
+        |error: &StoreError| matches!(error, StoreError::Save { source, .. } if source.step == Step::Sync);
+    // What could not be forced to the disk once is of no use any more, whatever the system says the second time.
+    if published.as_ref().is_err_and(is_sync) && store.publish(&draft).is_ok() {
+        say(&format!("{BROKEN}: {sequence} was published by a second sync"));
+    }
+    published
 }
 
 /// In one call of the system, unless that fails.

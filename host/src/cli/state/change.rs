@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hotbay_state::{KeyRing, StoreError};
 use serde::Serialize;
 
 use super::{Offline, failed};
@@ -130,9 +131,9 @@ pub(super) fn prune(
     for service in services {
         let Some(store) = at.store()? else { continue };
         // Whatever goes may be what the newest is gone back from to.
-        match store.load(&at.keys()?, &service) {
-            Ok(Some(_)) => {}
-            Ok(None) => {
+        match opens(&store, &at.keys()?, &service) {
+            Ok(true) => {}
+            Ok(false) => {
                 let text =
                     format!("failed to prune `{service}`: its newest snapshot is gone, or was set aside");
                 refused.push(Trouble::new(Code::StateGone, text));
@@ -159,6 +160,13 @@ pub(super) fn prune(
     let Some(first) = refused.first() else { return Ok(()) };
     let all: Vec<&str> = refused.iter().map(|refused| &**refused).collect();
     Err(Failure::of(Exit::Refused, first.told(|_| all.join("; "))).into())
+}
+
+/// Whether a service has a newest snapshot, of which every byte is authentic. It is gone through, and not held.
+fn opens(store: &hotbay_state::Store, keys: &KeyRing, service: &str) -> Result<bool, StoreError> {
+    let Some(opener) = store.open_at(keys, service, None)? else { return Ok(false) };
+    let load = |source| StoreError::Load { path: store.path(service), source };
+    opener.finish().map(|_| true).map_err(load)
 }
 
 /// Removes what was set aside of a service, and what lies in quarantine.

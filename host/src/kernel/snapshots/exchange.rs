@@ -104,6 +104,8 @@ impl Snapshots {
             draft.header().clone()
         };
         self.note(&header, None);
+        // What it took the place of was rejected: should this one be damaged, nothing goes back to that by itself.
+        self.head.note_put_back(service, header.sequence);
         self.keep_head(true);
         Ok(header)
     }

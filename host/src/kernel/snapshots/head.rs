@@ -65,6 +65,14 @@ impl KeptHead {
         }
     }
 
+    /// What was noted of a service is what it was `before`: nothing came of it.
+    pub(super) fn take_back(&self, store: &Store, keys: &KeyRing, service: &str, before: &Head) {
+        let mut kept = self.lock();
+        kept.head.set(service, before.of(service));
+        kept.is_news = true;
+        kept.write(store, keys);
+    }
+
     /// Notes that an earlier state was put back, and is durable.
     pub(super) fn note_put_back(&self, service: &str, sequence: u64) {
         let mut kept = self.lock();
@@ -111,5 +119,28 @@ impl Kept {
         store.write_head(keys, &self.head)?;
         self.is_news = false;
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotbay_state::Key;
+
+    use super::*;
+
+    #[test]
+    fn what_is_news_is_written_once_a_period_also_when_it_is_not_due() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(folder.path()).unwrap();
+        let keys = KeyRing::from(Key::new(&[7; 32]).unwrap());
+        let head = KeptHead::read(&store, &keys);
+        head.note("echo", 1);
+        head.write(&store, &keys, false);
+        assert_eq!(store.head(&keys).unwrap(), Head::default(), "it was read a moment ago");
+        // A machine that runs for less than a period has no moment that is so long ago.
+        let Some(long_ago) = Instant::now().checked_sub(PERIOD) else { return };
+        head.lock().written = long_ago;
+        head.write(&store, &keys, false);
+        assert_eq!(store.head(&keys).unwrap().of("echo").map(|newest| newest.sequence), Some(1));
     }
 }

@@ -204,6 +204,33 @@ fn a_fresh_start_and_a_state_put_back_are_not_undone_by_damage() {
 }
 
 #[test]
+fn a_restore_is_not_undone_by_damage() {
+    let home = tempfile::tempdir().unwrap();
+    let first = snapshots(home.path());
+    for state in [&b"good"[..], b"rejected"] {
+        first.save_capsule("echo", &capsule(&first, state)).unwrap();
+    }
+    first.restore("echo", 1).unwrap();
+    let path = home.path().join("state").join("echo.state");
+    std::fs::remove_file(&path).unwrap();
+    std::fs::write(&path, "damaged").unwrap();
+    assert!(is_unreadable(&snapshots(home.path()).load("echo").unwrap_err()));
+}
+
+#[test]
+fn a_state_that_could_not_be_set_aside_is_not_discarded() {
+    let home = tempfile::tempdir().unwrap();
+    let snapshots = snapshots(home.path());
+    snapshots.save_capsule("echo", &capsule(&snapshots, b"one")).unwrap();
+    let before = snapshots.head.get();
+    let (folder, away) = (home.path().join("state"), home.path().join("away"));
+    std::fs::rename(&folder, &away).unwrap();
+    std::fs::write(&folder, "no folder").unwrap();
+    snapshots.set_aside("echo").unwrap_err();
+    assert_eq!(snapshots.head.get(), before);
+}
+
+#[test]
 fn a_rotation_that_was_cut_off_before_head_is_ended_by_writing_it_anew() {
     let home = tempfile::tempdir().unwrap();
     let first = snapshots(home.path());

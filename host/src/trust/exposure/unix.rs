@@ -1,5 +1,6 @@
 //! By owner and mode.
 
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -10,13 +11,22 @@ const STICKY: u32 = 0o1000;
 const GROUP: u32 = 0o020;
 const OTHERS: u32 = 0o002;
 
-/// Who else may write there, in words.
+/// Who else may write there, in words. Of a link, who may make it another one by its name: its folder says the rest.
 pub(super) fn others_at(path: &Path, place: Place) -> io::Result<Option<String>> {
-    // A link's own mode says nothing; what a path leads through was resolved before.
-    let metadata = std::fs::symlink_metadata(path)?;
+    Ok(others_with(&std::fs::symlink_metadata(path)?, place, || access_list::is_at(path)))
+}
+
+/// The same of what is open, whatever lies at its path by now.
+pub(super) fn others_of(file: &File, place: Place) -> io::Result<Option<String>> {
+    Ok(others_with(&file.metadata()?, place, || access_list::is_of(file)))
+}
+
+fn others_with(metadata: &Metadata, place: Place, has_access_list: impl Fn() -> bool) -> Option<String> {
     let user = rustix::process::geteuid().as_raw();
-    let group_is_own = |group| !has_access_list(path) && is_own_group(group, user);
-    Ok(others(metadata.uid(), metadata.gid(), metadata.mode(), place, user, group_is_own))
+    let group_is_own = |group| !has_access_list() && is_own_group(group, user);
+    // A link's own mode says nothing.
+    let mode = if metadata.is_symlink() { 0 } else { metadata.mode() };
+    others(metadata.uid(), metadata.gid(), mode, place, user, group_is_own)
 }
 
 fn others(
@@ -45,20 +55,42 @@ fn others(
 
 /// Whether an access list may let others in than the group. Where that cannot be told, one may.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn has_access_list(path: &Path) -> bool {
+mod access_list {
+    use std::ffi::CStr;
+    use std::fs::File;
+    use std::path::Path;
+
+    use rustix::fs::{fgetxattr, lgetxattr};
     use rustix::io::Errno;
-    let none: &mut [u8] = &mut [];
-    match rustix::fs::lgetxattr(path, c"system.posix_acl_access", none) {
+
+    const NAME: &CStr = c"system.posix_acl_access";
+
+    pub(super) fn is_at(path: &Path) -> bool {
+        let none: &mut [u8] = &mut [];
+        is_one(lgetxattr(path, NAME, none))
+    }
+
+    pub(super) fn is_of(file: &File) -> bool {
+        let none: &mut [u8] = &mut [];
+        is_one(fgetxattr(file, NAME, none))
+    }
+
+    fn is_one(found: Result<usize, Errno>) -> bool {
         // This file has none, or its file system has none at all.
-        Err(Errno::NODATA | Errno::NOTSUP) => false,
-        _ => true,
+        !matches!(found, Err(Errno::NODATA | Errno::NOTSUP))
     }
 }
 
 /// Elsewhere such lists are of other kinds, see the module above.
 #[cfg(not(any(target_os = "linux", target_os = "android")))]
-fn has_access_list(_: &Path) -> bool {
-    false
+mod access_list {
+    pub(super) fn is_at(_: &std::path::Path) -> bool {
+        false
+    }
+
+    pub(super) fn is_of(_: &std::fs::File) -> bool {
+        false
+    }
 }
 
 /// Whether a group is the user's own, by the system's files. A user whom other services know, as a directory does, has none.
@@ -123,5 +155,39 @@ mod tests {
         // Root trusts no user.
         assert!(others(1000, 0, 0o700, Place::Above, 0, |_| true).is_some());
         assert!(!at(0, 0o1777, Place::Above) && at(1000, 0o1777, Place::Own));
+    }
+
+    fn with_mode(path: &Path, mode: u32) {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    #[test]
+    fn what_was_opened_is_judged_and_not_what_lies_at_its_path_by_now() {
+        let home = tempfile::tempdir().unwrap();
+        let [path, clean] = ["lib", "clean"].map(|name| home.path().join(name));
+        for (path, mode) in [(&path, 0o666), (&clean, 0o600)] {
+            std::fs::write(path, "").unwrap();
+            with_mode(path, mode);
+        }
+        let opened = File::open(&path).unwrap();
+        std::fs::rename(clean, &path).unwrap();
+        assert_eq!(super::super::of_file(&path, None), None);
+        let exposed = super::super::of_file(&path, Some(&opened)).unwrap();
+        assert!(exposed.why.contains("by everybody"), "{exposed}");
+    }
+
+    #[test]
+    fn who_may_exchange_a_link_on_the_way_is_seen_though_it_leads_to_a_folder_of_ours() {
+        let home = tempfile::tempdir().unwrap();
+        let [clean, open] = ["clean", "open"].map(|name| home.path().join(name));
+        for folder in [&clean, &open] {
+            std::fs::create_dir(folder).unwrap();
+        }
+        let link = open.join("plugins");
+        std::os::unix::fs::symlink(&clean, &link).unwrap();
+        assert_eq!(super::super::of_folder(&link), None);
+        with_mode(&open, 0o777);
+        assert_eq!(super::super::of_folder(&link).unwrap().path, open);
     }
 }

@@ -17,7 +17,12 @@ pub(super) fn others_at(path: &Path, place: Place) -> io::Result<Option<String>>
     // Folders as well, and to look at them only.
     let opened =
         File::options().access_mode(READ_CONTROL).custom_flags(FILE_FLAG_BACKUP_SEMANTICS).open(path)?;
-    let security = Security::of(opened.as_handle())?;
+    others_of(&opened, place)
+}
+
+/// The same of what is open, and was opened to be read.
+pub(super) fn others_of(file: &File, place: Place) -> io::Result<Option<String>> {
+    let security = Security::of(file.as_handle())?;
     let user = Security::user()?;
     if !is_ours(security.owner(), &user) {
         return Ok(Some(format!("belongs to {}, and this host runs as {user}", security.owner())));

@@ -152,6 +152,17 @@ fn a_file_that_is_gone_is_no_empty_state_unless_it_was_set_aside() {
 }
 
 #[test]
+fn what_was_set_aside_and_is_put_back_is_old_although_nothing_newer_was_written() {
+    let (_home, store) = saved(3);
+    let mut afresh = head(3);
+    let aside = store.set_aside("echo").unwrap().unwrap();
+    afresh.note_aside("echo", 3);
+    fs::rename(aside, store.path("echo")).unwrap();
+    let error = find(&store, &afresh).unwrap_err();
+    assert!(matches!(error, StoreError::Older { found: 3, known: 4, .. }), "{error}");
+}
+
+#[test]
 fn a_way_back_that_fails_leaves_the_newest_where_it_is() {
     let (_home, store) = saved(3);
     let bad = spoil(&store.path("echo"));
