@@ -91,10 +91,7 @@ fn a_terminal_that_stands_still_stops_a_flood_and_its_end_is_heard_by_the_plugin
     assert!((64..4_096).contains(&kept), "{kept} items were sent to nobody");
     assert!(bay.ok(&["metrics"]).contains("hotbay_open_streams{service=\"streams\"} 1"));
     let status = bay.ok(&["status", "streams"]);
-    assert!(
-        status.contains("streams    numbers, echo, flood") && status.contains("1 streams handled"),
-        "{status}"
-    );
+    assert!(status.contains(" numbers, echo, flood") && status.contains("1 streams handled"), "{status}");
     child.kill().unwrap();
     child.wait().unwrap();
     eventually("it is heard", || (count(&bay, "gone") == 1).then_some(()));
