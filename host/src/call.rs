@@ -1,18 +1,22 @@
 //! Call: the two ways into a running generation.
 //!
 //! [`inline`] runs on the caller's thread: nanoseconds, and no deadline is possible. [`request`] goes through the
-//! generation's lane: a deadline, back-pressure, and nothing of the plugin stays behind on the caller's thread.
+//! generation's lane: a deadline, back-pressure, and nothing of the plugin stays behind on the caller's thread. A [`Stream`] is many items
+//! both ways.
 
 mod exchange;
 pub(crate) mod known;
 pub(crate) mod named;
 mod retry;
+mod stream;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use exchange::{Ended, Exchange};
 use hotbay_plugin_api::abi::{Out, Status};
+pub(crate) use stream::open;
+pub use stream::{Opening, Stream};
 
 use crate::CallError;
 use crate::bus::{self, Cancel};

@@ -4,6 +4,7 @@
 mod clock;
 #[cfg(feature = "http-client")]
 mod http;
+mod streams;
 mod threads;
 mod tick;
 mod timers;
@@ -11,6 +12,7 @@ mod timers;
 pub(crate) use clock::Clock;
 #[cfg(feature = "http-client")]
 pub(crate) use http::{Answered, Asked, Http, HttpError};
+pub(crate) use streams::{InHand, NotTaken, Streams, Taken};
 pub(crate) use threads::Threads;
 pub(crate) use timers::{Timers, What};
 

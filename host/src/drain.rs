@@ -1,4 +1,4 @@
-//! Drain: wait until nobody is inside a generation that is no longer published.
+//! Drain: wait until nobody is inside a generation that is no longer published. Who handles a stream there is told to let go.
 
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
@@ -26,6 +26,7 @@ pub(crate) fn drain(generation: &Generation, deadline: Duration) -> Result<(), D
     let until = Instant::now() + deadline;
     let failed = || DrainError { deadline };
     fault::point("drain", &generation.name).map_err(|_| failed())?;
+    generation.plugin.streams().move_on();
     let mut replaced = generation.replaced.lock().unwrap_or_else(PoisonError::into_inner);
     let left = || until.saturating_duration_since(Instant::now());
     if !replaced.iter().all(|state| state.drain(left())) {

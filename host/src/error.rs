@@ -8,6 +8,7 @@ mod coded;
 mod explained;
 mod near;
 mod page;
+mod stream;
 mod trouble;
 #[cfg(test)]
 mod tests;
@@ -19,6 +20,7 @@ pub(crate) use coded::of_pinned;
 pub use explained::{Explanation, nearest};
 pub(crate) use near::nearest_first;
 pub use page::page;
+pub use stream::StreamError;
 pub use trouble::Trouble;
 pub(crate) use trouble::{Coded, Why, shown};
 
@@ -118,6 +120,26 @@ pub enum CallError {
         method: String,
         /// The methods that its manifest names.
         known: Vec<String>,
+    },
+    /// The service has no such stream.
+    #[error("failed to find stream `{method}` of service `{service}`; {}", available("it has", known))]
+    NoSuchStream {
+        /// The service.
+        service: String,
+        /// What was to be opened.
+        method: String,
+        /// The streams that its manifest names.
+        known: Vec<String>,
+    },
+    /// As many streams of the service are open as may be.
+    #[error(
+        "failed to open a stream of service `{service}`: {limit} are open, as many as its `max_streams` says; end one, or raise it"
+    )]
+    TooManyStreams {
+        /// The service.
+        service: String,
+        /// The limit.
+        limit: usize,
     },
     /// The service exists and does not run.
     #[error("failed to call service `{service}`: it is {phase}{}", because(reason))]

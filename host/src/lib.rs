@@ -79,7 +79,8 @@ pub mod fuzzing;
 #[cfg(test)]
 mod linked;
 
+pub use call::{Opening, Stream};
 pub use config::Config;
-pub use error::{CallError, ControlError, HostError};
+pub use error::{CallError, ControlError, HostError, StreamError};
 pub use host::{Answered, Changed, Handle, Host, Method, PlainState, Publisher, Rotated, Which};
 pub use hotbay_plugin_api::Buffer;

@@ -97,6 +97,8 @@ impl Bay {
             topics: declaration.topics.iter().map(ToString::to_string).collect(),
             queue: declaration.queue.to_owned(),
             answers: declaration.answers.iter().map(ToString::to_string).collect(),
+            streams: declaration.streams.iter().map(ToString::to_string).collect(),
+            resumable: declaration.resumable.iter().map(ToString::to_string).collect(),
             capabilities: Vec::new(),
             config: None,
             state: P::SHAPE.map(|shape| shape.to_schema()),

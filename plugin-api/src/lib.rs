@@ -13,6 +13,7 @@ mod message;
 mod method;
 mod plugin;
 mod state;
+mod stream;
 pub mod testkit;
 mod thread;
 mod timer;
@@ -31,6 +32,7 @@ pub use plugin::{Plugin, Reply, Request};
 #[cfg(feature = "message-pack")]
 pub use state::MessagePack;
 pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step};
+pub use stream::{Notifier, Opening, Resumed, Stream};
 pub use thread::{StopToken, Thread};
 pub use timer::Timer;
 
@@ -43,7 +45,7 @@ pub mod prelude {
     pub use crate::serde::{self, Deserialize, Serialize};
     pub use crate::{
         Buffer, ConfigSchema, Context, Error, Level, Message, Method, Outgoing, Plugin, Published, Reply,
-        Request, Result, State, Stateful, Step, StopToken, Table, Timer,
+        Request, Result, State, Stateful, Step, StopToken, Stream, Table, Timer,
     };
     pub use crate::{config, export_plugin, serde_json, tracing};
 }

@@ -3,7 +3,7 @@
 use std::io;
 
 use crate::abi::{RawBuffer, Status};
-use crate::{Context, Error, Message, Result, Table};
+use crate::{Context, Error, Message, Result, Stream, Table};
 
 /// A plugin: what an author writes.
 ///
@@ -69,6 +69,27 @@ pub trait Plugin: Sized + Send + Sync + 'static {
         Err(Error::msg(format_args!(
             "answer a request of `{}`: the plugin declares `answers` and has no `on_request`",
             request.topic()
+        )))
+    }
+
+    /// Handles a stream that somebody opened, from its begin to its end: it ends when this returns. [`Request::method`] is one of those that
+    /// `export_plugin!` names under `streams`, the request what it was opened with.
+    ///
+    /// When the service is replaced or stopped, all that is done with the stream fails with [`Status::MOVED`] from then on, and
+    /// [`Context::is_cancelled`](crate::Context::is_cancelled) answers true: return then, since the swap waits for this as for a call. `?` does. Where the
+    /// method is declared under `resumable`, the stream goes on in the next version, which finds in [`Stream::resumed`] how far it is and
+    /// what this one [left](Stream::resume_with). Who returns without an error at that moment has said [`Stream::finish`] before, where it is done.
+    ///
+    /// Called by: the host. State: started. Thread: one of the plugin's own for each stream, which the host starts and waits for; calls,
+    /// messages and other streams run beside it. May call back: yes. Panic: who opened it gets it as an error.
+    ///
+    /// # Errors
+    /// Who opened it gets this error, behind all that was sent.
+    fn on_stream(&self, request: Request<'_>, stream: &Stream) -> Result<()> {
+        let _ = stream;
+        Err(Error::msg(format_args!(
+            "handle a stream of `{}`: the plugin declares `streams` and has no `on_stream`",
+            request.method()
         )))
     }
 

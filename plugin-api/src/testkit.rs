@@ -31,10 +31,12 @@ mod given;
 mod lines;
 mod messages;
 mod requests;
+mod streams;
 mod table;
 
 pub use lines::Logged;
 pub use messages::Sent;
+pub use streams::TestStream;
 use table::{CALLS, host, table};
 
 type Service = Box<dyn Fn(&str, &[u8]) -> Result<Vec<u8>> + Send + Sync>;
@@ -49,6 +51,7 @@ pub struct TestHost {
     published: Mutex<Vec<Sent>>,
     requests: requests::Requests,
     given: given::Given,
+    streams: streams::Streams,
     is_of_1_0: bool,
 }
 
@@ -306,6 +309,7 @@ impl<P> Drop for Running<P> {
         if self.instance == Instance::NONE {
             return;
         }
+        self.host.streams.end();
         self.host.given.tell_to_end();
         if self.started {
             let _ = answer(|error| (self.module.stop())(self.instance, error));

@@ -52,7 +52,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "STATE_EXTENSION => ExtensionPtr(std::ptr::from_ref(self.current).cast()),",
                 "STATE_EXTENSION => ExtensionPtr::NONE,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 3", "CONTRACT_MINOR: u32 = 0");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 4", "CONTRACT_MINOR: u32 = 0");
             // Nor did the manifest say more.
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
@@ -77,7 +77,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "extension: extension::<P>,",
                 "extension: extension::<P>,\n            later: stop::<P>,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 3", "CONTRACT_MINOR: u32 = 4");
+            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 4", "CONTRACT_MINOR: u32 = 5");
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
                 &manifest,
@@ -108,6 +108,11 @@ fn echo_against(contract: Contract) -> PathBuf {
                 &folder.join("plugin-api/src/testkit/requests.rs"),
                 "(self.module.extension())(id.into(), revision).as_answers()",
                 "{ let _ = (id, revision); ExtensionPtr::NONE }.as_answers()",
+            );
+            edit(
+                &folder.join("plugin-api/src/testkit/streams.rs"),
+                "(self.module.extension())(id.into(), revision).as_handler()",
+                "{ let _ = (id, revision); ExtensionPtr::NONE }.as_handler()",
             );
             edit(
                 &folder.join("plugin-api/src/testkit/config.rs"),

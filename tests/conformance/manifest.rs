@@ -13,18 +13,18 @@ fn offered(bytes: &[u8], wanted: Phase) -> (Bay, Row) {
 
 #[test]
 fn another_major_is_refused_with_both_versions_and_advice() {
-    let nine = edited(&fixture("counter"), r#""contract":"1.3""#, r#""contract":"9.0""#);
+    let nine = edited(&fixture("counter"), r#""contract":"1.4""#, r#""contract":"9.0""#);
     let (bay, row) = offered(&nine, Phase::Rejected);
     assert_eq!((row.name.as_str(), row.version.as_deref()), ("counter", Some("1.0.0")));
     let reason = row.reason.unwrap();
-    assert!(reason.contains("9.0") && reason.contains("1.3"), "{reason}");
+    assert!(reason.contains("9.0") && reason.contains("1.4"), "{reason}");
     let check = bay.hotbay(&["check", bay.file("offered").to_str().unwrap()]);
     assert_eq!(check.code, 4, "{check:?}");
 }
 
 #[test]
 fn another_minor_is_taken() {
-    let seven = edited(&fixture("counter"), r#""contract":"1.3""#, r#""contract":"1.7""#);
+    let seven = edited(&fixture("counter"), r#""contract":"1.4""#, r#""contract":"1.7""#);
     let (bay, _) = offered(&seven, Phase::Running);
     assert_eq!(bay.call("counter.add", ""), "1");
 }
@@ -39,7 +39,7 @@ fn keys_that_a_later_contract_adds_are_passed_over() {
 #[test]
 fn a_contract_that_is_no_version_and_a_manifest_that_is_no_json_are_refused_in_words() {
     let plugin = fixture("counter");
-    let word = edited(&plugin, r#""contract":"1.3""#, r#""contract":"one""#);
+    let word = edited(&plugin, r#""contract":"1.4""#, r#""contract":"one""#);
     assert!(offered(&word, Phase::Rejected).1.reason.unwrap().contains("one"));
     let broken = edited(&plugin, r#"{"name""#, r#"["name""#);
     assert!(offered(&broken, Phase::Rejected).1.reason.unwrap().contains("manifest"));

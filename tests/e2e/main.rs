@@ -17,6 +17,7 @@ mod force;
 mod given;
 mod governed;
 mod http;
+mod items;
 mod keys;
 mod killed;
 mod lifecycle;

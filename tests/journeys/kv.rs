@@ -1,5 +1,6 @@
 //! The example `kv`: what it has goes on over swaps and restarts, however much it is.
 
+use hotbay::Opening;
 use hotbay::kernel::view::Outcome;
 use hotbay_tests::{Hosted, PATIENCE, eventually, example, rounds, with_version};
 
@@ -40,4 +41,22 @@ fn kv_of_a_hundred_mebibytes_goes_over_a_swap_and_a_restart() {
     hosted.wait_version("kv", "1.0.0");
     assert_eq!(hosted.request("kv", "count", "").unwrap(), keys);
     assert_eq!(hosted.request("kv", "get", &last_key).unwrap(), last);
+}
+
+#[test]
+fn kv_tells_who_watches_also_over_a_swap() {
+    let hosted = Hosted::start();
+    hosted.live("kv", &example("kv"), "1.0.0");
+    hosted.request("kv", "set", r#"{"order/1": "tea", "note": 1}"#).unwrap();
+    let watch = hosted.host().open_stream("kv", "watch", b"order/", Opening::default()).unwrap();
+    let next = || String::from_utf8(watch.receive(PATIENCE).unwrap().unwrap()).unwrap();
+    assert_eq!([next(), next()], [r#"{"entries":1}"#, r#"{"key":"order/1","value":"tea"}"#]);
+    hosted.drop_bytes("kv", &with_version(&example("kv"), "1.0.0", "1.1.0"));
+    hosted.wait_version("kv", "1.1.0");
+    assert_eq!([next(), next()], [r#"{"entries":1}"#, r#"{"key":"order/1","value":"tea"}"#]);
+    hosted.request("kv", "set", r#"{"order/2": 7}"#).unwrap();
+    assert_eq!(next(), r#"{"key":"order/2","value":7}"#);
+    let receipt = hosted.wait_receipts("kv", 1).pop().unwrap();
+    // A handler that waits for changes is woken to let go: nobody waits for it.
+    assert!(receipt.stages_us["drain"] < 1_000_000, "{receipt:#?}");
 }

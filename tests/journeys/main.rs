@@ -13,3 +13,4 @@ mod messages;
 mod peer;
 mod races;
 mod requests;
+mod streams;

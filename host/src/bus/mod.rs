@@ -7,6 +7,8 @@
 //! A request is a message with a question in its envelope: one of those who answer its topic gets it, and the answer goes back to the
 //! thread that waits, whoever took whose place meanwhile.
 //!
+//! A stream is two ways of items between two ends, with a window each; it is opened by name, so that no topic leads to it.
+//!
 //! Which mailboxes a topic leads to is found in an index of words once, and remembered by topic until somebody subscribes or
 //! leaves. Order: what one thread publishes to a mailbox is in it in that order.
 
@@ -20,6 +22,7 @@ mod publish;
 mod question;
 mod request;
 mod route;
+mod stream;
 mod subject;
 mod subscription;
 mod topics;
@@ -44,6 +47,7 @@ pub(crate) use deadline::{Limit, end_of, is_cancelled, limit, remaining, until, 
 pub(crate) use mailbox::Wake;
 pub(crate) use publish::Manner;
 pub(crate) use question::{Answer, Question};
+pub(crate) use stream::{End, Handler, LONGEST_ITEM, Opener, Stuck};
 pub(crate) use subscription::{BYTES, ROOM, Subscriber};
 pub(crate) use trace::within_trace;
 

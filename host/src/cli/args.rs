@@ -2,6 +2,7 @@
 
 mod services;
 mod state;
+mod stream;
 mod values;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 pub(super) use services::{BreakerWanted, Services};
 pub(super) use state::{Keys, State};
+pub(super) use stream::Stream;
 pub(super) use values::{Target, Wanted, millis};
 use values::{duration, header, level, target};
 
@@ -149,6 +151,8 @@ pub(super) enum Command {
         #[arg(short = 'n', long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
         count: Option<u64>,
     },
+    /// Open a stream of a service; its items go to stdout, one on each line, until it ends or Ctrl-C
+    Stream(Stream),
     /// Topics that were published to, and who is subscribed
     Topics,
     /// What was counted, as OpenMetrics text

@@ -35,18 +35,22 @@ pub(super) fn read(data: Option<&str>) -> anyhow::Result<Vec<u8>> {
         None => Ok(Vec::new()),
         Some("-") => whole(io::stdin().lock()).otherwise(Code::NotRead, || "failed to read stdin"),
         Some(text) => match text.strip_prefix('@') {
-            Some(file) => File::open(file).and_then(whole).map_err(|error| {
-                let is_missing = error.kind() == io::ErrorKind::NotFound;
-                let (exit, code) = if is_missing {
-                    (Exit::NotFound, Code::NoSuchFile)
-                } else {
-                    (Exit::Failed, Code::NotRead)
-                };
-                Failure::new(exit, code, format!("failed to read `{file}`: {error}")).into()
-            }),
+            Some(file) => File::open(file).and_then(whole).map_err(|error| unread(file, &error)),
             None => Ok(text.as_bytes().to_vec()),
         },
     }
+}
+
+/// A file that is to be read.
+pub(super) fn opened(file: &str) -> anyhow::Result<File> {
+    File::open(file).map_err(|error| unread(file, &error))
+}
+
+fn unread(file: &str, error: &io::Error) -> anyhow::Error {
+    let is_missing = error.kind() == io::ErrorKind::NotFound;
+    let (exit, code) =
+        if is_missing { (Exit::NotFound, Code::NoSuchFile) } else { (Exit::Failed, Code::NotRead) };
+    Failure::new(exit, code, format!("failed to read `{file}`: {error}")).into()
 }
 
 /// All there is, or a byte more than can be sent: some files have no end.

@@ -81,6 +81,9 @@ impl<'a> Screen<'a> {
         self.line("service", &format!("{} {}", manifest.name, manifest.version));
         self.line("contract", &format!("{}, this host speaks {}", manifest.contract, check::contract()));
         self.line("methods", &list(&manifest.methods));
+        if !manifest.streams.is_empty() {
+            self.line("streams", &list(&manifest.streams));
+        }
         self.line("requires", &list(&manifest.requires));
         if let Some(state) = &manifest.state {
             let mut text = format!("schema {}, {}", state.writes, state.content_type);

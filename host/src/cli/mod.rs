@@ -27,6 +27,7 @@ mod sign;
 mod signals;
 mod state;
 mod status;
+mod stream;
 mod subscribe;
 mod systemd;
 mod topics;
@@ -108,6 +109,7 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Subscribe { patterns, queue, count } => {
             subscribe::subscribe(&client(), patterns, queue, count, &out)
         }
+        Command::Stream(asked) => stream::stream(&client(), asked, args.timeout, &out),
         Command::Topics => topics::topics(&client(), &out),
         Command::Metrics => out.bytes(&client().pass(&Request::Metrics, &[])?),
         Command::Doctor { config, plugins } => doctor::doctor(config.as_deref(), plugins, home, &out),

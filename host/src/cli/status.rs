@@ -31,6 +31,9 @@ fn screen(status: &Status) -> String {
     }
     if let Some(manifest) = &status.manifest {
         line("methods", list(&manifest.methods));
+        if !manifest.streams.is_empty() {
+            line("streams", list(&manifest.streams));
+        }
         line("requires", list(&manifest.requires));
         if !manifest.wants.is_empty() {
             line("wants", list(&manifest.wants));
@@ -45,9 +48,15 @@ fn screen(status: &Status) -> String {
         line("restarts", restarts(supervised));
     }
     if let Some(given) = status.given.as_ref().filter(|given| **given != Given::default()) {
-        let Given { threads, timers, failures, panics } = given;
+        let Given { threads, timers, failures, panics, streams, opened } = given;
         let bad = format!("{failures} ended with an error, {panics} panicked");
-        line("given", format!("threads {}; {timers} timers; {bad}", list(threads)));
+        line(
+            "given",
+            format!(
+                "threads {}; {timers} timers; {streams} streams handled, {opened} opened; {bad}",
+                list(threads)
+            ),
+        );
     }
     if let Some(snapshot) = &status.snapshot {
         let at = stamp_and_age(snapshot.created_unix_ms);

@@ -26,6 +26,8 @@ pub struct Service {
     pub messages: usize,
     /// `message_bytes`: bytes of these; one message that is larger is taken where none waits.
     pub message_bytes: usize,
+    /// `max_streams`: streams of it that may be open; more are refused. Each is a thread.
+    pub max_streams: usize,
     /// `when_full = "block" | "reject" | "drop-oldest"`: what happens to one message more.
     pub when_full: WhenFull,
     /// `when_stopped = "reject" | "keep"`: what becomes of messages while it is stopped.
@@ -73,6 +75,7 @@ impl Default for Service {
             mailbox: 1024,
             messages: ROOM,
             message_bytes: BYTES,
+            max_streams: 64,
             when_full: WhenFull::default(),
             when_stopped: WhenStopped::default(),
             store: "kv".to_owned(),
@@ -98,6 +101,7 @@ pub(super) struct ServiceTable {
     mailbox: Count,
     messages: Count,
     message_bytes: Count,
+    max_streams: Count,
     when_full: Option<WhenFull>,
     when_stopped: Option<WhenStopped>,
     store: Option<Spanned<String>>,
@@ -126,6 +130,8 @@ struct HttpTable {
 const LANES: RangeInclusive<u64> = 1..=256;
 /// Room for all of them is made at once.
 const MAILBOX: RangeInclusive<u64> = 1..=1_000_000;
+/// Each stream that is open is a thread.
+const STREAMS: RangeInclusive<u64> = 1..=4096;
 const MESSAGE_BYTES: RangeInclusive<u64> = 4096..=1 << 40;
 /// More would have callers wait for what does not come.
 const RETRIES: RangeInclusive<u64> = 0..=10;
@@ -143,6 +149,7 @@ impl ServiceTable {
         size(&mut service.mailbox, self.mailbox, &MAILBOX)?;
         size(&mut service.messages, self.messages, &MAILBOX)?;
         size(&mut service.message_bytes, self.message_bytes, &MESSAGE_BYTES)?;
+        size(&mut service.max_streams, self.max_streams, &STREAMS)?;
         service.when_full = self.when_full.unwrap_or(service.when_full);
         service.when_stopped = self.when_stopped.unwrap_or(service.when_stopped);
         if let Some(store) = self.store {

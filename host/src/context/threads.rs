@@ -39,6 +39,8 @@ struct Inside {
 #[derive(Debug)]
 struct Entry {
     name: String,
+    // Whether it handles a stream. How many do is limited elsewhere.
+    is_of_stream: bool,
     // The system's; 0 until it runs.
     id: u64,
     stopping: bool,
@@ -77,16 +79,39 @@ impl Threads {
         name: &str,
         body: impl FnOnce(u64) -> Answer + Send + 'static,
     ) -> Result<u64, (Status, String)> {
+        self.reap();
+        self.begin(name, false, body)
+    }
+
+    /// The same for a thread that handles a stream. Who opened that waits for no destructor of the plugin's: such as have ended are
+    /// waited for by the thread itself.
+    pub(crate) fn spawn_for_stream(
+        self: &Arc<Self>,
+        name: &str,
+        body: impl FnOnce(u64) -> Answer + Send + 'static,
+    ) -> Result<u64, (Status, String)> {
+        let threads = Arc::clone(self);
+        self.begin(name, true, move |number| {
+            threads.reap();
+            body(number)
+        })
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        name: &str,
+        is_of_stream: bool,
+        body: impl FnOnce(u64) -> Answer + Send + 'static,
+    ) -> Result<u64, (Status, String)> {
         let refused = |why: &str| Err((Status::REFUSED, format!("start thread `{name}`: {why}")));
         if name.is_empty() || name.len() > LONGEST_NAME || name.contains('\0') {
             return refused("a name is of 1 to 64 bytes, none of them 0");
         }
-        self.reap();
         let mut inside = self.inside();
         if !inside.open {
             return refused("the plugin is not started, or is being stopped");
         }
-        if inside.threads.len() >= MOST {
+        if !is_of_stream && inside.threads.values().filter(|entry| !entry.is_of_stream).count() >= MOST {
             return refused(&format!("the plugin has {MOST} threads, which is the most"));
         }
         inside.count += 1;
@@ -95,7 +120,8 @@ impl Threads {
         let handle = os::spawn(name, move || threads.run(number, body));
         let handle = handle.map_err(|e| (Status::FAILED, format!("start thread `{name}`: {e}")))?;
         let (name, handle) = (name.to_owned(), Some(handle));
-        let entry = Entry { name, id: 0, stopping: false, ended: false, is_dying: false, handle };
+        let entry =
+            Entry { name, is_of_stream, id: 0, stopping: false, ended: false, is_dying: false, handle };
         inside.threads.insert(number, entry);
         Ok(number)
     }

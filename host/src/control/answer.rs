@@ -17,7 +17,7 @@ use crate::bus::{Cancel, Headers, Outgoing, RequestError, Subscribe, SubscribeEr
 use crate::config::level::spelt;
 use crate::error::Code;
 use crate::kernel::view::{Action, Event, Phase, Row};
-use crate::{CallError, Changed, ControlError, Host, Which};
+use crate::{CallError, Changed, ControlError, Host, Opening, Stream, Which};
 
 /// What the command line is called as a sender, and as a subscriber.
 pub(super) const CLIENT: &str = "cli";
@@ -38,6 +38,15 @@ pub(super) trait Answer: Clone + Send + 'static {
 
     /// What happens from now on, after up to `past` earlier events.
     fn events(&self, past: usize) -> Receiver<Event>;
+
+    /// Opens a stream, blocking.
+    fn open_stream(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        opening: Opening,
+    ) -> Result<Stream, Failure>;
 
     /// Messages from now on.
     fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, SubscribeError>;
@@ -110,6 +119,24 @@ impl Answer for Answers {
         self.host.events(past)
     }
 
+    fn open_stream(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        opening: Opening,
+    ) -> Result<Stream, Failure> {
+        let open = || self.host.open_stream(service, method, request, opening).map_err(Denied::from);
+        let opened = match open() {
+            Err(denied) if denied.early && !self.begun.load(Ordering::Relaxed) => {
+                let _ = self.host.ready(READY);
+                open()
+            }
+            opened => opened,
+        };
+        opened.map_err(|denied| denied.failure)
+    }
+
     fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, SubscribeError> {
         self.host.subscribe(subscribe)
     }
@@ -173,7 +200,10 @@ fn carry_out(
             value(&serde_json::json!({"name": name, "level": spelt(level)}))
         }
         Request::Config => value(&host.settings()?),
-        Request::Events { .. } | Request::Logs { .. } | Request::Subscribe { .. } => Err(Failure::new(
+        Request::Events { .. }
+        | Request::Logs { .. }
+        | Request::Subscribe { .. }
+        | Request::Stream { .. } => Err(Failure::new(
             Exit::Failed,
             Code::NotUnderstood,
             "failed to answer once: what was asked for is many",

@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 mod lines;
 mod messages;
+mod stream;
 
 pub use lines::Heard;
 
@@ -249,6 +250,8 @@ fn done(response: Response) -> Result<Value, ClientError> {
         | Response::Line(_)
         | Response::Missed(_)
         | Response::Message(_)
+        | Response::Item
+        | Response::Credit
         | Response::End => {
             let error = <serde_json::Error as serde::de::Error>::custom("events were not asked for");
             Err(FrameError::Json(error).into())

@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 mod lines;
 pub(super) mod messages;
+mod stream;
 
 use super::answer::{Answer, Answered, CLIENT};
 use super::body;
@@ -110,6 +111,14 @@ impl Conversation {
                     }
                 }
             }
+            Ok(Ok((request @ Request::Stream { .. }, body))) => match self.followers.try_acquire() {
+                Ok(_place) => self.stream(answer, request, body).await,
+                Err(_) => {
+                    let message =
+                        format!("failed to open a stream: {FOLLOWERS} clients follow something already");
+                    self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
+                }
+            },
             Ok(Ok((request @ Request::Import { .. }, _))) => {
                 let done = self.take(answer, request).await;
                 self.respond(done).await

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::bus::{PublishError, RequestError};
-use crate::{CallError, ControlError, HostError};
+use crate::{CallError, ControlError, HostError, StreamError};
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -63,16 +63,35 @@ impl From<Exit> for std::process::ExitCode {
 impl From<&CallError> for Exit {
     fn from(error: &CallError) -> Self {
         match error {
-            CallError::NoSuchService { .. } | CallError::NoSuchMethod { .. } => Exit::NotFound,
+            CallError::NoSuchService { .. }
+            | CallError::NoSuchMethod { .. }
+            | CallError::NoSuchStream { .. } => Exit::NotFound,
             CallError::NotRunning { .. }
             | CallError::Refused { .. }
             | CallError::BreakerOpen { .. }
             | CallError::TooManyInside { .. }
+            | CallError::TooManyStreams { .. }
             | CallError::TooFast { .. } => Exit::Refused,
             CallError::Failed { .. } | CallError::Panicked { .. } | CallError::TooManyHops { .. } => {
                 Exit::Failed
             }
             CallError::TimedOut { .. } | CallError::Cancelled { .. } => Exit::TimedOut,
+        }
+    }
+}
+
+impl From<&StreamError> for Exit {
+    fn from(error: &StreamError) -> Self {
+        match error {
+            StreamError::NotOpened(error) => error.into(),
+            StreamError::Failed { .. }
+            | StreamError::Panicked { .. }
+            | StreamError::Moved { .. }
+            | StreamError::Gone { .. } => Exit::Failed,
+            StreamError::Finished { .. } | StreamError::TooLong { .. } => Exit::Refused,
+            StreamError::Late { .. } | StreamError::TimedOut { .. } | StreamError::Cancelled { .. } => {
+                Exit::TimedOut
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A message as one line of JSON.
+//! A message, or an item of a stream, as one line of JSON.
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -27,5 +27,23 @@ impl<'a> Line<'a> {
         let text = std::str::from_utf8(bytes).ok();
         let base64 = text.is_none().then(|| BASE64_STANDARD.encode(bytes));
         Self { message, text, base64 }
+    }
+}
+
+/// The same of an item.
+#[derive(Debug, Serialize)]
+pub(crate) struct Item<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    base64: Option<String>,
+}
+
+impl<'a> Item<'a> {
+    /// Of these bytes.
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let text = std::str::from_utf8(bytes).ok();
+        let base64 = text.is_none().then(|| BASE64_STANDARD.encode(bytes));
+        Self { text, base64 }
     }
 }

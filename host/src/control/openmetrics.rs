@@ -67,6 +67,7 @@ impl Scrape {
             "Of these, such as were answered with an error.",
             each(|one| one.errors),
         )?;
+        gauge(into, "open_streams", "Streams of a service that are open.", each(|one| one.streams))?;
         let swaps = all.iter().flat_map(|one| {
             let of = |outcome, count| ([("service", &*one.name), ("outcome", outcome)], count);
             [of("committed", one.swaps), of("rolled_back", one.rolled_back)]

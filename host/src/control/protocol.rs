@@ -11,10 +11,13 @@ use crate::config::level::Spell;
 use crate::error::{Blame, Code, Coded as _, Trouble, shown};
 use crate::kernel::lines::Line;
 use crate::kernel::view::{Action, BreakerForce, Event, Planned};
-use crate::{CallError, Changed, ControlError, Which};
+use crate::{CallError, Changed, ControlError, StreamError, Which};
 
 /// A deadline beyond this is none, and would overflow the clocks of some systems.
 const MAX_DEADLINE: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Items of a stream that a client may send before the service has taken one.
+pub const STREAM_CREDIT: usize = 16;
 
 /// What a client asks for. The host waits for what a command changes, up to its deadline.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -99,6 +102,20 @@ pub enum Request {
         queue: Option<String>,
         /// Messages that may wait; of more, the oldest are dropped.
         capacity: usize,
+    },
+    /// Opens a stream; the frame's body is what it is opened with. Answered by `Done`; then items come as [`Response::Item`], and the client sends
+    /// [`Upward`]s, no more than [`STREAM_CREDIT`] items before a [`Response::Credit`] for each.
+    Stream {
+        /// The service.
+        service: String,
+        /// Which of its streams.
+        method: String,
+        /// It ends after so long, whatever comes.
+        #[serde(default)]
+        lifetime_ms: Option<u64>,
+        /// Whether it ends when the service is replaced, where it could go on.
+        #[serde(default)]
+        once: bool,
     },
     /// What was counted: the answer's body is OpenMetrics text.
     Metrics,
@@ -237,6 +254,7 @@ impl Request {
             | Request::LogLevel { .. }
             | Request::Config
             | Request::Subscribe { .. }
+            | Request::Stream { .. }
             | Request::Metrics
             | Request::Topics
             | Request::Breaker { .. }
@@ -264,8 +282,22 @@ pub enum Response {
     Missed(u64),
     /// A message; the frame's body is its bytes. More responses follow.
     Message(MessageView),
-    /// There are no more events, or messages.
+    /// An item of a stream; it is the frame's body. More responses follow.
+    Item,
+    /// The service has taken an item of the client's. More responses follow.
+    Credit,
+    /// There are no more events, messages, or items.
     End,
+}
+
+/// What a client says on a stream that it has opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Upward {
+    /// An item; it is the frame's body.
+    Item,
+    /// There are no more.
+    Finish,
 }
 
 /// Why it was not done, and how the command that asked is to end.
@@ -329,6 +361,15 @@ impl From<CallError> for Failure {
             .map(|after| u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
         let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
         Self { retry_after_ms: again, ..failure }
+    }
+}
+
+impl From<StreamError> for Failure {
+    fn from(error: StreamError) -> Self {
+        match error {
+            StreamError::NotOpened(error) => error.into(),
+            error => Self::new(Exit::from(&error), error.code(), error.to_string()),
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use super::server::{Conversations, FOLLOWERS, Server};
 use crate::bus::{Cancel, Subscribe, SubscribeError, Subscription};
 use crate::error::Code;
 use crate::kernel::view::Event;
+use crate::{Opening, Stream};
 
 /// Echoes calls, fails what it is told to fail, and has as many events as it is asked for.
 #[derive(Clone, Default)]
@@ -68,6 +69,10 @@ impl Answer for Fake {
         let rest = std::io::copy(body, &mut std::io::sink());
         rest.map(|rest| (json!(rest + 1), Vec::new()))
             .map_err(|e| Failure::new(Exit::Failed, Code::StateUnread, e.to_string()))
+    }
+
+    fn open_stream(&self, _: &str, _: &str, _: &[u8], _: Opening) -> Result<Stream, Failure> {
+        Err(Failure::new(Exit::NotFound, Code::NoSuchStream, "failed to open what a fake has not"))
     }
 
     fn events(&self, past: usize) -> mpsc::Receiver<Event> {

@@ -168,6 +168,12 @@ codes! {
     761 TooManyInside
     762 TooFast
     780 CallCancelled
+    781 NoSuchStream
+    782 TooManyStreams
+    783 StreamMoved
+    784 StreamFinished
+    785 ItemTooLong
+    786 StreamGone
 
     // From one version to the next, and back.
     801 NotDrained

@@ -2,7 +2,7 @@
 
 use hotbay_state::{KeyError, OpenError, SealError, StoreError};
 
-use super::{CallError, Code, Coded, ControlError, HostError, chain};
+use super::{CallError, Code, Coded, ControlError, HostError, StreamError, chain};
 use crate::bus::{PublishError, RequestError, SubscribeError};
 use crate::config::ConfigError;
 use crate::discover::DiscoverError;
@@ -48,6 +48,22 @@ impl Coded for ConfigError {
 
     fn in_words(&self) -> String {
         chain(self)
+    }
+}
+
+impl Coded for StreamError {
+    fn code(&self) -> Code {
+        match self {
+            Self::NotOpened(error) => error.code(),
+            Self::Failed { .. } => Code::CallFailed,
+            Self::Panicked { .. } => Code::CallPanicked,
+            Self::Moved { .. } => Code::StreamMoved,
+            Self::Gone { .. } => Code::StreamGone,
+            Self::Late { .. } | Self::TimedOut { .. } => Code::CallTimedOut,
+            Self::Cancelled { .. } => Code::CallCancelled,
+            Self::Finished { .. } => Code::StreamFinished,
+            Self::TooLong { .. } => Code::ItemTooLong,
+        }
     }
 }
 
@@ -208,6 +224,8 @@ impl Coded for CallError {
         match self {
             Self::NoSuchService { .. } => Code::NoSuchService,
             Self::NoSuchMethod { .. } => Code::NoSuchMethod,
+            Self::NoSuchStream { .. } => Code::NoSuchStream,
+            Self::TooManyStreams { .. } => Code::TooManyStreams,
             Self::NotRunning { .. } => Code::NotRunning,
             Self::Failed { .. } => Code::CallFailed,
             Self::Panicked { .. } => Code::CallPanicked,

@@ -11,6 +11,7 @@ mod pinned;
 mod runs;
 mod starts;
 mod state;
+mod streams;
 mod swaps;
 mod trust;
 
@@ -57,6 +58,7 @@ pub(super) const STAGES: &[Stage] = &[
     Stage { title: "Mapped and created", table: runs::LOADED },
     Stage { title: "The callbacks of its life, and what it requires", table: starts::TABLE },
     Stage { title: "Calls", table: calls::TABLE },
+    Stage { title: "Streams", table: streams::TABLE },
     Stage { title: "From one version to the next, and back", table: swaps::TABLE },
     Stage { title: "Old code that stays mapped", table: pinned::TABLE },
     Stage { title: "State at rest", table: state::TABLE },

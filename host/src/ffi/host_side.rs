@@ -14,7 +14,7 @@ use crate::bus::Bus;
 use crate::call::{self, Called};
 #[cfg(feature = "http-client")]
 use crate::context::Http;
-use crate::context::{Clock, Threads, Timers};
+use crate::context::{Clock, Streams, Threads, Timers};
 use crate::kernel::levels::Cell;
 use crate::kernel::slot::Slot;
 use crate::{CallError, config};
@@ -50,6 +50,7 @@ pub(crate) struct HostSide {
     accepting: Arc<AtomicBool>,
     threads: Arc<Threads>,
     timers: Arc<Timers>,
+    streams: Arc<Streams>,
     #[cfg(feature = "http-client")]
     http: Http,
     // The service that keeps its keys and values.
@@ -76,6 +77,7 @@ impl HostSide {
             store: service.store.clone(),
             threads: Threads::new(&name, generation),
             timers: Timers::new(&name, generation, &services),
+            streams: Arc::default(),
             name,
             generation,
             config,
@@ -95,6 +97,7 @@ impl HostSide {
             store: self.store.clone(),
             threads: Threads::new(&self.name, self.generation),
             timers: Timers::new(&self.name, self.generation, &self.services),
+            streams: Arc::default(),
             name: Arc::clone(&self.name),
             generation: self.generation,
             config: RwLock::new(self.config()),
@@ -160,6 +163,11 @@ impl HostSide {
         &self.accepting
     }
 
+    /// Whether it is between its `start` and the end of its `stop`.
+    pub(super) fn accepts(&self) -> bool {
+        self.accepting.load(Ordering::Acquire)
+    }
+
     pub(super) fn found(&self) -> &Found {
         &self.methods
     }
@@ -172,6 +180,10 @@ impl HostSide {
         &self.timers
     }
 
+    pub(super) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
+    }
+
     #[cfg(feature = "http-client")]
     pub(super) fn http(&self) -> &Http {
         &self.http
@@ -181,16 +193,18 @@ impl HostSide {
         &self.store
     }
 
-    /// The plugin is about to start: from here on it may call other services, and have threads and timers.
+    /// The plugin is about to start: from here on it may call other services, open streams, and have threads and timers.
     pub(super) fn begin(&self) {
         self.accepting.store(true, Ordering::Release);
         self.threads.open();
         self.timers.open();
+        self.streams.open();
     }
 
     /// It is about to stop: what the host gave it ends. It may still call. On a lane, as is the next.
     pub(super) fn begin_to_stop(&self) {
         self.timers.close();
+        self.streams.close();
         self.threads.tell_to_end();
     }
 
@@ -283,19 +297,20 @@ pub(super) fn failed(
         failure = services.slot(service).err().map_or(failure, |gone| *gone);
     }
     let _ = words.write(failure.to_string().as_bytes());
-    status(&failure)
+    call_status(&failure)
 }
 
-fn status(failure: &CallError) -> Status {
+pub(super) fn call_status(failure: &CallError) -> Status {
     match failure {
         CallError::NoSuchService { .. } | CallError::NotRunning { .. } => Status::NO_SUCH_SERVICE,
-        CallError::NoSuchMethod { .. } => Status::NO_SUCH_METHOD,
+        CallError::NoSuchMethod { .. } | CallError::NoSuchStream { .. } => Status::NO_SUCH_METHOD,
         CallError::Panicked { .. } => Status::PANICKED,
         CallError::TimedOut { .. } | CallError::Cancelled { .. } => Status::TIMED_OUT,
         CallError::TooManyHops { .. }
         | CallError::Refused { .. }
         | CallError::BreakerOpen { .. }
         | CallError::TooManyInside { .. }
+        | CallError::TooManyStreams { .. }
         | CallError::TooFast { .. } => Status::REFUSED,
         _ => Status::FAILED,
     }

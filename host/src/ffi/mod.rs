@@ -13,7 +13,7 @@
 //!   noticed.
 //! * **F3 The types are the contract's.** The layout of the root module was checked by abi_stable against ours with
 //!   globals that are dropped at once: its process-wide globals would keep references into unloaded libraries.
-//! * **F4 The library outlives what came from it.** `module`, `instance`, `state`, `messages` and `functions` are private to [`Plugin`], are
+//! * **F4 The library outlives what came from it.** `module`, `instance`, `state`, `tables` and `functions` are private to [`Plugin`], are
 //!   reachable only through it (a [`MethodCall`] borrows it), and `library` is its last field. A [`Twin`] holds the plugin that it was made with.
 //!   Nothing that a plugin allocated is kept.
 //! * **F5 What a plugin points at outlives it.** The [`HostSide`] behind a plugin's link is freed only after the
@@ -22,7 +22,7 @@
 //!   the first and consumed by the second.
 //! * **F7 What is released is still mapped.** A path of an object is used once, so a library of that path is the one that
 //!   was pinned: with `RTLD_NOLOAD` its initialisers do not run again. If it was never closed, its own handle keeps it.
-//! * **F8 What a plugin hands over runs while it is mapped.** The body of a thread is called once, on a thread of the host's that
+//! * **F8 What a plugin hands over, and what handles a stream, runs while it is mapped.** A stream is handled by a lease, on a thread as the next. The body of a thread is called once, on a thread of the host's that
 //!   [`Plugin::join_threads`] waits for, destructors included; where one of those has not ended, the library is not closed. What a timer has
 //!   is called inside of its generation, by a lease, and given back there, in a call of the plugin, or before its `stop`: [`HostSide::begin_to_stop`] takes
 //!   all of them. A [`TickBody`] that is lost is leaked.
@@ -41,6 +41,8 @@ mod loader;
 mod messages;
 mod plugin;
 mod state;
+mod streams;
+mod tables;
 mod threads;
 mod timers;
 mod twin;

@@ -6,17 +6,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hotbay_plugin_api::abi::{
-    ANSWERS_EXTENSION, AnswersExtension, CONFIG_EXTENSION, ConfigExtension, HostHandle, HostLink, Instance,
-    LOG_EXTENSION, Lent, LogExtension, MESSAGES_EXTENSION, METHODS_EXTENSION, MessagesExtension, MethodFn,
-    MethodsExtension, Out, PluginModuleRef, RawBuffer, Status,
+    HostHandle, HostLink, Instance, Lent, METHODS_EXTENSION, MethodFn, MethodsExtension, Out,
+    PluginModuleRef, RawBuffer, Status,
 };
 use zeroize::Zeroizing;
 
 use super::library::Closed;
-use super::messages;
 use super::state::{Lending, Source, StateTable, Written};
-use super::{HostSide, Library, LoadError};
-use crate::bus::Message;
+use super::tables::Tables;
+use super::{HostSide, Library, LoadError, messages, streams};
+use crate::bus::{Handler, Message};
+use crate::context::Streams;
 use crate::fault;
 use crate::kernel::lane::Lane;
 use crate::kernel::view::Given;
@@ -31,10 +31,7 @@ pub(crate) struct Plugin {
     module: PluginModuleRef,
     instance: Instance,
     state: Option<StateTable>,
-    messages: Option<&'static MessagesExtension>,
-    answers: Option<&'static AnswersExtension>,
-    config: Option<&'static ConfigExtension>,
-    log: Option<&'static LogExtension>,
+    tables: Tables,
     // Of the methods of its manifest, in that order; where it has none of its own for one, that is called by name.
     functions: Vec<Option<MethodFn>>,
     // Both are given up by `close` alone. A plugin that is dropped on another way, such as one whose `create` came back
@@ -141,10 +138,7 @@ impl Plugin {
             instance,
             // F4: kept beside the library.
             state: StateTable::of(module),
-            messages: messages_of(module),
-            answers: answers_of(module),
-            config: config_of(module),
-            log: log_of(module),
+            tables: Tables::of(module),
             functions: Vec::new(),
             deaf: ManuallyDrop::new(host.deaf()),
             host: ManuallyDrop::new(host),
@@ -192,7 +186,8 @@ impl Plugin {
         let (threads, ends) = self.host.threads().view();
         let (timers, ticks) = self.host.timers().view();
         let (failures, panics) = (ends.failed + ticks.failed, ends.panicked + ticks.panicked);
-        Given { threads, timers, failures, panics }
+        let (streams, opened) = self.host.streams().counts();
+        Given { threads, timers, failures, panics, streams, opened }
     }
 
     /// Waits for the threads that the host started for it; those that have not ended by then. After `stop`, or a `start` that failed.
@@ -225,12 +220,12 @@ impl Plugin {
 
     /// Whether messages can be brought to it.
     pub(crate) fn takes_messages(&self) -> bool {
-        self.messages.is_some()
+        self.tables.messages.is_some()
     }
 
     /// Brings it a message.
     pub(crate) fn deliver(&self, message: &Message) -> Answer {
-        match self.messages {
+        match self.tables.messages {
             Some(table) => messages::deliver(table, self.instance, message),
             None => Err((Status::FAILED, "it takes no messages".to_owned())),
         }
@@ -238,20 +233,50 @@ impl Plugin {
 
     /// Whether it answers requests by topic.
     pub(crate) fn answers_requests(&self) -> bool {
-        self.answers.is_some()
+        self.tables.answers.is_some()
     }
 
     /// Has it answer a request.
     pub(crate) fn answer(&self, request: &Message, reply: &mut Vec<u8>) -> Answer {
-        match self.answers {
+        match self.tables.answers {
             Some(table) => messages::answer_request(table, self.instance, request, reply),
             None => Err((Status::FAILED, "it answers no requests by topic".to_owned())),
         }
     }
 
+    /// Whether it handles streams.
+    pub(crate) fn handles_streams(&self) -> bool {
+        self.tables.streams.is_some()
+    }
+
+    /// The ends of streams that it has in hand.
+    pub(crate) fn streams(&self) -> &Arc<Streams> {
+        self.host.streams()
+    }
+
+    /// Begins a thread for a stream. It is waited for as those are that the plugin asks for.
+    pub(crate) fn begin_stream(
+        &self,
+        name: &str,
+        body: impl FnOnce(u64) -> Answer + Send + 'static,
+    ) -> Result<u64, (Status, String)> {
+        self.host.threads().spawn_for_stream(name, body)
+    }
+
+    /// Has it handle a stream, to its end.
+    pub(crate) fn handle(&self, number: u64, method: &str, request: &[u8], handler: &Handler) -> Answer {
+        match self.tables.streams {
+            Some(table) => {
+                let at = (self.instance, self.host.link());
+                streams::handle(table, at, number, (method, request), handler)
+            }
+            None => Err((Status::FAILED, "it handles no streams".to_owned())),
+        }
+    }
+
     /// Brings it its table of the configuration as JSON, in place of the one before. False where it takes none while it runs.
     pub(crate) fn configure(&self, table: &Arc<str>) -> Result<bool, (Status, String)> {
-        let Some(extension) = self.config else { return Ok(false) };
+        let Some(extension) = self.tables.config else { return Ok(false) };
         match answer(|error| (extension.changed)(self.instance, table.as_bytes().into(), error)) {
             Ok(()) => {
                 self.host.set_config(table);
@@ -266,7 +291,7 @@ impl Plugin {
     /// Tells it how much of it is logged, so that it leaves the rest out. Where it cannot be told, it asks for each line. What it was told.
     pub(crate) fn tell_level(&self) -> u32 {
         let level = self.host.level();
-        if let Some(extension) = self.log {
+        if let Some(extension) = self.tables.log {
             (extension.set_level)(level);
         }
         level
@@ -342,34 +367,6 @@ impl std::fmt::Debug for Plugin {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Plugin").field("library", &self.library).finish_non_exhaustive()
     }
-}
-
-/// Whoever keeps it keeps the library open (F4).
-fn messages_of(module: PluginModuleRef) -> Option<&'static MessagesExtension> {
-    let (id, revision) = MESSAGES_EXTENSION;
-    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
-    unsafe { (module.extension())(id.into(), revision).as_messages() }
-}
-
-/// The same of who answers requests.
-fn answers_of(module: PluginModuleRef) -> Option<&'static AnswersExtension> {
-    let (id, revision) = ANSWERS_EXTENSION;
-    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
-    unsafe { (module.extension())(id.into(), revision).as_answers() }
-}
-
-/// The same of the configuration extension.
-fn config_of(module: PluginModuleRef) -> Option<&'static ConfigExtension> {
-    let (id, revision) = CONFIG_EXTENSION;
-    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
-    unsafe { (module.extension())(id.into(), revision).as_config() }
-}
-
-/// The same of the log extension.
-fn log_of(module: PluginModuleRef) -> Option<&'static LogExtension> {
-    let (id, revision) = LOG_EXTENSION;
-    // SAFETY: F4; it was asked for in these words, and the caller keeps the answer beside the library.
-    unsafe { (module.extension())(id.into(), revision).as_log() }
 }
 
 pub(super) fn answer(call: impl FnOnce(&mut RawBuffer) -> Status) -> Answer {

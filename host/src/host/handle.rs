@@ -8,7 +8,7 @@ use hotbay_plugin_api::abi::Lent;
 
 use crate::call::known;
 use crate::kernel::slot::Slot;
-use crate::{CallError, call};
+use crate::{CallError, Opening, Stream, call};
 
 /// A service, found once. It follows the service through swaps, stops and starts, and through its file being removed and put
 /// back; cheap to clone, and to send to other threads.
@@ -44,6 +44,14 @@ impl Handle {
     #[inline]
     pub fn call(&self, method: &str, request: &[u8], reply: &mut Vec<u8>) -> Result<(), CallError> {
         call::inline(&self.slot, method, request, Lent::new(reply).out()).map_err(|error| *error)
+    }
+
+    /// Opens a stream, as [`Host::open_stream`](crate::Host::open_stream) does.
+    ///
+    /// # Errors
+    /// As [`Host::open_stream`](crate::Host::open_stream).
+    pub fn open_stream(&self, method: &str, request: &[u8], opening: Opening) -> Result<Stream, CallError> {
+        call::open(Arc::clone(&self.slot), method, request, opening).map_err(|error| *error)
     }
 
     /// Calls through the service's lane, waits for the reply, `deadline` at most or else the service's own, and appends it to `reply`. Allocates nothing

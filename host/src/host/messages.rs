@@ -8,7 +8,7 @@ use crate::bus::{
     Bus, Cancel, Manner, Outgoing, PublishError, Published, RequestError, Subscribe, SubscribeError,
     Subscription, TopicView,
 };
-use crate::{CallError, call};
+use crate::{CallError, Opening, Stream, call};
 
 /// What an embedding program publishes by, under a name of its own. Cheap to clone, and to send to other threads.
 ///
@@ -95,6 +95,21 @@ impl Host {
         call::request_until(&slot, method, request, &mut reply, deadline, Some(cancel))
             .map_err(|error| *error)?;
         Ok(reply)
+    }
+
+    /// Opens a stream of a service: items both ways, at the pace of the slower side. It is handled on a thread of the plugin's own.
+    ///
+    /// # Errors
+    /// There is no such service or stream, it does not run, or too many are open.
+    pub fn open_stream(
+        &self,
+        service: &str,
+        method: &str,
+        request: &[u8],
+        opening: Opening,
+    ) -> Result<Stream, CallError> {
+        let slot = self.inner.shared.registry.slot(service)?;
+        call::open(slot, method, request, opening).map_err(|error| *error)
     }
 
     /// What to publish by, as a sender of this name.

@@ -27,6 +27,8 @@ pub struct ServiceMetrics {
     pub calls: u64,
     /// Of these, with an error.
     pub errors: u64,
+    /// Streams of it that are open.
+    pub streams: u64,
     /// Swaps that were committed, ways back among them.
     pub swaps: u64,
     /// Swaps that failed, after which the old generation served on.

@@ -237,6 +237,24 @@ impl Slot {
         }
     }
 
+    /// Takes a lease for who handles a stream, as [`Slot::lease`] does, counted nowhere: a stream is no call. Its guard is asked whether it may
+    /// come in, and limits calls alone from then on. A thread that is inside of this very service waits for nobody: who drains would wait
+    /// for it.
+    pub(crate) fn lease_of_stream(&self, deadline: Instant) -> Result<Lease, NoEntry> {
+        let is_inside = lease::is_inside(|state| state.serves(&self.name));
+        let deadline = if is_inside { Instant::now() } else { deadline };
+        loop {
+            match self.carry()? {
+                Ok(lease) => return Ok(Lease { _permit: None, ..lease }),
+                Err(gate) => {
+                    if gate.wait(Some(deadline), true) == Pass::Expired {
+                        return Err(NoEntry::Expired);
+                    }
+                }
+            }
+        }
+    }
+
     /// Looks at who serves right now, from outside: that is no call, and the thread does not go in.
     pub(crate) fn serving<R>(&self, look: impl FnOnce(&Generation) -> R) -> Option<R> {
         self.door.carry().ok()?.generation().map(look)
@@ -245,6 +263,7 @@ impl Slot {
     /// Publishes a generation.
     pub(crate) fn publish(&self, generation: Arc<Generation>) -> Replaced {
         self.guard.renew(&generation);
+        generation.plugin.streams().let_in();
         self.door.replace(match self.guard.is_needed() {
             true => SlotState::Guarded(generation),
             false => SlotState::Running { load: generation.load, generation },

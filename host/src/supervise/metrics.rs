@@ -20,6 +20,10 @@ impl Kernel {
             phase: row.phase,
             calls,
             errors,
+            streams: service
+                .slot
+                .serving(|generation| generation.plugin.streams().counts().0)
+                .unwrap_or_default(),
             swaps: service.committed,
             rolled_back: service.rolled_back,
             restarts: service.restarts.total(),

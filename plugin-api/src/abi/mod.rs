@@ -50,6 +50,7 @@ mod own;
 mod reader;
 mod requests;
 mod state;
+mod streams;
 mod threads;
 mod thunk;
 mod timers;
@@ -78,6 +79,8 @@ pub use requests::{ANSWERS_EXTENSION, AnswersExtension, REQUESTS_EXTENSION, Requ
 pub use state::{
     STATE_EXTENSION, STATE_EXTENSION_1, StateExtension, StateExtension1, StateTables, state_tables,
 };
+pub(crate) use streams::StreamEnd;
+pub use streams::{HandlerExtension, RawOpened, RawOpening, RawStream, STREAMS_EXTENSION, StreamsExtension};
 pub(crate) use threads::Started;
 pub use threads::{RawBody, RawThread, THREADS_EXTENSION, ThreadFn, ThreadsExtension};
 pub use thunk::{lib_header, module};
@@ -88,7 +91,7 @@ pub use window::Window;
 /// The contract's major version. Another major is another contract: such a plugin is refused.
 pub const CONTRACT_MAJOR: u32 = 1;
 /// The contract's minor version: it grows when an extension, or a key of the manifest, was added. Any minor loads with any other.
-pub const CONTRACT_MINOR: u32 = 3;
+pub const CONTRACT_MINOR: u32 = 4;
 
 /// The exported symbol of the manifest, which is read from the file without running it.
 pub const MANIFEST_SYMBOL: &str = "HOTBAY_MANIFEST";

@@ -28,6 +28,12 @@ impl Status {
     pub const TIMED_OUT: Self = Self(5);
     /// The host refuses this here, such as a call before `start`.
     pub const REFUSED: Self = Self(6);
+    /// Of a stream: who handled it let go of it, since its service is replaced or stopped. Since contract 1.4.
+    pub const MOVED: Self = Self(7);
+    /// Of a stream: the other side has gone. Since contract 1.4.
+    pub const CANCELLED: Self = Self(8);
+    /// Of a stream: the other side sends no more items. Since contract 1.4.
+    pub const ENDED: Self = Self(9);
 }
 
 /// A plugin value, known to its own library only.

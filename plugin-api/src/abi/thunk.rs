@@ -12,9 +12,10 @@ use super::log::log;
 use super::messages::messages;
 use super::methods::methods;
 use super::requests::answers;
+use super::streams::streams;
 use super::{
     ANSWERS_EXTENSION, CONFIG_EXTENSION, ExtensionPtr, HostLink, Instance, LOG_EXTENSION, MESSAGES_EXTENSION,
-    METHODS_EXTENSION, PluginModule, PluginModuleRef, RawBuffer, Status,
+    METHODS_EXTENSION, PluginModule, PluginModuleRef, RawBuffer, STREAMS_EXTENSION, Status,
 };
 use crate::{Context, Export, Plugin, Reply, Request, logging};
 
@@ -109,6 +110,7 @@ extern "C" fn extension<P: Export>(id: RStr<'_>, revision: u32) -> ExtensionPtr 
         // Who declares no topic gets no message.
         MESSAGES_EXTENSION if !P::DECLARATION.topics.is_empty() => messages::<P>(),
         ANSWERS_EXTENSION if !P::DECLARATION.answers.is_empty() => answers::<P>(),
+        STREAMS_EXTENSION if !P::DECLARATION.streams.is_empty() => streams::<P>(),
         (id, revision) => P::STATE.map_or(ExtensionPtr::NONE, |state| state.of_revision(id, revision)),
     }
 }

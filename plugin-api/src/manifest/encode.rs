@@ -33,6 +33,12 @@ pub struct Declaration {
     /// Topics whose requests it answers, written as `topics` are: they come to [`Plugin::on_request`](crate::Plugin::on_request). Of all who answer
     /// a topic, one is asked.
     pub answers: &'static [&'static str],
+    /// Streams that can be opened of it, by name: they come to [`Plugin::on_stream`](crate::Plugin::on_stream). Since contract 1.4; an older host
+    /// opens none.
+    pub streams: &'static [&'static str],
+    /// Of its streams, those that go on in the next version when it is replaced, see [`Stream::resumed`](crate::Stream::resumed). Since
+    /// contract 1.4.
+    pub resumable: &'static [&'static str],
     /// What it asks the host for. This host only shows it.
     pub capabilities: &'static [&'static str],
     /// What its table of `hotbay.toml` may say: `ConfigSchema::of::<Settings>()` of a type that [`config!`](crate::config!) made, or a
@@ -56,6 +62,8 @@ impl Declaration {
             topics: &[],
             queue: "",
             answers: &[],
+            streams: &[],
+            resumable: &[],
             capabilities: &[],
             config: ConfigSchema::None,
         }
@@ -104,6 +112,7 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     assert!(is_valid_name(d.name), "the name must match [a-z0-9_-]{{1,64}} and be no device name of Windows");
     check(d.topics);
     check(d.answers);
+    check_within(d.resumable, d.streams);
     let mut json = Json::<N>::new();
     json.raw("{\"name\":");
     json.string(d.name);
@@ -136,6 +145,14 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.string(d.queue);
     json.raw(",\"answers\":");
     json.strings(d.answers);
+    if !d.streams.is_empty() {
+        json.raw(",\"streams\":");
+        json.strings(d.streams);
+    }
+    if !d.resumable.is_empty() {
+        json.raw(",\"resumable\":");
+        json.strings(d.resumable);
+    }
     json.raw(",\"capabilities\":");
     json.strings(d.capabilities);
     json.raw(",\"config\":");
@@ -176,6 +193,26 @@ const fn encode<const N: usize>(d: &Declaration, state: Option<Shape>) -> Json<N
     json.string(env!("HOTBAY_TARGET"));
     json.raw(if cfg!(panic = "unwind") { ",\"panic\":\"unwind\"}" } else { ",\"panic\":\"abort\"}" });
     json
+}
+
+const fn check_within(some: &[&str], all: &[&str]) {
+    let mut at = 0;
+    while at < some.len() {
+        let mut known = 0;
+        while known < all.len() && !is_same(some[at].as_bytes(), all[known].as_bytes()) {
+            known += 1;
+        }
+        assert!(known < all.len(), "what is declared `resumable` is declared under `streams` as well");
+        at += 1;
+    }
+}
+
+const fn is_same(one: &[u8], other: &[u8]) -> bool {
+    let mut at = 0;
+    while at < one.len() && at < other.len() && one[at] == other[at] {
+        at += 1;
+    }
+    at == one.len() && at == other.len()
 }
 
 const fn check(topics: &[&str]) {
@@ -243,6 +280,8 @@ mod tests {
             topics: &["orders.>"],
             queue: "workers",
             answers: &["orders.price"],
+            streams: &["tail", "watch"],
+            resumable: &["tail"],
             capabilities: &["http"],
             ..Declaration::of("echo-v2", "2.10.0")
         };
@@ -264,6 +303,8 @@ mod tests {
         assert_eq!(manifest.methods, ["quote\"back\\slash\n"]);
         assert_eq!((&manifest.topics[..], &*manifest.queue), (&["orders.>".to_owned()][..], "workers"));
         assert_eq!(manifest.answers, ["orders.price"]);
+        let streams = ["tail".to_owned(), "watch".to_owned()];
+        assert_eq!((&manifest.streams[..], &manifest.resumable[..]), (&streams[..], &streams[..1]));
         let state = manifest.state.unwrap();
         assert_eq!((state.writes, &state.reads[..]), (3, &[1, 2][..]));
         assert_eq!(state.content_type, "application/octet-stream");

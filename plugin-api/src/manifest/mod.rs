@@ -50,6 +50,12 @@ pub struct Manifest {
     /// The topics whose requests it answers: patterns.
     #[serde(default)]
     pub answers: Vec<String>,
+    /// The streams that can be opened of it, by name.
+    #[serde(default)]
+    pub streams: Vec<String>,
+    /// Streams that the next version goes on with: of [`Manifest::streams`].
+    #[serde(default)]
+    pub resumable: Vec<String>,
     /// What it asks the host for.
     #[serde(default)]
     pub capabilities: Vec<String>,

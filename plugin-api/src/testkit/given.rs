@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use abi_stable::std_types::RStr;
 
 use super::messages::publish;
-use super::{Running, TestHost, answer, host};
+use super::{Running, TestHost, answer, host, streams};
 use crate::abi::{
     ExtensionPtr, FreeFn, HTTP_EXTENSION, HostHandle, HttpExtension, RawBody, RawBuffer, RawHeader,
     RawHttpRequest, RawId, RawOutgoing, RawPublished, RawThread, RawTimer, RawTimes, Status,
@@ -167,7 +167,7 @@ pub(super) fn extension(id: &str, revision: u32) -> ExtensionPtr {
         THREADS_EXTENSION => ExtensionPtr::of_threads(&THREADS),
         TIMERS_EXTENSION => ExtensionPtr::of_timers(&TIMERS),
         HTTP_EXTENSION => ExtensionPtr::of_http(&HTTP),
-        _ => ExtensionPtr::NONE,
+        _ => streams::extension(id, revision),
     }
 }
 

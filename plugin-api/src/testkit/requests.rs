@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::messages::with_message;
-use super::{Running, TestHost, given, host};
+use super::{Running, TestHost, given, host, streams};
 use crate::abi::{
     ANSWERS_EXTENSION, DEADLINE_EXTENSION, DeadlineExtension, ExtensionPtr, HostHandle, Lent,
     REQUESTS_EXTENSION, RawBuffer, RawOutgoing, RequestsExtension, Status,
@@ -97,7 +97,7 @@ extern "C" fn remaining_ns(handle: HostHandle) -> u64 {
 }
 
 extern "C" fn is_cancelled(handle: HostHandle) -> bool {
-    host(handle).requests.remaining.is_some_and(|left| left.is_zero())
+    streams::is_over() || host(handle).requests.remaining.is_some_and(|left| left.is_zero())
 }
 
 #[cfg(test)]

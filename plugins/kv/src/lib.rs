@@ -1,16 +1,20 @@
 //! The service `kv`: string keys to JSON values, any number of them, kept over each swap and restart.
 //!
-//! It answers the kv interface of `Context::kv`, `set`, `find`, `delete` and `list`, and three methods more.
+//! It answers the kv interface of `Context::kv`, `set`, `find`, `delete` and `list`, and three methods more. The stream `watch` tells of changes.
 //!
 //! Values are kept as their JSON text, and the state is written as MessagePack, which copies such text as it is.
 
 #![forbid(unsafe_code)]
+
+mod watch;
 
 use std::collections::BTreeMap;
 use std::ops::Bound;
 
 use hotbay_plugin_api::prelude::*;
 use hotbay_plugin_api::serde_json::{Map, Value};
+
+use watch::Watchers;
 
 /// Schema 1.
 #[derive(Default, Serialize, Deserialize)]
@@ -22,15 +26,17 @@ struct Entries {
 
 struct Kv {
     state: State<MessagePack<Entries>>,
+    watchers: Watchers,
 }
 
 impl Kv {
     /// Sets every member of a JSON object, all or none; answers how many.
     fn set(&self, members: Map<String, Value>) -> usize {
         let texts: Vec<_> = members.into_iter().map(|(key, value)| (key, value.to_string())).collect();
-        let count = texts.len();
+        let keys: Vec<String> = texts.iter().map(|(key, _)| key.clone()).collect();
         self.state.write().by_key.extend(texts);
-        count
+        self.watchers.changed(&keys);
+        keys.len()
     }
 
     fn get(&self, key: &str, reply: &mut Reply<'_>) -> Result<()> {
@@ -49,7 +55,11 @@ impl Kv {
     fn delete(&self, key: &str) -> bool {
         // Not a change, where there is nothing to delete.
         let is_there = self.state.read().by_key.contains_key(key);
-        is_there && self.state.write().by_key.remove(key).is_some()
+        let is_deleted = is_there && self.state.write().by_key.remove(key).is_some();
+        if is_deleted {
+            self.watchers.changed(&[key.to_owned()]);
+        }
+        is_deleted
     }
 
     /// The keys that begin with this, in their order.
@@ -60,7 +70,7 @@ impl Kv {
         reply.json(&from.take_while(|key| key.starts_with(prefix)).collect::<Vec<_>>())
     }
 
-    /// Sets keys below `fill/` until their values are of so many bytes of text; answers how many keys.
+    /// Sets keys below `fill/`, which nobody is told of, until their values are of so many bytes of text; answers how many keys.
     fn fill(&self, bytes: usize) -> Result<usize> {
         const VALUE: usize = 1024;
         const MAX: usize = 1 << 30;
@@ -85,7 +95,7 @@ impl Kv {
 
 impl Plugin for Kv {
     fn create(_: Context) -> Result<Self> {
-        Ok(Self { state: State::default() })
+        Ok(Self { state: State::default(), watchers: Watchers::default() })
     }
 
     fn call(&self, request: Request<'_>, reply: &mut Reply<'_>) -> Result<()> {
@@ -100,6 +110,10 @@ impl Plugin for Kv {
             _ => Err(request.unknown_method()),
         }
     }
+
+    fn on_stream(&self, request: Request<'_>, stream: &Stream) -> Result<()> {
+        self.watch(request.text()?, stream)
+    }
 }
 
 impl Stateful for Kv {
@@ -110,7 +124,12 @@ impl Stateful for Kv {
     }
 }
 
-export_plugin!(Kv: Stateful { name: "kv", methods: &["set", "get", "find", "delete", "list", "count", "fill"] });
+export_plugin!(Kv: Stateful {
+    name: "kv",
+    methods: &["set", "get", "find", "delete", "list", "count", "fill"],
+    streams: &["watch"],
+    resumable: &["watch"],
+});
 
 #[cfg(test)]
 mod tests {

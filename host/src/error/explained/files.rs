@@ -183,7 +183,7 @@ pub(super) const TABLE: &[Explanation] = &[
         causes: &["a plugin that is older or newer than the host by a major version of hotbay-plugin-api"],
         unchanged: UNTOUCHED,
         next: &["rebuild it with this host's hotbay-plugin-api; `hotbay check FILE` shows both versions"],
-        example: "failed to agree on the contract: it was built for 2.0, this host speaks 1.3; rebuild it with this host's hotbay-plugin-api",
+        example: "failed to agree on the contract: it was built for 2.0, this host speaks 1.4; rebuild it with this host's hotbay-plugin-api",
     },
     Explanation {
         code: Code::NameNotAllowed,

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hotbay_state::{Key, KeyError, KeyId, OpenError, SealError, StoreError};
 
-use super::super::{CallError, ControlError, HostError, Trouble, of_pinned};
+use super::super::{CallError, ControlError, HostError, StreamError, Trouble, of_pinned};
 use crate::bus::{NotTaken, Pattern, PublishError, RequestError, SubscribeError};
 use crate::config::{Config, ConfigError};
 use crate::discover::DiscoverError;
@@ -28,6 +28,7 @@ pub(super) fn all() -> Vec<Trouble> {
     all.extend(files());
     all.extend(lives());
     all.extend(calls());
+    all.extend(streams());
     all.extend(messages());
     all.extend(pinned());
     all.extend(state());
@@ -189,6 +190,19 @@ fn calls() -> Vec<Trouble> {
         ControlError::Busy { command: "roll back", name: service(), with: "a swap" }.into(),
         ControlError::TimedOut { name: service(), deadline: SECONDS, phase: Phase::Swapping }.into(),
         ControlError::Stopping.into(),
+    ]
+}
+
+fn streams() -> Vec<Trouble> {
+    let (service, method) = (|| "greeter".to_owned(), || "tail".to_owned());
+    vec![
+        CallError::NoSuchStream { service: service(), method: "tial".to_owned(), known: vec![method()] }
+            .into(),
+        CallError::TooManyStreams { service: service(), limit: 64 }.into(),
+        StreamError::Moved { service: service(), method: method() }.into(),
+        StreamError::Finished { service: service(), method: method() }.into(),
+        StreamError::TooLong { service: service(), method: method() }.into(),
+        StreamError::Gone { service: service(), method: method() }.into(),
     ]
 }
 

@@ -14,4 +14,10 @@ pub struct Given {
     pub failures: u64,
     /// The same that panicked.
     pub panics: u64,
+    /// Streams that it handles.
+    #[serde(default)]
+    pub streams: u64,
+    /// Streams of other services that it has opened.
+    #[serde(default)]
+    pub opened: u64,
 }
