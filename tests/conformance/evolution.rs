@@ -20,6 +20,8 @@ enum Contract {
     Same,
     /// Contract 1.0: the state extension has its first revision only.
     First,
+    /// The minor before: its plugins know of no streams.
+    Before,
     /// The next minor: the table has one more field at its end, which abi_stable takes, and the manifest a key that nobody knows yet.
     Grown,
     /// The table has one field less: what a table would be like if it had grown since.
@@ -28,6 +30,17 @@ enum Contract {
     Nameless,
     /// Two functions of the same type have changed places, which `ABI.md` forbids.
     Changed,
+}
+
+/// The contract's minor, as it stands in the source.
+fn minor(minor: u32) -> String {
+    format!("CONTRACT_MINOR: u32 = {minor}")
+}
+
+/// That of this contract.
+fn this_minor() -> u32 {
+    let source = std::fs::read_to_string(Path::new(ROOT).join("plugin-api/src/abi/mod.rs")).unwrap();
+    (0..1000).find(|of| source.contains(&format!("{};", minor(*of)))).expect("it has one")
 }
 
 /// Builds `plugins/echo` against a copy of the contract, without symbols: what is loaded ten thousand times may be small.
@@ -52,7 +65,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "STATE_EXTENSION => ExtensionPtr(std::ptr::from_ref(self.current).cast()),",
                 "STATE_EXTENSION => ExtensionPtr::NONE,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 4", "CONTRACT_MINOR: u32 = 0");
+            edit(&abi.join("mod.rs"), &minor(this_minor()), &minor(0));
             // Nor did the manifest say more.
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
@@ -63,6 +76,14 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "",
             );
             edit(&manifest, r#"json.raw("],\"back\":[");"#, r#"json.raw("],\"other\":[");"#);
+        }
+        Contract::Before => {
+            edit(&abi.join("mod.rs"), &minor(this_minor()), &minor(this_minor() - 1));
+            edit(
+                &abi.join("thunk.rs"),
+                "STREAMS_EXTENSION if !P::DECLARATION.streams.is_empty() => streams::<P>(),",
+                "STREAMS_EXTENSION => ExtensionPtr::NONE,",
+            );
         }
         Contract::Grown => {
             edit(
@@ -77,7 +98,7 @@ fn echo_against(contract: Contract) -> PathBuf {
                 "extension: extension::<P>,",
                 "extension: extension::<P>,\n            later: stop::<P>,",
             );
-            edit(&abi.join("mod.rs"), "CONTRACT_MINOR: u32 = 4", "CONTRACT_MINOR: u32 = 5");
+            edit(&abi.join("mod.rs"), &minor(this_minor()), &minor(this_minor() + 1));
             let manifest = folder.join("plugin-api/src/manifest/encode.rs");
             edit(
                 &manifest,
@@ -181,22 +202,33 @@ fn edit(file: &Path, from: &str, to: &str) {
     std::fs::write(file, text.replace(from, to)).unwrap();
 }
 
-#[test]
-fn a_plugin_with_a_longer_table_loads_swaps_and_unloads() {
-    let later = built(Contract::Grown);
+/// A plugin of another minor takes over from one of this, and gives back.
+fn there_and_back(contract: Contract, its_minor: u32) {
+    let other = built(contract);
     let bay = Bay::started();
     bay.drop_in("echo", &hotbay_tests::example("echo"));
     bay.wait_version("echo", "1.0.0");
-    bay.drop_bytes("echo", &with_version(&later, "1.0.0", "1.1.0"));
+    bay.drop_bytes("echo", &with_version(&other, "1.0.0", "1.1.0"));
     assert_eq!(bay.wait_version("echo", "1.1.0").generation, Some(2));
     assert_eq!(bay.call("echo.echo", "hello"), "hello");
-    assert_eq!(bay.status("echo").manifest.unwrap().contract, "1.4");
+    let contract = format!("1.{its_minor}");
+    assert_eq!(bay.status("echo").manifest.unwrap().contract, contract);
     bay.drop_in("echo", &hotbay_tests::example("echo"));
     assert_eq!(bay.wait_version("echo", "1.0.0").generation, Some(3));
     assert_eq!(bay.call("echo.count", ""), "1");
     for receipt in bay.history("echo") {
         assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
     }
+}
+
+#[test]
+fn a_plugin_with_a_longer_table_loads_swaps_and_unloads() {
+    there_and_back(Contract::Grown, this_minor() + 1);
+}
+
+#[test]
+fn a_plugin_of_the_minor_before_loads_swaps_and_unloads() {
+    there_and_back(Contract::Before, this_minor() - 1);
 }
 
 #[test]
