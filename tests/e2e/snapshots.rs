@@ -37,6 +37,13 @@ fn sequences(bay: &Bay) -> Vec<u64> {
     std::iter::once(&shown).chain(older).map(|one| one["header"]["sequence"].as_u64().unwrap()).collect()
 }
 
+/// Puts the snapshot before the newest one in its place.
+fn put_older_back(bay: &Bay) {
+    let older = shown(bay)["older"][0]["file"].as_str().unwrap().to_owned();
+    std::fs::remove_file(bay.state_file("counter")).unwrap();
+    std::fs::copy(older, bay.state_file("counter")).unwrap();
+}
+
 fn spoil(bay: &Bay) -> Vec<u8> {
     let path = bay.state_file("counter");
     let mut bytes = std::fs::read(&path).unwrap();
@@ -125,9 +132,7 @@ fn an_old_snapshot_put_back_is_not_used_until_somebody_accepts_it() {
     bay.ok(&["stop", "counter"]);
     bay.ok(&["start", "counter"]);
     bay.kill();
-    let older = shown(&bay)["older"][0]["file"].as_str().unwrap().to_owned();
-    std::fs::remove_file(bay.state_file("counter")).unwrap();
-    std::fs::copy(older, bay.state_file("counter")).unwrap();
+    put_older_back(&bay);
     bay.start();
     let reason = bay.wait_phase("counter", Phase::Quarantined).reason.unwrap();
     let advice = format!("hotbay state restore counter --to {}", last - 1);
@@ -148,9 +153,7 @@ fn an_old_snapshot_put_back_behind_a_swap_is_noticed_though_the_host_died() {
     // Written beside the swap; the event comes behind `HEAD`.
     eventually("the snapshot of the swap", || bay.ok(&["events"]).contains("snapshot").then_some(()));
     bay.kill();
-    let older = shown(&bay)["older"][0]["file"].as_str().unwrap().to_owned();
-    std::fs::remove_file(bay.state_file("counter")).unwrap();
-    std::fs::copy(older, bay.state_file("counter")).unwrap();
+    put_older_back(&bay);
     bay.start();
     let reason = bay.wait_phase("counter", Phase::Quarantined).reason.unwrap();
     assert!(reason.contains("there was a newer one"), "{reason}");
