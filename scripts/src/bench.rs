@@ -52,9 +52,9 @@ use crate::cargo::{self, Artefacts};
 /// by turns with a host whose home folder is in memory (`/dev/shm`, Linux), so that nothing of it comes to a disk.
 ///
 /// `map by hand` writes 100,000 entries (text to number) into a vector and reads them again, without Hotbay; `map as MessagePack` and `map as
-/// JSON` are a plugin's state, exported by one and imported by another. The map is in order, so that equal state is equal bytes; `hash map` is one
-/// without, for which serde makes room for no more than 32,768 entries ahead, where by hand there is room for all. `memory` is the most that a process takes while it does that by pieces,
-/// sealed and opened on the way, against what the map takes when it is there (Linux).
+/// JSON` are a plugin's state, exported by one and imported by another. The map is in order, so that equal state is equal bytes; `hash map`
+/// is one without, for which serde makes room for no more than 32,768 entries ahead, where by hand there is room for all. `memory` is the
+/// most that a process takes while it does that with the map by pieces, sealed and opened on the way, against what the map takes when it is there (Linux).
 ///
 /// Not measured: relib and what Cargo cannot bring, more than two threads, more than one caller at a gate, other sizes of requests, a cold cache, and what
 /// `nice`, `taskset` or a neighbour does to it. Differences of a few percent between two runs mean nothing.
