@@ -210,9 +210,8 @@ pub(crate) struct Temporary {
     // What it is to become.
     target: PathBuf,
     renamed: bool,
-    // How much was written, and how much of that is on its way to the disk.
+    // Whole pieces of it are on their way to the disk.
     written: u64,
-    begun: u64,
 }
 
 /// So many bytes are sent on their way while the next ones are made, sealed for one: the sync then waits for the rest only.
@@ -220,7 +219,7 @@ const PIECE: u64 = 1 << 20;
 
 impl Temporary {
     fn new(file: Option<File>, path: PathBuf, target: &Path) -> Temporary {
-        Temporary { file, path, target: target.to_owned(), renamed: false, written: 0, begun: 0 }
+        Temporary { file, path, target: target.to_owned(), renamed: false, written: 0 }
     }
 
     pub(crate) fn create(target: &Path) -> io::Result<Temporary> {
@@ -280,12 +279,11 @@ impl io::Write for Temporary {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let most = fault::most(&self.target)?;
         let file = self.file.as_mut().ok_or(io::ErrorKind::Unsupported)?;
-        let piece = usize::try_from(self.begun + PIECE - self.written).unwrap_or(usize::MAX);
+        let piece = usize::try_from(PIECE - self.written % PIECE).unwrap_or(usize::MAX);
         let count = file.write(&bytes[..bytes.len().min(most).min(piece)])?;
         self.written += count as u64;
-        if self.written == self.begun + PIECE {
-            os::begin_write_back(file, self.begun, PIECE);
-            self.begun = self.written;
+        if count == piece {
+            os::begin_write_back(file, self.written - PIECE, PIECE);
         }
         Ok(count)
     }

@@ -51,7 +51,7 @@ impl Head {
         self.services.iter().map(|(service, newest)| (service.as_str(), *newest))
     }
 
-    /// Knows of a service what another `HEAD` knew of it, or nothing.
+    /// Knows this of a service, such as what was known before, or nothing.
     pub fn set(&mut self, service: &str, newest: Option<Newest>) {
         match newest.filter(|_| name::is_service(service)) {
             Some(newest) => self.services.insert(service.to_owned(), newest),

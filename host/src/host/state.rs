@@ -196,7 +196,7 @@ fn reseal(shared: &Shared) {
             let others = keys.keys().map(Key::id).filter(|other| *other != id);
             let kept: usize = others.map(|other| shared.good.needs(other).map_or(0, |kept| kept.len())).sum();
             if kept > 0 {
-                let until = "until that has passed, or the host starts again";
+                let until = "until the window for that has passed, or the host starts again";
                 let _ = write!(text, "; {kept} kept for a way back need the key that they have {until}");
             }
             shared.journal.note("resealed", None, None, text);

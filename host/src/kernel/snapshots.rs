@@ -134,13 +134,13 @@ impl Snapshots {
         let aside = {
             let _turn = turn(&writing);
             // Of a service that never had any there is nothing to tell.
-            let before = self.head.get();
+            let before = self.head.get().of(service);
             if highest > 0 {
                 self.head.note_aside(&self.store, &self.keys(), service, highest);
             }
             self.store.set_aside(service).inspect_err(|_| {
                 // It is not discarded: what there is may be gone back to as before.
-                self.head.take_back(&self.store, &self.keys(), service, &before);
+                self.head.take_back(&self.store, &self.keys(), service, before);
             })?
         };
         if let Some(last) = self.lock().get_mut(service) {

@@ -3,7 +3,7 @@
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use hotbay_state::{Head, KeyRing, Store, StoreError};
+use hotbay_state::{Head, KeyRing, Newest, Store, StoreError};
 
 use crate::error::chain;
 
@@ -66,9 +66,9 @@ impl KeptHead {
     }
 
     /// What was noted of a service is what it was `before`: nothing came of it.
-    pub(super) fn take_back(&self, store: &Store, keys: &KeyRing, service: &str, before: &Head) {
+    pub(super) fn take_back(&self, store: &Store, keys: &KeyRing, service: &str, before: Option<Newest>) {
         let mut kept = self.lock();
-        kept.head.set(service, before.of(service));
+        kept.head.set(service, before);
         kept.is_news = true;
         kept.write(store, keys);
     }
