@@ -17,6 +17,7 @@ mod asker;
 mod bounds;
 mod census;
 mod means;
+mod private;
 mod sealed;
 #[cfg(feature = "cli")]
 mod space;
@@ -29,6 +30,8 @@ pub(crate) use asker::asked_line;
 pub(crate) use bounds::{Bounds, bound};
 pub(crate) use census::Census;
 pub(crate) use means::{Kind, Mean, limit_again, means};
+#[cfg(feature = "cli")]
+pub(crate) use private::keep_private;
 pub(crate) use sealed::SealedFile;
 #[cfg(feature = "cli")]
 pub(crate) use space::{Space, space};

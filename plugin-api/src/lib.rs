@@ -31,7 +31,7 @@ pub use method::Method;
 pub use plugin::{Plugin, Reply, Request};
 #[cfg(feature = "message-pack")]
 pub use state::MessagePack;
-pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step};
+pub use state::{Bytes, Encoded, Shape, State, StateReader, StateWriter, Stateful, Step, with_capacity};
 pub use stream::{Notifier, Opening, Resumed, Stream};
 pub use thread::{StopToken, Thread};
 pub use timer::Timer;

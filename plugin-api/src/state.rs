@@ -5,6 +5,7 @@ mod encoded;
 mod message_pack;
 mod step;
 mod stream;
+mod with_capacity;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,6 +15,7 @@ pub use encoded::{Bytes, Encoded};
 pub use message_pack::MessagePack;
 pub use step::{Shape, Step};
 pub use stream::{StateReader, StateWriter};
+pub use with_capacity::with_capacity;
 
 use crate::{Error, Plugin, Result};
 

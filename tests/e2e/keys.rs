@@ -184,6 +184,40 @@ fn a_crash_writes_no_core_and_the_host_still_sees_its_own_mappings() {
     assert_eq!(retired, hotbay::kernel::view::Retired::Unloaded);
 }
 
+/// The host of an ordinary user, who is the only other one that could look into it.
+#[cfg(target_os = "linux")] // Other systems have nothing of the kind that a program may ask for by itself.
+#[test]
+fn other_programs_of_its_user_do_not_see_into_a_host_unless_it_is_debuggable() {
+    let ordinary = || if hotbay_tests::is_root() { Bay::new().of_user(54322) } else { Bay::new() };
+    let sees_in = |bay: &Bay| {
+        use std::os::unix::process::CommandExt as _;
+        let mut look = std::process::Command::new("head");
+        look.args(["-c", "1"]).arg(format!("/proc/{}/environ", bay.pid()));
+        if hotbay_tests::is_root() {
+            look.uid(54322).gid(54322);
+        }
+        look.output().unwrap().status.success()
+    };
+    let mut closed = ordinary();
+    closed.start_with(|_| ());
+    assert!(!sees_in(&closed));
+    let mut open = ordinary();
+    open.start();
+    assert!(sees_in(&open));
+
+    // The host itself still sees where its threads are: what holds a library is named.
+    closed.drop_in("keeps_a_thread", &fixture("keeps_a_thread"));
+    closed.wait_version("keeps_a_thread", "1.0.0");
+    closed.call("keeps_a_thread.ping", "");
+    let next = hotbay_tests::with_version(&fixture("keeps_a_thread"), "1.0.0", "1.1.0");
+    closed.drop_bytes("keeps_a_thread", &next);
+    closed.wait_version("keeps_a_thread", "1.1.0");
+    closed.wait_receipt("keeps_a_thread", 1);
+    let pinned = &closed.status("keeps_a_thread").pinned[0];
+    assert_eq!(pinned.holders[0].kind, hotbay::kernel::view::HolderKind::Runs, "{}", pinned.reason);
+    assert!(!sees_in(&closed));
+}
+
 #[cfg(unix)] // Windows: what is made in a folder is its owner's, whoever makes it.
 #[test]
 fn nothing_is_changed_in_the_home_of_another_user() {

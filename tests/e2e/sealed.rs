@@ -55,7 +55,9 @@ fn what_is_mapped_is_a_sealed_file_in_memory_by_whose_name_the_journal_tells_the
 #[test]
 fn where_sealed_files_are_refused_private_copies_are_mapped_and_all_goes_on() {
     let mut bay = Bay::new();
-    bay.start_with(|command| _ = command.env("FAILPOINTS", "sealed_file=return(no such call)"));
+    bay.start_with(|command| {
+        _ = command.arg("--debuggable").env("FAILPOINTS", "sealed_file=return(no such call)")
+    });
     replaced(&bay);
     // Windows removes the old one some time later.
     let copies = eventually("one copy is left", || Some(copies(&bay)).filter(|copies| copies.len() == 1));

@@ -96,7 +96,8 @@ impl Bay {
 
     /// Starts the host and waits until it answers.
     pub fn start(&mut self) {
-        self.start_with(|_| ());
+        // Tests look into it, whoever runs them.
+        self.start_with(|command| _ = command.arg("--debuggable"));
     }
 
     /// The same with something else in its environment.

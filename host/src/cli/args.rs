@@ -298,6 +298,9 @@ pub(super) struct Run {
     /// The configuration [default: hotbay.toml, if there is one]
     #[arg(long, value_name = "FILE")]
     pub(super) config: Option<PathBuf>,
+    /// Let other programs of this user look into the host: debuggers, profilers. Its memory holds the key and state in the clear (Linux)
+    #[arg(long)]
+    pub(super) debuggable: bool,
     /// Also serve HTTP at an address of loopback, such as 127.0.0.1:7070; the token is in the file `token` of the home folder
     #[cfg(feature = "http")]
     #[arg(long, value_name = "ADDR")]

@@ -44,6 +44,9 @@ pub(super) fn run(args: args::Run, home: Option<PathBuf>) -> anyhow::Result<()> 
     crate::os::limit_arenas();
     // Keys and state in the clear are in memory.
     crate::os::dump_no_core();
+    if !args.debuggable {
+        crate::os::keep_private();
+    }
     let mut config = Config::load(args.config.as_deref())?;
     if let Some(plugins) = args.plugins {
         config.plugins = plugins;

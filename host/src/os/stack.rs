@@ -17,14 +17,15 @@ pub(crate) fn is_inside(id: u64, path: &Path) -> Option<bool> {
     const DEEPEST: usize = 8 << 20;
     const WORD: usize = size_of::<usize>();
 
-    let (top, at) = where_it_waits(id)?;
+    let (top, at) = super::private::while_open(|| where_it_waits(id))?;
     let maps = Maps::read(path)?;
     if maps.in_library(at) {
         return Some(true);
     }
     let end = maps.end_of(top)?;
     let mut stack = vec![0; usize::try_from(end - top).ok()?.min(DEEPEST)];
-    std::fs::File::open("/proc/self/mem").ok()?.read_exact_at(&mut stack, top).ok()?;
+    let memory = super::private::while_open(|| std::fs::File::open("/proc/self/mem"));
+    memory.ok()?.read_exact_at(&mut stack, top).ok()?;
     let mut words =
         stack.chunks_exact(WORD).filter_map(|word| word.try_into().ok()).map(usize::from_ne_bytes);
     Some(words.any(|word| maps.in_library(word as u64)))

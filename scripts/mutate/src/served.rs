@@ -98,7 +98,12 @@ impl Served {
         fs::write(top.join("let-go"), "")?;
         let log = File::create(top.join("host.log"))?;
         let mut command = Command::new(hotbay);
-        command.arg("run").current_dir(top).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command
+            .args(["run", "--debuggable"])
+            .current_dir(top)
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log);
         for name in ["HOTBAY_HOME", "RUST_LOG", "NOTIFY_SOCKET", "WATCHDOG_USEC", "CREDENTIALS_DIRECTORY"] {
             command.env_remove(name);
         }
