@@ -60,6 +60,9 @@ pub struct Changed {
     pub row: Row,
     /// The receipt, when the command led to a swap.
     pub receipt: Option<Receipt>,
+    /// What a forced stop cost: which state is lost, and why.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<String>,
     /// What was done to other services that hang on it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<Planned>,
@@ -298,15 +301,16 @@ impl Host {
         self.command(name, deadline, move |kernel, reply| kernel.start(wish, fresh, reply))
     }
 
-    /// Stops a service until [`Host::start_service`], also over a restart of the host. Its state is written first. Services that require
-    /// it and are set not to stay without it stop before, and start again with it; the answer names them.
+    /// Stops a service until [`Host::start_service`], also over a restart of the host. Its state is written first; with `force` it stops
+    /// also where that fails, and the newest snapshot is what it has. Services that require it and are set not to stay without it
+    /// stop before, and start again with it; the answer names them.
     ///
     /// # Errors
     /// There is no such service, its state could not be kept (it serves on), or `deadline` passed.
-    pub fn stop_service(&self, name: &str, deadline: Duration) -> Result<Changed, ControlError> {
+    pub fn stop_service(&self, name: &str, force: bool, deadline: Duration) -> Result<Changed, ControlError> {
         let also = self.also(Action::Stop, name);
         let wish = name.to_owned();
-        let changed = self.command(name, deadline, move |kernel, reply| kernel.stop(wish, reply))?;
+        let changed = self.command(name, deadline, move |kernel, reply| kernel.stop(wish, force, reply))?;
         Ok(Changed { also, ..changed })
     }
 

@@ -1,7 +1,7 @@
 //! A migration is tried on a copy first: what would fail is found while nobody waits.
 
 use hotbay::kernel::view::{Outcome, Phase, Receipt, Retired};
-use hotbay_tests::{Bay, Ran, example, fixture, resident_bytes, with_version};
+use hotbay_tests::{Bay, Ran, eventually, example, fixture, resident_bytes, with_version};
 
 /// Adds a fixture under the name of another.
 fn add(bay: &Bay, file: &str, fixture_name: &str) -> Ran {
@@ -150,6 +150,27 @@ fn hangs_in_import_of_a_twin_and_nobody_waits_for_it() {
     assert_eq!(receipt.retired, Retired::Pinned);
     assert_eq!(bay.call("hangs.add", ""), "2");
     bay.assert_alive();
+}
+
+#[test]
+fn exports_without_end_and_stops_only_by_force_also_when_its_file_is_gone() {
+    let bay = Bay::with("[state]\nmax_bytes = 100000").up();
+    let name = "exports_without_end";
+    assert_eq!(add(&bay, name, name).code, 0);
+    let file = bay.row(name).unwrap().source.unwrap();
+    let refused = bay.hotbay(&["stop", name]);
+    assert!(
+        refused.code == 1 && refused.stderr.contains("`hotbay stop exports_without_end --force`"),
+        "{refused:?}"
+    );
+    std::fs::remove_file(file).unwrap();
+    eventually("it is told why it serves on", || bay.row(name)?.reason);
+    assert_eq!(bay.call("exports_without_end.ping", ""), "pong");
+    let forced = bay.hotbay(&["stop", name, "--force"]);
+    assert!(forced.code == 0 && forced.stderr.contains("its newest state is lost"), "{forced:?}");
+    eventually("the host has forgotten it", || bay.row(name).is_none().then_some(()));
+    let several = bay.hotbay(&["stop", "--force", "a", "b"]);
+    assert!(several.code == 2 && several.stderr.contains("name one"), "{several:?}");
 }
 
 #[test]

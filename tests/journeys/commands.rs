@@ -56,7 +56,7 @@ fn carry_out(hosted: &Hosted, command: Command) -> Result<Option<Changed>, Contr
         Command::Reload => host.reload("counter", DEADLINE).map(Some),
         Command::Rollback => host.rollback("counter", DEADLINE).map(Some),
         Command::Start => host.start_service("counter", false, DEADLINE).map(Some),
-        Command::Stop => host.stop_service("counter", DEADLINE).map(Some),
+        Command::Stop => host.stop_service("counter", false, DEADLINE).map(Some),
         Command::Remove => host.remove("counter", DEADLINE).map(Some),
     }
 }

@@ -204,7 +204,7 @@ fn a_dependent_is_stopped_before_what_it_requires_and_starts_after_it() {
     assert_eq!(steps, [(1, "top", Action::Stop), (2, "base", Action::Stop)]);
     assert_eq!(hosted.host().list(), before);
 
-    let changed = hosted.host().stop_service("base", PATIENCE).unwrap();
+    let changed = hosted.host().stop_service("base", false, PATIENCE).unwrap();
     assert_eq!(changed.also.iter().map(|step| &*step.service).collect::<Vec<_>>(), ["top"]);
     let top = wait_phase(&hosted, "top", Phase::Stopped);
     assert_eq!(top.row.code.as_deref(), Some("HB0664"), "{top:#?}");
@@ -249,7 +249,7 @@ fn a_dependent_that_is_kept_serves_on_and_is_told() {
         .host()
         .subscribe(Subscribe::new("test", vec!["hotbay.service.base".parse().unwrap()]))
         .unwrap();
-    let changed = hosted.host().stop_service("base", PATIENCE).unwrap();
+    let changed = hosted.host().stop_service("base", false, PATIENCE).unwrap();
     assert_eq!(changed.also, []);
     assert_eq!(hosted.request("top", "ping", "").unwrap(), "pong");
     let told = |news: &hotbay::bus::Subscription| {
@@ -271,7 +271,7 @@ fn a_dependent_that_is_kept_serves_on_and_is_told() {
 #[test]
 fn a_dependent_is_restarted_when_what_it_requires_is_there_again() {
     let hosted = top_and_base(WhenDependencyStops::Restart);
-    hosted.host().stop_service("base", PATIENCE).unwrap();
+    hosted.host().stop_service("base", false, PATIENCE).unwrap();
     assert_eq!(hosted.request("top", "ping", "").unwrap(), "pong");
     assert_eq!(count(&hosted, "top", "stopped"), 0);
     hosted.host().start_service("base", false, PATIENCE).unwrap();

@@ -38,7 +38,7 @@ fn a_handle_follows_its_service_through_swap_stop_start_removal_and_return() {
     ask(&handle, "echo").unwrap();
     assert_eq!(in_hand(&method).unwrap(), "hello");
 
-    hosted.host().stop_service("echo", PATIENCE).unwrap();
+    hosted.host().stop_service("echo", false, PATIENCE).unwrap();
     for stopped in [ask(&handle, "echo").unwrap_err(), in_hand(&method).unwrap_err()] {
         assert!(matches!(stopped, CallError::NotRunning { phase: Phase::Stopped, .. }), "{stopped:?}");
     }

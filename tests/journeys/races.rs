@@ -29,7 +29,7 @@ fn counter_is_stopped_started_reloaded_and_replaced_at_once_and_counts_right() {
             .collect();
         scope.spawn(|| {
             for _ in 0..5 {
-                settle(hosted.host().stop_service("counter", deadline));
+                settle(hosted.host().stop_service("counter", false, deadline));
                 settle(hosted.host().start_service("counter", false, deadline));
             }
         });

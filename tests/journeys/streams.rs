@@ -156,7 +156,7 @@ fn a_stream_ends_with_its_service_and_one_that_is_full_says_so() {
     let (waits, echo) = (open(&hosted, "wait", ""), open(&hosted, "echo", ""));
     let full = hosted.host().open_stream("streams", "echo", b"", Opening::default()).unwrap_err();
     assert!(matches!(full, CallError::TooManyStreams { limit: 2, .. }), "{full:?}");
-    hosted.host().stop_service("streams", PATIENCE).unwrap();
+    hosted.host().stop_service("streams", false, PATIENCE).unwrap();
     assert!(matches!(waits.receive(PATIENCE), Err(StreamError::Moved { .. })));
     let stopped = echo.receive(PATIENCE).unwrap_err();
     assert!(matches!(stopped, StreamError::NotOpened(CallError::NotRunning { .. })), "{stopped:?}");

@@ -207,7 +207,13 @@ pub(super) enum Command {
         fresh: bool,
     },
     /// Stop services until they are started again, also over restarts of the host
-    Stop(Services),
+    Stop {
+        #[command(flatten)]
+        services: Services,
+        /// Also where its state cannot be kept: it then has that of its newest snapshot. For one service
+        #[arg(long, conflicts_with_all = ["all", "dry_run"])]
+        force: bool,
+    },
     /// Stop services and start them again, with their state
     Restart(Services),
     /// Hold the circuit breaker of a service open or closed, or leave it to itself

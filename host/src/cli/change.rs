@@ -53,6 +53,9 @@ pub(super) fn change(client: &Client, request: &Request, out: &Output) -> anyhow
     if let Some(receipt) = &changed.receipt {
         narrate(&one_line(&told(receipt)));
     }
+    if let Some(cost) = &changed.cost {
+        narrate(&one_line(cost));
+    }
     super::lifecycle::tell(changed.also.iter());
     Ok(())
 }

@@ -11,11 +11,12 @@ use crate::control::protocol::{FailedOne, Failure, Lifecycle, Request};
 use crate::error::Code;
 use crate::kernel::view::{Action, BreakerView, Planned};
 
+/// `alone` is what only one service can be asked: `--fresh` of a start, `--force` of a stop.
 pub(super) fn lifecycle(
     client: &Client,
     action: Action,
     services: Services,
-    fresh: bool,
+    alone: bool,
     deadline: Duration,
     out: &Output,
 ) -> anyhow::Result<()> {
@@ -23,14 +24,19 @@ pub(super) fn lifecycle(
     if let Some(name) = services.one() {
         let name = name.to_owned();
         let request = match action {
-            Action::Start => Request::Start { name, fresh, deadline_ms },
+            Action::Start => Request::Start { name, fresh: alone, deadline_ms },
             Action::Restart => Request::Restart { name, deadline_ms },
-            Action::Stop | Action::Keep => Request::Stop { name, deadline_ms },
+            Action::Stop | Action::Keep => Request::Stop { name, force: alone, deadline_ms },
         };
         return change(client, &request, out);
     }
-    if fresh {
-        let message = "failed to start several services afresh: name one, whose state is to be kept aside";
+    if alone {
+        let message = match action {
+            Action::Start => {
+                "failed to start several services afresh: name one, whose state is to be kept aside"
+            }
+            _ => "failed to stop several services by force: name one, whose newest state may be lost",
+        };
         return Err(Failure::new(Exit::Usage, Code::CommandLine, message).into());
     }
     let dry_run = services.dry_run;

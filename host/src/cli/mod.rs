@@ -127,8 +127,8 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Start { services, fresh } => {
             lifecycle::lifecycle(&client(), Action::Start, services, fresh, deadline, &out)
         }
-        Command::Stop(services) => {
-            lifecycle::lifecycle(&client(), Action::Stop, services, false, deadline, &out)
+        Command::Stop { services, force } => {
+            lifecycle::lifecycle(&client(), Action::Stop, services, force, deadline, &out)
         }
         Command::Restart(services) => {
             lifecycle::lifecycle(&client(), Action::Restart, services, false, deadline, &out)

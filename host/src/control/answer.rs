@@ -237,7 +237,7 @@ fn carry_out(
         Request::Rollback { name, .. } => changed(host.rollback(&name, deadline)?),
         Request::Remove { name, .. } => changed(host.remove(&name, deadline)?),
         Request::Start { name, fresh, .. } => changed(host.start_service(&name, fresh, deadline)?),
-        Request::Stop { name, .. } => changed(host.stop_service(&name, deadline)?),
+        Request::Stop { name, force, .. } => changed(host.stop_service(&name, force, deadline)?),
         Request::Restart { name, .. } => changed(host.restart_service(&name, deadline)?),
         Request::Lifecycle { action, which, dry_run, .. } => {
             value(&lifecycle(host, action, &which, dry_run, deadline)?)

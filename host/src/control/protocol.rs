@@ -168,6 +168,9 @@ pub enum Request {
     Stop {
         /// The service.
         name: String,
+        /// Whether also where its state cannot be kept.
+        #[serde(default)]
+        force: bool,
         /// How long to wait.
         deadline_ms: u64,
     },

@@ -137,7 +137,8 @@ impl Bench {
     fn ask_slowly(&self, takes: Duration) -> thread::JoinHandle<Result<Value, ClientError>> {
         let client = self.client();
         let deadline_ms = takes.as_millis() as u64;
-        let asking = thread::spawn(move || client.ask(&Request::Stop { name: "x".into(), deadline_ms }));
+        let asking =
+            thread::spawn(move || client.ask(&Request::Stop { name: "x".into(), force: false, deadline_ms }));
         self.wait(|| self.fake.answered.load(Ordering::SeqCst) == 1);
         asking
     }
@@ -230,7 +231,8 @@ fn garbage_and_half_frames_disturb_nobody() {
 fn a_host_that_is_busy_does_not_keep_others_waiting() {
     let bench = Bench::new();
     bench.send_raw(&{
-        let request = serde_json::to_vec(&Request::Stop { name: "x".into(), deadline_ms: 5000 }).unwrap();
+        let request =
+            serde_json::to_vec(&Request::Stop { name: "x".into(), force: false, deadline_ms: 5000 }).unwrap();
         let mut frame = (request.len() as u32).to_le_bytes().to_vec();
         frame.extend_from_slice(&request);
         frame.extend_from_slice(&[0; 4]);

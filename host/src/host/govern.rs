@@ -112,7 +112,7 @@ impl Kernel {
     fn change(&mut self, action: Action, name: String, reply: Reply) {
         match action {
             Action::Start => self.start(name, false, reply),
-            Action::Stop => self.stop(name, reply),
+            Action::Stop => self.stop(name, false, reply),
             Action::Restart => self.restart(name, reply),
             // Nothing is asked for.
             Action::Keep => {}

@@ -61,8 +61,8 @@ pub(crate) enum Outcome {
     RolledBack { candidate: Candidate, old: Option<Arc<Generation>>, receipt: Box<Receipt>, failure: Failure },
     /// Nothing was started.
     NotStarted { candidate: Candidate, failure: Failure },
-    /// It is stopped; what became of its state, in words.
-    Stopped { state: String },
+    /// It is stopped; whether it had state, in words, and where that was not kept, what is lost.
+    Stopped { kept: &'static str, lost: Option<String> },
     /// It could not be stopped without losing something, and serves on.
     NotStopped { generation: Arc<Generation>, failure: Failure },
     /// Its state was looked at, and written if it had changed.

@@ -174,7 +174,7 @@ pub(crate) enum FailureKind {
 #[derive(Debug, Clone)]
 pub(crate) enum Ended {
     Started,
-    Stopped,
+    Stopped { lost: Option<String> },
     Swapped(Box<Receipt>),
     RolledBack(Failure),
     Failed(Failure),

@@ -107,6 +107,11 @@ impl Wish {
         Self { force, ..self }
     }
 
+    /// Whether it asks to stop the service also where its state cannot be kept.
+    pub(crate) fn forces_stop(&self, service: &str) -> bool {
+        self.force && self.reply.is_awaited() && self.name == service && matches!(self.goal, Goal::Stops)
+    }
+
     /// Whether a swap of the service to this content is one that it asks to be forced. Force is for who is told what it
     /// cost: it does not outlive whoever asked.
     pub(crate) fn forces(&self, service: &str, digest: &Digest) -> bool {
@@ -135,10 +140,16 @@ impl Wish {
 
     /// The answer to who waits for the end of an operation. Asked before the next one begins.
     pub(crate) fn answer_ended(&self, service: &Service, target: Option<&Candidate>) -> Answer {
+        let changed =
+            |receipt| Changed { row: service.row(&self.name, target), receipt, cost: None, also: Vec::new() };
+        // One whose file is gone is known for this moment alone.
+        if let (Goal::Stops, Phase::Stopped, Some(Ended::Stopped { lost })) =
+            (&self.goal, service.phase, &service.last)
+        {
+            return Some(Ok(Changed { cost: lost.clone(), ..changed(None) }));
+        }
         if let Goal::Saved { after } = &self.goal {
-            let changed =
-                || Changed { row: service.row(&self.name, target), receipt: None, also: Vec::new() };
-            let ended = service.last_snapshot.clone().map(|()| changed());
+            let ended = service.last_snapshot.clone().map(|()| changed(None));
             let failed = |why: Trouble| {
                 why.within(format_args!("failed to take a snapshot of service `{}`", self.name))
             };
@@ -149,11 +160,10 @@ impl Wish {
         if service.ended <= *after || service.busy.is_some() {
             return None;
         }
-        let changed = |receipt| Changed { row: service.row(&self.name, target), receipt, also: Vec::new() };
         Some(match service.last.as_ref()? {
             Ended::Started => Ok(changed(None)),
             Ended::Swapped(receipt) => Ok(changed(Some((**receipt).clone()))),
-            Ended::Stopped => Err(self.superseded("it was stopped meanwhile")),
+            Ended::Stopped { .. } => Err(self.superseded("it was stopped meanwhile")),
             Ended::RolledBack(failure) | Ended::Failed(failure) => Err(self.failed(service, failure)),
         })
     }
@@ -164,8 +174,12 @@ impl Wish {
         if service.busy.is_some() {
             return None;
         }
-        let changed =
-            |receipt| Changed { row: service.row(&self.name, sight.target), receipt, also: Vec::new() };
+        let changed = |receipt| Changed {
+            row: service.row(&self.name, sight.target),
+            receipt,
+            cost: None,
+            also: Vec::new(),
+        };
         let last_failure = match &service.last {
             Some(Ended::Failed(failure)) => Some(failure.reason.clone()),
             _ => None,

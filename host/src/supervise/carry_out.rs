@@ -61,7 +61,11 @@ impl Kernel {
                 (Task::RollBack, self.spawn(name, back))
             }
             Step::Stop | Step::GiveUp => {
-                let how = if matches!(step, Step::Stop) { op::Stop::Asked } else { op::Stop::NoGood };
+                let how = match step {
+                    Step::GiveUp => op::Stop::NoGood,
+                    _ if self.wishes.iter().any(|wish| wish.forces_stop(name)) => op::Stop::Forced,
+                    _ => op::Stop::Asked,
+                };
                 let Some(generation) = service.generation.take() else { return };
                 let stop = move |shared: &Arc<_>| op::stop(shared, &slot, generation, how);
                 (Task::Stop, self.spawn(name, stop))

@@ -127,7 +127,7 @@ impl Kernel {
         self.wishes.push(Wish::new(name, Goal::Runs, reply));
     }
 
-    pub(crate) fn stop(&mut self, name: String, reply: Reply) {
+    pub(crate) fn stop(&mut self, name: String, force: bool, reply: Reply) {
         let Some(service) = self.services.get_mut(&name) else { return self.refuse_unknown(&name, &reply) };
         (service.last, service.rest) = (None, None);
         if let Err(error) = self.held.hold(&name) {
@@ -135,7 +135,7 @@ impl Kernel {
             let reason = Trouble::new(Code::NotWritten, reason);
             return send(&reply, Err(ControlError::Failed { reason }));
         }
-        self.wishes.push(Wish::new(name, Goal::Stops, reply));
+        self.wishes.push(Wish::new(name, Goal::Stops, reply).forced(force));
     }
 
     /// Writes the state of a service down, now. One that is on its way does not count: it may have looked before.
@@ -231,7 +231,7 @@ impl Kernel {
         self.look_at = Instant::now();
         self.wishes.push(Wish::new(
             name,
-            Goal::Goes(Box::new(Changed { row, receipt: None, also: Vec::new() })),
+            Goal::Goes(Box::new(Changed { row, receipt: None, cost: None, also: Vec::new() })),
             reply,
         ));
     }

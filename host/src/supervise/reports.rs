@@ -120,15 +120,17 @@ impl Kernel {
                     self.note_failure(&name, &candidate, failure);
                 }
             }
-            Outcome::Stopped { state } => {
+            Outcome::Stopped { kept, lost } => {
                 let digest = service.serving.as_ref().map(|serving| serving.digest.clone());
                 if let Some(serving) = &service.serving {
                     self.shared.marks.set_open(&name, &serving.digest, false);
                 }
                 service.retire_counts();
-                service.last = Some(Ended::Stopped);
                 service.enter(Phase::Stopped, None);
-                if let Some(restart) = service.restart.take() {
+                let restart = service.restart.take();
+                let state = lost.clone().unwrap_or_else(|| kept.to_owned());
+                service.last = Some(Ended::Stopped { lost });
+                if let Some(restart) = restart {
                     self.restarted(&name, digest, restart, state);
                 }
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use hotbay::control::protocol::Request;
 use hotbay::kernel::view::{Phase, Row};
 
 use crate::mutation::Kind;
@@ -116,6 +117,12 @@ pub(crate) fn take_away(served: &mut Served, batch: &[Offer]) -> Result<()> {
         let left =
             rows.iter().find(|row| batch.iter().any(|offer| row.source.as_ref() == Some(&offer.place)));
         let Some(row) = left else { return Ok(()) };
+        if row.reason.as_ref().is_some_and(|reason| reason.contains("--force")) {
+            // As where the schema that it says it writes was changed: it serves on rather than lose its state, until somebody has it
+            // stopped. It may be gone by now.
+            let stop = Request::Stop { name: row.name.clone(), force: true, deadline_ms: 10_000 };
+            let _ = served.client().ask::<serde_json::Value>(&stop);
+        }
         if begun.elapsed() > PATIENCE {
             bail!("the host holds on to a file that is gone: {row:?}");
         }

@@ -39,6 +39,16 @@ pub(super) struct Waiting {
     pub(super) timeout_ms: Option<u64>,
 }
 
+/// How a service is stopped.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Stopping {
+    /// Also where its state cannot be kept: it then has that of its newest snapshot.
+    pub(super) force: bool,
+    /// Milliseconds that the answer may take; 30,000 without, 600,000 at most.
+    pub(super) timeout_ms: Option<u64>,
+}
+
 /// How a swap is made.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

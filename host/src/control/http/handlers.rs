@@ -16,8 +16,8 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::asked::{
-    Asked, Beginning, Named, Publishing, Starting, Subscribing, Swapping, Waiting, asked_for, beside,
-    deadline, named, trace, whole, wrong,
+    Asked, Beginning, Named, Publishing, Starting, Stopping, Subscribing, Swapping, Waiting, asked_for,
+    beside, deadline, named, trace, whole, wrong,
 };
 use super::follow::{Following, IN_FLIGHT, told};
 use super::openapi;
@@ -111,9 +111,9 @@ pub(super) async fn start(State(http): Http, name: Named, asked: Asked<Starting>
     http.change(Request::Start { name, fresh, deadline_ms: deadline(timeout_ms) }).await
 }
 
-pub(super) async fn stop(State(http): Http, name: Named, asked: Asked<Waiting>) -> Done {
-    let deadline_ms = deadline(asked_for(asked)?.timeout_ms);
-    http.change(Request::Stop { name: named(name)?, deadline_ms }).await
+pub(super) async fn stop(State(http): Http, name: Named, asked: Asked<Stopping>) -> Done {
+    let (name, Stopping { force, timeout_ms }) = (named(name)?, asked_for(asked)?);
+    http.change(Request::Stop { name, force, deadline_ms: deadline(timeout_ms) }).await
 }
 
 pub(super) async fn rollback(State(http): Http, name: Named, asked: Asked<Waiting>) -> Done {

@@ -125,7 +125,7 @@ pub(super) const ROUTES: &[Route] = &[
         "/v1/plugins/{name}/stop",
         "stop",
         "Stop a service until it is started again, also over restarts of the host",
-        of::<asked::Waiting>,
+        of::<asked::Stopping>,
         || post(to::stop),
     ),
     change(

@@ -20,6 +20,8 @@ use crate::swap::{begin_draft, guarded};
 pub(crate) enum Stop {
     /// Somebody asked for it: where state could not be kept, the service serves on.
     Asked,
+    /// Somebody asked for it whatever that costs.
+    Forced,
     /// The host ends: go on whatever fails.
     HostEnds,
     /// It is no good, and there is no way back: go on whatever fails.
@@ -43,7 +45,7 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
     let within = shared.config.swap.callback;
     let (phase, told) = match how {
         Stop::Restart | Stop::Faulty => (Phase::Starting, "it is being restarted"),
-        Stop::Asked | Stop::HostEnds | Stop::NoGood => (Phase::Stopped, "it is being stopped"),
+        Stop::Asked | Stop::Forced | Stop::HostEnds | Stop::NoGood => (Phase::Stopped, "it is being stopped"),
     };
     generation.left(slot.take_down(phase, Some(told.to_owned())));
     let drained = drain(&generation, shared.config.swap.drain);
@@ -67,7 +69,9 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
             // What was published meanwhile is that nobody is there: nobody has a lease of it.
             let _ = slot.publish(Arc::clone(&generation));
             serve_messages(shared, &generation);
-            let reason = reason.within(format_args!("failed to stop service `{name}`, it serves on"));
+            let reason = reason.within(format_args!(
+                "failed to stop service `{name}`, it serves on (`hotbay stop {name} --force` gives its newest state up)"
+            ));
             let failure = Failure { kind: FailureKind::Faulted, reason };
             let outcome = Outcome::NotStopped { generation, failure };
             return Report { name, task: Task::Stop, outcome, remains: Vec::new() };
@@ -76,11 +80,9 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
     }
     rest_messages(shared, &name);
     let side = generation.side();
-    let text = match (generation.plugin.is_stateful(), kept) {
-        (false, _) => "it has no state".to_owned(),
-        (true, Ok(())) => "its state is kept".to_owned(),
-        (true, Err(reason)) => format!("its newest state is lost, the last snapshot holds: {reason}"),
-    };
+    let lost = kept.err().filter(|_| generation.plugin.is_stateful());
+    let lost = lost.map(|reason| format!("its newest state is lost, the last snapshot holds: {reason}"));
+    let kept = if generation.plugin.is_stateful() { "its state is kept" } else { "it has no state" };
     let unloaded = if is_drained {
         if let Err(error) = crate::start::stop(&generation, within) {
             tracing::warn!(plugin = %name, generation = side.generation, %error, "the service did not stop well");
@@ -91,8 +93,8 @@ pub(crate) fn stop(shared: &Arc<Shared>, slot: &Slot, generation: Arc<Generation
         retire_later(shared, generation)
     };
     let left = remains(unloaded);
-    shared.journal.note("stopped", Some(&name), Some(&side), text.as_str());
-    Report { name, task: Task::Stop, outcome: Outcome::Stopped { state: text }, remains: left }
+    shared.journal.note("stopped", Some(&name), Some(&side), lost.as_deref().unwrap_or(kept));
+    Report { name, task: Task::Stop, outcome: Outcome::Stopped { kept, lost }, remains: left }
 }
 
 /// Pauses the plugin and writes its state; resumes it when that fails.

@@ -185,14 +185,21 @@ fn restarted(how: Stop, set: u8) -> (Outcome, u8) {
 #[test]
 fn a_restart_asks_the_instance_for_its_state_and_goes_on_from_the_last_snapshot_where_it_has_none_to_give() {
     let (outcome, count) = restarted(Stop::Faulty, 8);
-    assert!(matches!(&outcome, Outcome::Stopped { state } if state == "its state is kept"), "{outcome:?}");
+    assert!(matches!(&outcome, Outcome::Stopped { kept: "its state is kept", lost: None }), "{outcome:?}");
     assert_eq!(count, 8);
     let (outcome, count) = restarted(Stop::Faulty, 13);
-    let Outcome::Stopped { state } = &outcome else { panic!("{outcome:?}") };
-    assert!(state.contains("the last snapshot holds") && state.contains("no luck"), "{state}");
+    let lost = |outcome: &Outcome| match outcome {
+        Outcome::Stopped { lost: Some(lost), .. } => lost.clone(),
+        _ => panic!("{outcome:?}"),
+    };
+    let why = lost(&outcome);
+    assert!(why.contains("the last snapshot holds") && why.contains("no luck"), "{why}");
     assert_eq!(count, 7);
     // Somebody who asks for a restart does not mean that.
     let (outcome, count) = restarted(Stop::Restart, 13);
     assert!(matches!(outcome, Outcome::NotStopped { .. }), "{outcome:?}");
     assert_eq!(count, 13);
+    // Who stops it by force does.
+    let (outcome, count) = restarted(Stop::Forced, 13);
+    assert_eq!((lost(&outcome), count), (why, 7));
 }
