@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use hotbay_plugin_api::abi::Status;
 use zeroize::Zeroizing;
 
+pub(crate) use pausing::Pausing;
 pub(crate) use state::{
     Drafted, Exported, Incoming, Taking, export, export_in, export_of, import, import_of, size,
 };
@@ -20,6 +21,7 @@ use crate::kernel::tables::Table;
 use crate::load::Loaded;
 use crate::os::Thread;
 
+mod pausing;
 mod state;
 
 /// State in the clear, wiped when dropped.

@@ -7,6 +7,7 @@
 
 mod carry;
 mod newest;
+mod over;
 mod ready;
 mod rehearse;
 mod stages;
@@ -16,26 +17,24 @@ use std::time::Duration;
 
 use hotbay_state::KeyRing;
 
-use carry::Room;
 pub(crate) use carry::{Capsule, Sealed, begin_draft, give};
-use newest::{keep_whole, write_newest};
+use newest::write_newest;
+use over::pause_and_carry;
 use ready::{Ready, ready};
 pub(crate) use stages::{Stages, guarded};
 
 use crate::config::Rehearse;
-use crate::drain::drain;
+use crate::drain::{drain, drain_behind};
 use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::kernel::gate::{Gate, Passage};
 use crate::kernel::generation::Generation;
-use crate::kernel::lease::Replaced;
+use crate::kernel::lease::{Fenced, Replaced};
 use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::Phase;
 use crate::load::Loaded;
-use crate::start::{
-    CallbackError, Exported, Plain, Taking, export_in, pause, resume, start, start_again, stop,
-};
+use crate::start::{CallbackError, Exported, Pausing, Plain, Taking, export_in, start, start_again, stop};
 
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
@@ -62,8 +61,19 @@ pub(crate) struct Swap<'a> {
 impl Swap<'_> {
     /// Takes the state of the old generation in this schema, into memory that is there; what is long, sealed with the primary of `keys`.
     fn export(&self, keys: &KeyRing, schema: u32, room: Plain) -> Result<Exported, CallbackError> {
+        self.export_after(None, keys, schema, room)
+    }
+
+    /// The same of one that is paused first.
+    fn export_after(
+        &self,
+        pausing: Option<&Arc<Pausing>>,
+        keys: &KeyRing,
+        schema: u32,
+        room: Plain,
+    ) -> Result<Exported, CallbackError> {
         let draft = || begin_draft(self.snapshots, keys, self.old, schema);
-        let taking = Taking { room, max: self.max_state, draft: &draft };
+        let taking = Taking { room, max: self.max_state, draft: &draft, pausing };
         export_in(self.old, schema, taking, self.callback)
     }
 }
@@ -171,14 +181,18 @@ fn stateful(
             return Err(Box::new(GivenUp { reason, candidate, passage, capsule: None, old_is_down: None }));
         }
     };
-    swap.old.lane.warm_up(swap.callback);
-    Capsule::warm_up(&swap.snapshots.keys());
     let one_gate = swap.one_gate.lock().unwrap_or_else(PoisonError::into_inner);
+    // No barrier on all processors while callers wait.
+    let fenced = Fenced::begin();
+    for generation in [swap.old, &candidate_kept] {
+        generation.lane.warm_up(swap.callback);
+    }
+    Capsule::warm_up(&swap.snapshots.keys());
     let gate = Arc::new(Gate::default());
     // However this ends, nobody is left waiting.
     let opening = gate.opening();
     swap.old.left(swap.slot.close(&gate));
-    let drained = stages.guarded("drain", || Ok(drain(swap.old, swap.drain)?));
+    let drained = stages.guarded("drain", || Ok(drain_behind(Some(&fenced), swap.old, swap.drain)?));
     let is_drained = drained.is_ok();
     let mut carried = match drained {
         Err(reason) if !swap.force => Err(Undone { reason, capsule: None, old_is_down: None }),
@@ -196,10 +210,13 @@ fn stateful(
     if let Ok(Carried { new, .. }) = &carried {
         serves(new);
     }
-    // Not before: to free it, every processor has to pass a barrier.
-    drop(replaced);
     drop(one_gate);
     let passage = gate.passage();
+    // Not before: who waited still looks at it.
+    if let Some(replaced) = replaced {
+        replaced.behind(&fenced);
+    }
+    drop(fenced);
     match carried {
         Ok(Carried { new, capsule, plain, .. }) => {
             // Not before the gate opened.
@@ -272,24 +289,6 @@ fn behind_the_gate(
     }
 }
 
-/// Pauses the old generation, unless somebody is inside, and carries its state over; resumes it when that fails.
-fn pause_and_carry(
-    swap: &Swap<'_>,
-    candidate: &Loaded,
-    ready: Ready,
-    drained: Result<(), Trouble>,
-    stages: &mut Stages,
-) -> Result<(Capsule, Option<Plain>), Undone> {
-    let (old, within) = (swap.old, swap.callback);
-    let paused = drained.and_then(|()| stages.time("pause", || pause(old, within)).map_err(Trouble::from));
-    let is_paused = paused.is_ok();
-    carry_over(swap, candidate, ready, paused, stages).inspect_err(|_| {
-        if is_paused {
-            resume(old, within);
-        }
-    })
-}
-
 /// Publishes the new generation; one that cannot be published is stopped again.
 fn publish(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages) -> Result<Replaced, Trouble> {
     let published = stages.guarded("publish", || {
@@ -322,59 +321,6 @@ fn stop_old(swap: &Swap<'_>, stages: &mut Stages) -> Option<CallbackError> {
     let error = stages.time("stop", || stop(swap.old, swap.callback)).err()?;
     tracing::warn!(plugin = %swap.old.name, generation = swap.old.number, %error, "the old generation did not stop well");
     matches!(error, CallbackError::Hangs { .. }).then_some(error)
-}
-
-/// Export, seal, open, import. A forced swap goes on from its fallback where the old generation cannot be asked, or does not
-/// answer. The error brings the capsule, if there is one by then.
-fn carry_over(
-    swap: &Swap<'_>,
-    candidate: &Loaded,
-    ready: Ready,
-    paused: Result<(), Trouble>,
-    stages: &mut Stages,
-) -> Result<(Capsule, Option<Plain>), Undone> {
-    let Ready { room: Room { plain, sealed }, schema, fallback } = ready;
-    let askable = match fallback.as_ref().and_then(|fallback| fallback.hangs.clone()) {
-        Some(hangs) => paused.and(Err(hangs)),
-        None => paused,
-    };
-    let steps_down = schema != swap.old.schema();
-    let exported = askable.and_then(|()| {
-        if steps_down {
-            stages.whole = Some(keep_whole(swap, stages)?);
-        }
-        let keys = swap.snapshots.keys();
-        let state = stages.time("export", || swap.export(&keys, schema, plain))?;
-        stages.guarded("seal", || Capsule::seal(swap.snapshots, keys, swap.old, schema, state, sealed))
-    });
-    let (capsule, plain) = match (exported, fallback) {
-        (Ok(exported), _) => exported,
-        (Err(why), Some(fallback)) => {
-            stages.forced = Some(fallback.cost(&why));
-            (fallback.capsule, None)
-        }
-        (Err(reason), None) => return Err(Undone { reason, capsule: None, old_is_down: None }),
-    };
-    let new = &candidate.generation;
-    let carried = if new.plugin.is_stateful() {
-        let plain = plain.unwrap_or_default();
-        let imported = stages.guarded("import", || capsule.carry_into(new, plain, swap.callback));
-        match &stages.whole {
-            // A version that goes on and cannot read what is on disk would not start again.
-            Some(_) => imported.and_then(|plain| {
-                let save = || swap.snapshots.save_capsule(&swap.old.name, &capsule);
-                stages.guarded("snapshot", save).map(|()| plain)
-            }),
-            None => imported,
-        }
-    } else {
-        // The next version keeps no state. What this one had lives on the disk only: it must be there first.
-        stages.guarded("snapshot", || swap.snapshots.save_capsule(&swap.old.name, &capsule).map(|()| None))
-    };
-    match carried {
-        Ok(plain) => Ok((capsule, plain)),
-        Err(reason) => Err(Undone { reason, capsule: Some(Box::new(capsule)), old_is_down: None }),
-    }
 }
 
 #[cfg(test)]

@@ -68,8 +68,12 @@ impl Threads {
         let mut inside = self.inside();
         inside.open = false;
         inside.threads.values_mut().for_each(|entry| entry.stopping = true);
+        let is_anybody_there = !inside.threads.is_empty();
         drop(inside);
-        self.changed.notify_all();
+        // Callers may wait for the stop, and to wake nobody is a call of the system as well.
+        if is_anybody_there {
+            self.changed.notify_all();
+        }
     }
 
     /// Starts a thread. Where this fails, `body` was not called. It does not panic once the thread has begun: what `body` has is then

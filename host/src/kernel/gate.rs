@@ -42,6 +42,8 @@ struct Queue {
     waiting: u64,
     expired: u64,
     waits: Vec<Duration>,
+    // Somebody waits for the last to leave.
+    is_counted: bool,
 }
 
 /// How somebody got by a gate.
@@ -100,14 +102,17 @@ impl Gate {
             };
         }
         queue.waiting -= 1;
-        let opened = queue.open;
+        let (opened, is_last_of_those_counted) = (queue.open, queue.waiting == 0 && queue.is_counted);
         match (waited, opened) {
             (true, _) => {}
             (false, true) => queue.waits.push(arrived.elapsed()),
             (false, false) => queue.expired += 1,
         }
         drop(queue);
-        self.moved.notify_all();
+        // To wake nobody costs a call of the system, too, and who waited long enough pays for it.
+        if is_last_of_those_counted {
+            self.moved.notify_all();
+        }
         if opened { Pass::Waited } else { Pass::Expired }
     }
 
@@ -141,6 +146,7 @@ impl Gate {
     /// What the gate saw, once the last that waited has left. Call it after `open`.
     pub(crate) fn passage(&self) -> Passage {
         let mut queue = self.lock();
+        queue.is_counted = true;
         while queue.waiting > 0 {
             queue = self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }

@@ -30,6 +30,11 @@
 //! * **L6 What is kept of a generation is used inside of it only.** A [`Shortcut`] keeps references into the generation of one
 //!   load. It gives them out while it names a state that is published and of that load, which holds the generation: loads
 //!   never repeat, so also a state at an address that came back (L3) has the same generation, or another load.
+//! * **L7 Fences come and go.** A writer may have readers fence for a while ([`Fenced`]): it tells them to (T), has every processor pass
+//!   the barrier (M), and exchanges (X) and looks (S) as often as it likes with a fence of its own in between; in the end it takes that
+//!   back (B). A reader names (N), then asks whether to fence (A), then looks again (P). Where it is not to and A fell before M on its
+//!   processor, so did N: N is visible before S. Where A fell after M it is told to fence, and L1 holds by the fences. Where
+//!   it is not to fence since B, it acquired what B released: P sees X. What was exchanged before M has its barrier by M.
 
 #![allow(unsafe_code, reason = "the lease hands out references that it alone keeps alive (L1–L5)")]
 
@@ -40,7 +45,7 @@ use std::sync::atomic::{AtomicPtr, Ordering, compiler_fence, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub(crate) use barrier::prepare;
+pub(crate) use barrier::{Fenced, prepare};
 use barrier::{heavy_barrier, is_unfenced, light_barrier};
 pub(crate) use record::settle;
 use record::{LATELY, MINE, Record};
@@ -117,12 +122,14 @@ impl Door {
         let record = MINE.get()?;
         // Or in a call that comes out of another.
         let place = record.names[..2].iter().find(|place| is_free(place))?;
-        if !is_unfenced() {
-            return None;
-        }
         let name = Name::at(record, place);
         let value = self.published.load(Ordering::Acquire);
         name.set(value.cast());
+        compiler_fence(Ordering::SeqCst);
+        // After the name (L7).
+        if !is_unfenced() {
+            return None;
+        }
         compiler_fence(Ordering::SeqCst);
         if !ptr::eq(value, self.published.load(Ordering::Acquire)) {
             return None;
@@ -176,6 +183,12 @@ impl Replaced {
         if !self.is_behind_barrier.replace(true) {
             heavy_barrier();
         }
+    }
+
+    /// Has its barrier passed by the readers' own fences.
+    pub(crate) fn behind(&self, fenced: &Fenced) {
+        fenced.barrier();
+        self.is_behind_barrier.set(true);
     }
 
     /// Waits until it is drained; false when `deadline` passed first. Looking in growing steps costs callers nothing; a

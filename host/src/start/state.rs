@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hotbay_plugin_api::abi::Status;
 use hotbay_state::{Draft, Drafting, HELD, Opener};
 
-use super::{CallbackError, Plain, lane_error, on_lane, words};
+use super::{CallbackError, Pausing, Plain, lane_error, on_lane, resume, words};
 use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::ffi::{Lending, Source, Written};
@@ -94,6 +94,8 @@ pub(crate) struct Taking<'a> {
     pub(crate) max: u64,
     /// Begins a draft, for what is long.
     pub(crate) draft: &'a dyn Fn() -> Result<Drafting, Trouble>,
+    /// The plugin is paused first. On success it stays so, and where [`Pausing::took`] says that it did.
+    pub(crate) pausing: Option<&'a Arc<Pausing>>,
 }
 
 /// Takes the plugin's state.
@@ -142,6 +144,7 @@ pub(crate) fn size(
 /// What the lane tells of an export.
 enum Message {
     Piece(Plain),
+    NotPaused((Status, String)),
     End(Result<Written, (Status, String)>),
 }
 
@@ -153,12 +156,21 @@ pub(crate) fn export_of(
     deadline: Duration,
     body: impl FnOnce(&Arc<Generation>, Lending<'_>) -> Written + Send + 'static,
 ) -> Result<Exported, CallbackError> {
-    let Taking { mut room, max, draft } = taking;
+    let Taking { mut room, max, draft, pausing } = taking;
     let room = std::mem::take(&mut *room);
     let (send, receive) = mpsc::sync_channel(AHEAD);
     let stopped = Arc::new(AtomicBool::new(false));
-    let (inside, stop) = (Arc::clone(generation), Arc::clone(&stopped));
+    let (inside, stop, pauses) = (Arc::clone(generation), Arc::clone(&stopped), pausing.cloned());
     let job = move || {
+        match pauses.map_or(Ok(true), |pausing| pausing.pause(&inside)) {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(failure) => {
+                drop(inside);
+                let _ = send.send(Message::NotPaused(failure));
+                return;
+            }
+        }
         let fault = fault::point(callback, &inside.name).map_err(|e| (Status::FAILED, e.to_string()));
         let end = fault.map(|()| {
             // Nobody listens any more to who comes late.
@@ -171,10 +183,12 @@ pub(crate) fn export_of(
         drop(inside);
         let _ = send.send(Message::End(end));
     };
-    let lost = |error: &LaneError| lane_error(callback, deadline, error);
+    // What the plugin is in, as far as is known here.
+    let within = || if pausing.is_some_and(|pausing| pausing.took().is_none()) { "pause" } else { callback };
+    let lost = |error: &LaneError| lane_error(within(), deadline, error);
     let begun = generation.lane.begin(job, drop).map_err(|error| lost(&error))?;
     let mut sealing = Sealing { service: &generation.name, begin: draft, drafting: None, taken: 0 };
-    let (mut waited, mut failed) = (Duration::ZERO, None);
+    let (mut waited, mut failed, mut pauses) = (Duration::ZERO, None, pausing);
     let end = loop {
         // What is counted is the plugin's time, not the host's.
         let asked = Instant::now();
@@ -182,6 +196,11 @@ pub(crate) fn export_of(
         waited += asked.elapsed();
         match message {
             Ok(Message::End(end)) => break end,
+            Ok(Message::NotPaused(failure)) => {
+                // One that comes out of its `pause` with an error serves on.
+                resume(generation, deadline);
+                return Err(words("pause", failure));
+            }
             Ok(Message::Piece(_)) if failed.is_some() => {}
             Ok(Message::Piece(piece)) => {
                 if let Err(why) = guarded("seal", || sealing.take(&piece)) {
@@ -190,6 +209,12 @@ pub(crate) fn export_of(
                 }
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
+                // Each of the two has its own time.
+                if let Some(took) = pauses.take().filter(|pausing| !pausing.give_up()).and_then(|p| p.took())
+                {
+                    waited = waited.saturating_sub(took);
+                    continue;
+                }
                 drop(receive);
                 let given_up = begun.done(Duration::ZERO).err().unwrap_or(LaneError::TimedOut);
                 return Err(lost(&given_up));

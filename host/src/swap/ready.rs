@@ -23,6 +23,13 @@ pub(super) struct Ready {
     pub(super) fallback: Option<Fallback>,
 }
 
+impl Ready {
+    /// Why there is no use in asking for the state again, where there is none.
+    pub(super) fn hangs(&self) -> Option<&Trouble> {
+        self.fallback.as_ref()?.hangs.as_ref()
+    }
+}
+
 /// What a forced swap goes on from, should the old generation not hand its state over.
 #[derive(Debug)]
 pub(super) struct Fallback {

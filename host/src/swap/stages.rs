@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::carry::Capsule;
 use crate::error::{Code, Trouble};
@@ -26,9 +26,14 @@ impl Stages {
     pub(crate) fn time<T>(&mut self, stage: &str, body: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = body();
-        let micros = u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX);
-        *self.micros.entry(stage.to_owned()).or_default() += micros;
+        self.add(stage, begun.elapsed());
         done
+    }
+
+    /// Adds to the time of a stage.
+    pub(crate) fn add(&mut self, stage: &str, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        *self.micros.entry(stage.to_owned()).or_default() += micros;
     }
 
     /// The same for a step that is the host's own: should it panic, that is its error, and the swap is undone like any other.

@@ -3,6 +3,9 @@
 //! loom knows neither `compiler_fence` nor a barrier on other processors, so the model has `SeqCst` fences on both sides, as
 //! the lease has them where a system has no such barrier; that the barrier does the same is argued in L1. That the model
 //! can fail is shown by leaving the reader's fence out.
+//!
+//! That fences come and go (L7) is modelled as well. What the barrier on all processors does there, to fall before or after a
+//! reader's question, is what two read-modify-writes of one value do.
 
 // Windows: loom ends a thread by a panic on a stack of its own making, over which the system's unwinder (wine's, and that of
 // the gnu toolchain) does not go. What is searched here is the same on all systems.
@@ -17,6 +20,8 @@ struct Model {
     published: AtomicUsize,
     names: [AtomicUsize; 2],
     freed: [AtomicBool; 3],
+    // What readers ask: 1 where they need not fence.
+    unfenced: AtomicUsize,
 }
 
 impl Model {
@@ -25,6 +30,7 @@ impl Model {
             published: AtomicUsize::new(1),
             names: [AtomicUsize::new(0), AtomicUsize::new(0)],
             freed: [AtomicBool::new(false), AtomicBool::new(false), AtomicBool::new(false)],
+            unfenced: AtomicUsize::new(1),
         }
     }
 
@@ -58,6 +64,28 @@ impl Model {
         self.names[reader].store(0, Ordering::Release);
     }
 
+    /// `Door::enter` while fences come and go; a reader that does not ask after it has named asks before.
+    fn enter_and_ask(&self, reader: usize, after: bool) {
+        let ask = || self.unfenced.fetch_add(0, Ordering::AcqRel) == 1;
+        let value = self.published.load(Ordering::Acquire);
+        let before = if after { false } else { ask() };
+        self.names[reader].store(value, Ordering::Release);
+        if !if after { ask() } else { before } {
+            fence(Ordering::SeqCst);
+        }
+        if self.published.load(Ordering::Acquire) == value {
+            assert!(!self.freed[value].load(Ordering::Relaxed), "inside of what was freed");
+        }
+        self.names[reader].store(0, Ordering::Release);
+    }
+
+    /// `Fenced::begin`, then as without.
+    fn fence_replace_and_drain(&self) {
+        self.unfenced.swap(0, Ordering::AcqRel);
+        self.replace_and_drain();
+        self.unfenced.store(1, Ordering::Release);
+    }
+
     /// `Door::replace`, then `Replaced::drain`.
     fn replace_and_drain(&self) {
         let old = self.published.swap(2, Ordering::SeqCst);
@@ -75,6 +103,10 @@ impl Model {
 type Enter = fn(&Model, usize, bool);
 
 fn run(readers: usize, preemptions: Option<usize>, fenced: bool, enter: Enter) {
+    run_with(readers, preemptions, fenced, enter, Model::replace_and_drain);
+}
+
+fn run_with(readers: usize, preemptions: Option<usize>, fenced: bool, enter: Enter, write: fn(&Model)) {
     let mut builder = loom::model::Builder::new();
     builder.preemption_bound = preemptions;
     builder.check(move || {
@@ -85,7 +117,7 @@ fn run(readers: usize, preemptions: Option<usize>, fenced: bool, enter: Enter) {
                 thread::spawn(move || enter(&model, reader, fenced))
             })
             .collect();
-        model.replace_and_drain();
+        write(&model);
         for reader in readers {
             reader.join().unwrap();
         }
@@ -111,4 +143,16 @@ fn without_the_readers_fence_one_is() {
 #[should_panic(expected = "inside of what was freed")]
 fn without_the_fence_of_a_reader_that_goes_in_again_one_is() {
     run(1, None, false, Model::enter_again);
+}
+
+#[test]
+fn no_reader_is_inside_of_what_was_drained_by_its_own_fence_when_that_comes_and_goes() {
+    run_with(1, None, true, Model::enter_and_ask, Model::fence_replace_and_drain);
+    run_with(2, Some(3), true, Model::enter_and_ask, Model::fence_replace_and_drain);
+}
+
+#[test]
+#[should_panic(expected = "inside of what was freed")]
+fn a_reader_that_asks_before_it_names_is() {
+    run_with(1, None, false, Model::enter_and_ask, Model::fence_replace_and_drain);
 }

@@ -84,6 +84,31 @@ fn threads_that_come_and_go_use_the_same_records() {
 
 #[test]
 fn readers_never_see_what_was_freed_while_it_is_replaced_under_them() {
+    hammer(|_| ());
+}
+
+/// In a process of its own: what is broken once stays so.
+#[cfg(not(miri))] // It has no processes.
+#[test]
+fn readers_fence_from_the_moment_on_that_the_system_refuses_the_barrier() {
+    const ALONE: &str = "HOTBAY_TEST_BROKEN_PROMISE";
+    if std::env::var_os(ALONE).is_some() {
+        return hammer(|number| {
+            if number == 700 {
+                assert!(cfg!(not(target_os = "linux")) || barrier::is_unfenced());
+                barrier::break_promise();
+            }
+            assert!(number < 700 || !barrier::is_unfenced());
+        });
+    }
+    let name = "kernel::lease::tests::readers_fence_from_the_moment_on_that_the_system_refuses_the_barrier";
+    let mut alone = std::process::Command::new(std::env::current_exe().unwrap());
+    let ran = alone.args(["--exact", name]).env(ALONE, "1").output().unwrap();
+    assert!(ran.status.success() && String::from_utf8_lossy(&ran.stdout).contains("1 passed"), "{ran:?}");
+}
+
+/// Readers on three threads, while what is published is replaced; `between` is told how often by now.
+fn hammer(between: impl Fn(u32)) {
     prepare();
     let door = Door::new(state("0"));
     let end = AtomicBool::new(false);
@@ -103,7 +128,13 @@ fn readers_never_see_what_was_freed_while_it_is_replaced_under_them() {
             .collect();
         // Miri takes a second for ten.
         for number in 1..if cfg!(miri) { 50 } else { 2000 } {
-            assert!(door.replace(state(&number.to_string())).drain(LONG));
+            // Fences come and go: some replacements see none, some two.
+            let fenced = (number % 3 > 0).then(Fenced::begin);
+            let replaced = door.replace(state(&number.to_string()));
+            fenced.iter().for_each(|fenced| replaced.behind(fenced));
+            assert!(replaced.drain(LONG));
+            drop(fenced);
+            between(number);
         }
         end.store(true, Ordering::Relaxed);
         assert!(readers.into_iter().all(|reader| reader.join().unwrap() > 0));
