@@ -102,7 +102,7 @@ impl Gate {
             };
         }
         queue.waiting -= 1;
-        let (opened, is_last_of_those_counted) = (queue.open, queue.waiting == 0 && queue.is_counted);
+        let (opened, wakes) = (queue.open, queue.waiting == 0 && queue.is_counted);
         match (waited, opened) {
             (true, _) => {}
             (false, true) => queue.waits.push(arrived.elapsed()),
@@ -110,7 +110,7 @@ impl Gate {
         }
         drop(queue);
         // To wake nobody costs a call of the system, too, and who waited long enough pays for it.
-        if is_last_of_those_counted {
+        if wakes {
             self.moved.notify_all();
         }
         if opened { Pass::Waited } else { Pass::Expired }

@@ -36,7 +36,7 @@
 //!   processor, so did N: N is visible before S. Where A fell after M it is told to fence, and L1 holds by the fences. Where
 //!   it is not to fence since B, it acquired what B released: P sees X. What was exchanged before M has its barrier by M.
 
-#![allow(unsafe_code, reason = "the lease hands out references that it alone keeps alive (L1–L5)")]
+#![allow(unsafe_code, reason = "the lease hands out references that it alone keeps alive (L1–L7)")]
 
 use std::cell::Cell;
 use std::marker::PhantomData;

@@ -26,15 +26,17 @@ pub(crate) fn measure(libraries: &Path, swaps: Option<u32>) -> Result<Vec<Line>>
         Subject { plugin: "stateless", bytes: 0, probe: ProbeMode::Cached, place: Place::Temporary };
     let probed = Subject { probe: ProbeMode::Always, ..stateless };
     let stateful = Subject { plugin: "stateful", bytes: 1024, ..stateless };
-    let [stateless, probed, stateful] =
-        [stateless, probed, stateful].map(|subject| series(libraries, &subject, swaps));
-    let (stateless, probed, stateful) = (stateless?, probed?, stateful?);
+    let heavy = Subject { bytes: 10_000_000, ..stateless };
+    let [stateless, probed, stateful, heavy] =
+        [stateless, probed, stateful, heavy].map(|subject| series(libraries, &subject, swaps));
+    let (stateless, probed, stateful, heavy) = (stateless?, probed?, stateful?, heavy?);
 
     let mut lines = vec![
         first_answer("first answer", &stateless).within(2.5),
         first_answer("first answer, fresh probe", &probed).within(10.0),
         first_answer("first answer, 1 KiB", &stateful),
         worst_call("worst call", &stateless, 2.0),
+        worst_call("worst call, constructor of 10 MB", &heavy, 2.0),
         worst_call("worst call, 1 KiB", &stateful, 3.0),
     ];
     lines.extend(large::measure(libraries)?);

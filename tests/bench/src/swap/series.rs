@@ -26,7 +26,7 @@ pub(crate) const WARM: u32 = 6;
 pub(crate) struct Subject {
     /// Its next version is the library `NAME_next`.
     pub(crate) plugin: &'static str,
-    /// So much state; the plugin has none when it is 0.
+    /// So much state, where the plugin has state; so much memory in its constructor, where it has none.
     pub(crate) bytes: usize,
     pub(crate) probe: ProbeMode,
     /// Where its host's folders are.
