@@ -94,6 +94,16 @@ fn given_timer_ticks_until_its_plugin_is_replaced_and_no_longer() {
 }
 
 #[test]
+fn given_timer_ticks_also_while_calls_are_limited_or_refused() {
+    let bay = bay("[service.given]\nmax_rate = 1000");
+    bay.call("given.tick", "5");
+    eventually("it ticks", || (published(&bay, "given.ticks") >= 3).then_some(()));
+    bay.ok(&["breaker", "given", "open"]);
+    let before = published(&bay, "given.ticks");
+    eventually("it ticks on", || (published(&bay, "given.ticks") >= before + 3).then_some(()));
+}
+
+#[test]
 fn given_message_is_published_later_and_not_when_its_plugin_was_stopped_before() {
     let bay = bay("");
     bay.call("given.publish_later", "20");

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use hotbay_plugin_api::abi::Lent;
 use hotbay_plugin_api::prelude::*;
 
+use crate::config;
 use crate::kernel::gate::Gate;
 use crate::linked::{Bay, LONG, until};
 
@@ -118,6 +119,18 @@ fn a_tick_that_finds_a_closed_gate_comes_when_it_opens() {
     drop(opening);
     until(|| times(&bay).len() == 1);
     until(|| generation.plugin.given().timers == 0);
+    crate::start::stop(&generation, LONG).unwrap();
+}
+
+#[test]
+fn a_guarded_service_ticks() {
+    let bay = Bay::new();
+    let limited = config::Service { max_concurrent: Some(8), ..config::Service::default() };
+    bay.slot("ticks").guard().set(limited);
+    let (slot, generation) = bay.serve::<Ticks>();
+    assert!(slot.is_guarded());
+    call::<()>(&bay, "every", "1");
+    until(|| times(&bay).len() > 1);
     crate::start::stop(&generation, LONG).unwrap();
 }
 

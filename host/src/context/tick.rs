@@ -59,7 +59,7 @@ impl Job for Tick {
     }
 
     fn work(&self) {
-        let inside = self.slot.enter_now(|generation, _| {
+        let inside = self.slot.enter_unasked(|generation| {
             let serves = generation.load == self.load;
             if serves {
                 self.timers.tick(self.number);

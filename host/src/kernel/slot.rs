@@ -172,8 +172,8 @@ impl Slot {
         entered.ok().flatten()
     }
 
-    /// Goes in on this thread with a message, when somebody serves right now: limits are for calls, and a breaker, too.
-    pub(crate) fn enter_with_message<R>(&self, body: impl FnOnce(&Generation) -> R) -> Option<R> {
+    /// Goes in on this thread with a message or a tick, when somebody serves right now: limits are for calls, and a breaker, too.
+    pub(crate) fn enter_unasked<R>(&self, body: impl FnOnce(&Generation) -> R) -> Option<R> {
         let entered = self.door.enter(|state, thread| {
             let generation = state.generation()?;
             generation.note_entry(thread);

@@ -114,7 +114,7 @@ fn an_open_breaker_says_why_and_when_to_try_again_and_no_call_is_begun() {
     }
     assert_eq!(generation.tally.counts().entered, before);
     // Messages are brought all the same: they wait nowhere else.
-    assert!(slot.enter_with_message(|_| ()).is_some());
+    assert!(slot.enter_unasked(|_| ()).is_some());
     // Another generation begins with a closed one.
     let next = bay.load::<Moody>(2).generation;
     generation.left(slot.publish(next));

@@ -46,7 +46,7 @@ impl Delivery {
     /// Brings one message, if the generation serves and there is one.
     fn step(&self) -> Option<Ended> {
         let mut ended = Some(Ended::Gate);
-        let _ = self.slot.enter_with_message(|generation| {
+        let _ = self.slot.enter_unasked(|generation| {
             if generation.load != self.load {
                 return;
             }
