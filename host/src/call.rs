@@ -123,7 +123,7 @@ pub(crate) fn request_until(
         until: given.unwrap_or_else(|| Instant::now() + FAR),
         cancel,
     };
-    retry::within(slot, method, within.until, &mut || request_once(slot, method, request, reply, &within))
+    retry::within(slot, method, &within, &mut || request_once(slot, method, request, reply, &within))
 }
 
 /// How long a request waits.
@@ -143,7 +143,11 @@ fn request_once(
     &Within { deadline, given, until, cancel }: &Within<'_>,
 ) -> Called {
     let began = Instant::now();
-    let lease = slot.lease(until).map_err(|refused| no_entry(slot, refused, deadline))?.of(method);
+    let lease = slot.lease(until, cancel).map_err(|refused| match refused {
+        NoEntry::Expired if cancel.is_some_and(Cancel::is_cancelled) => cancelled(slot),
+        refused => no_entry(slot, refused, deadline),
+    });
+    let lease = lease?.of(method);
     // Said at once: it waits for nothing that others do there.
     if let Some(error) = unknown(slot, lease.generation(), method) {
         return Err(error);
@@ -192,9 +196,14 @@ fn request_once(
             lane.withdraw(&job);
             drop(job);
             exchange.expire();
-            Err(Box::new(CallError::Cancelled { service: slot.name().to_string() }))
+            Err(cancelled(slot))
         }
     }
+}
+
+#[cold]
+fn cancelled(slot: &Slot) -> Box<CallError> {
+    Box::new(CallError::Cancelled { service: slot.name().to_string() })
 }
 
 /// Has this thread make what it keeps for its requests.

@@ -58,6 +58,23 @@ impl Cancel {
     }
 }
 
+/// How often who waits for something else as well looks whether somebody gave up: that does not wake it.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
+
+/// Waits so long; whether nobody gave up before.
+pub(crate) fn pause(time: Duration, cancel: Option<&Cancel>) -> bool {
+    let begun = Instant::now();
+    let _wakes = cancel.map(Cancel::wakes_me);
+    while !cancel.is_some_and(Cancel::is_cancelled) {
+        let left = time.saturating_sub(begun.elapsed());
+        if left.is_zero() {
+            return true;
+        }
+        thread::park_timeout(left);
+    }
+    false
+}
+
 /// Cancels when it is dropped, see [`Cancel::on_drop`].
 #[derive(Debug)]
 pub struct CancelOnDrop(Cancel);
@@ -158,6 +175,18 @@ mod tests {
             assert_eq!(until(), Some(end), "what was before is there again");
         });
         assert_eq!((until(), end_of(Duration::MAX)), (None, None));
+    }
+
+    #[test]
+    fn a_pause_ends_when_somebody_gives_up() {
+        let cancel = Cancel::new();
+        assert!(pause(Duration::from_millis(1), Some(&cancel)) && pause(Duration::from_millis(1), None));
+        thread::scope(|scope| {
+            let paused = scope.spawn(|| pause(LONG, Some(&cancel)));
+            cancel.cancel();
+            assert!(!paused.join().unwrap());
+        });
+        assert!(!pause(LONG, Some(&cancel)));
     }
 
     #[test]

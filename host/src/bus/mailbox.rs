@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use super::deadline::{self, Cancel, LOOK};
 use super::envelope::Envelope;
 use super::{Message, PATIENCE};
 
@@ -145,7 +146,7 @@ impl Mailbox {
     }
 
     /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait. One that is to
-    /// be `confirmed` waits for as long as its sender said, whoever else waited in vain.
+    /// be `confirmed` waits for as long as its sender said, whoever else waited in vain. Nobody waits for whom this thread works no more.
     pub(super) fn push(
         &self,
         message: Message,
@@ -172,12 +173,14 @@ impl Mailbox {
                 WhenFull::Reject => {}
                 WhenFull::Block if inside.stalled && !confirmed => {}
                 WhenFull::Block => {
-                    let (since, until) = *waits
-                        .get_or_insert_with(|| (Instant::now(), until.take().and_then(|until| until())));
+                    let (since, until, cancel) = waits.get_or_insert_with(|| {
+                        (Instant::now(), until.take().and_then(|until| until()), deadline::limit().cancel)
+                    });
                     let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-                    if left.is_none_or(|left| !left.is_zero()) {
+                    let is_cancelled = cancel.as_ref().is_some_and(Cancel::is_cancelled);
+                    if left.is_none_or(|left| !left.is_zero()) && !is_cancelled {
                         inside.senders += 1;
-                        inside = match left {
+                        inside = match left.into_iter().chain(cancel.as_ref().map(|_| LOOK)).min() {
                             None => self.emptied.wait(inside).unwrap_or_else(PoisonError::into_inner),
                             Some(left) => {
                                 self.emptied

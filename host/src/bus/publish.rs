@@ -116,8 +116,7 @@ impl Bus {
         let (message, found) = self.envelope(sender, topic, outgoing, None)?;
         let id = message.id();
         let outwards = self.is_attached.load(Ordering::Acquire).then(|| message.clone());
-        let carried = carry(message, &found.route, manner);
-        lately::keep(found);
+        let carried = self.carry(message, found, manner);
         if let Some(message) = outwards {
             for transport in &*self.transports.read().unwrap_or_else(PoisonError::into_inner) {
                 transport.carry(&message);
@@ -168,9 +167,42 @@ impl Bus {
     pub(crate) fn take_in(&self, message: &Message) -> Result<Published, PublishError> {
         let found = self.find(message.topic())?;
         found.topic.note(now());
-        let carried = carry(message.clone(), &found.route, Manner::Forget);
-        lately::keep(found);
+        let carried = self.carry(message.clone(), found, Manner::Forget);
         conclude(message.id(), carried, Manner::Forget)
+    }
+
+    /// Carries a message to where its topic was found to lead to. A group of which all have gone since is looked for again.
+    fn carry(&self, message: Message, mut found: Found, manner: Manner) -> Carried {
+        let until = || {
+            let patience = match manner {
+                Manner::Forget => PATIENCE,
+                Manner::Offer => Duration::ZERO,
+                Manner::Confirm(deadline) => deadline,
+            };
+            // No longer than who asked for what this thread does.
+            end_of(patience)
+        };
+        let confirmed = matches!(manner, Manner::Confirm(_));
+        let mut carried = found.route.carry(message, confirmed, until);
+        while !carried.gone.is_empty() {
+            match self.find_again(&found) {
+                Some(again) => found = again,
+                None => carried.give_up(),
+            }
+            for gone in std::mem::take(&mut carried.gone) {
+                found.route.carry_again(gone, confirmed, until, &mut carried);
+            }
+        }
+        lately::keep(found);
+        carried
+    }
+
+    /// Where a topic leads to now, if anybody has come or gone since it was found.
+    pub(super) fn find_again(&self, found: &Found) -> Option<Found> {
+        if self.version.load(Ordering::Acquire) == found.version {
+            return None;
+        }
+        self.find(&found.topic.name).ok()
     }
 
     /// A topic, and where it leads to now.
@@ -190,19 +222,6 @@ impl Bus {
     }
 }
 
-fn carry(message: Message, route: &Route, manner: Manner) -> Carried {
-    let until = || {
-        let patience = match manner {
-            Manner::Forget => PATIENCE,
-            Manner::Offer => Duration::ZERO,
-            Manner::Confirm(deadline) => deadline,
-        };
-        // No longer than who asked for what this thread does.
-        end_of(patience)
-    };
-    route.carry(message, matches!(manner, Manner::Confirm(_)), until)
-}
-
 /// Why a mailbox did not take a message.
 pub(super) fn why_not(took: Took) -> &'static str {
     match took {
@@ -213,7 +232,7 @@ pub(super) fn why_not(took: Took) -> &'static str {
 }
 
 fn conclude(id: MessageId, carried: Carried, manner: Manner) -> Result<Published, PublishError> {
-    let Carried { taken, refused } = carried;
+    let Carried { taken, refused, .. } = carried;
     if matches!(manner, Manner::Confirm(_)) && !refused.is_empty() {
         let refused = refused
             .into_iter()

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use super::deadline::{self, Cancel};
+use super::deadline::{self, Cancel, Limit};
 use super::mailbox::Took;
 use super::publish::why_not;
 use super::question::{Answer, Asked, Left, Question};
@@ -117,19 +117,33 @@ impl Bus {
         let given = until.map_or(deadline, |until| until.saturating_duration_since(Instant::now()));
         let question = Question::new(until);
         let asked = Some(Asked(Arc::clone(&question)));
-        let (message, found) = self.envelope(sender, topic, outgoing, asked)?;
-        let Some(group) = found.route.answering() else { return Err(self.nobody(topic)) };
-        let (member, took) = group.carry(&message, true, || until);
+        let (message, mut found) = self.envelope(sender, topic, outgoing, asked)?;
+        let cancel = cancel.or(limit.cancel.as_ref());
+        let (member, took) = loop {
+            let Some(group) = found.route.answering() else { return Err(self.nobody(topic)) };
+            // Who waits for room hears of its end as well.
+            let (member, took) = deadline::within(Limit { until, cancel: cancel.cloned() }, || {
+                group.carry(&message, true, || until)
+            });
+            let again = if took == Took::Closed { self.find_again(&found) } else { None };
+            match again {
+                Some(again) => found = again,
+                None => break (Arc::clone(member), took),
+            }
+        };
         let (topic, name) = (topic.to_owned(), || member.name.to_string());
         match took {
             Took::Taken => {}
             Took::Closed => return Err(self.nobody(&topic)),
+            Took::Full if cancel.is_some_and(Cancel::is_cancelled) => {
+                return Err(RequestError::Cancelled { topic });
+            }
             Took::Full | Took::Resting => {
                 return Err(RequestError::NotTaken { topic, name: name(), why: why_not(took) });
             }
         }
-        let wait = Wait { until, given, cancel: cancel.or(limit.cancel.as_ref()) };
-        match wait.answer(&question, message, member) {
+        let wait = Wait { until, given, cancel };
+        match wait.answer(&question, message, &member) {
             Ok(Answer::Reply(reply)) => Ok(reply),
             Ok(Answer::Failed(text)) => Err(RequestError::Failed { name: name(), text }),
             Ok(Answer::Panicked(text)) => Err(RequestError::Panicked { topic, name: name(), text }),

@@ -31,6 +31,8 @@ pub(super) struct Carried {
     pub(super) taken: usize,
     /// Those that did not, and why.
     pub(super) refused: Vec<(Arc<Subscriber>, Took)>,
+    /// Groups of which all have just gone, each by one of those, with the message.
+    pub(super) gone: Vec<(Arc<Subscriber>, Message)>,
 }
 
 impl Route {
@@ -80,9 +82,27 @@ impl Route {
         }
         for (group, message) in self.groups.iter().zip(messages) {
             let (member, took) = group.carry(&message, confirmed, || *limit.get_or_insert_with(&until));
-            carried.note(member, took);
+            match took {
+                Took::Closed => carried.gone.push((Arc::clone(member), message)),
+                took => carried.note(member, took),
+            }
         }
         carried
+    }
+
+    /// Puts a message that found all of a group gone into the mailbox of one who has come meanwhile.
+    pub(super) fn carry_again(
+        &self,
+        (gone, message): (Arc<Subscriber>, Message),
+        confirmed: bool,
+        until: impl Fn() -> Option<Instant>,
+        carried: &mut Carried,
+    ) {
+        let group = self.groups.iter().find(|group| group.members[0].group == gone.group);
+        match group.map(|group| group.carry(&message, confirmed, &until)) {
+            None | Some((_, Took::Closed)) => carried.gone.push((gone, message)),
+            Some((member, took)) => carried.note(member, took),
+        }
     }
 }
 
@@ -128,6 +148,11 @@ impl Group {
 }
 
 impl Carried {
+    /// Nobody comes for these any more.
+    pub(super) fn give_up(&mut self) {
+        self.refused.extend(self.gone.drain(..).map(|(member, _)| (member, Took::Closed)));
+    }
+
     fn note(&mut self, subscriber: &Arc<Subscriber>, took: Took) {
         match took {
             Took::Taken => self.taken += 1,

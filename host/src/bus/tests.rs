@@ -161,6 +161,22 @@ fn a_group_of_which_all_leave_while_a_message_waits_refuses_it() {
 }
 
 #[test]
+fn who_joins_a_group_while_its_only_member_leaves_is_brought_the_message() {
+    let bus = Arc::new(Bus::default());
+    let member = |name: &str| bus.subscribe(Subscribe::new(name, patterns(&["w"])).queue("g").capacity(1));
+    let only = member("only");
+    published(&bus, "w", "1");
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| bus.publish(&"test".into(), "w", b"2"[..].into(), Manner::Confirm(LONG)));
+        crate::linked::until(|| only.subscriber.mailbox.senders() == 1);
+        let next = member("next");
+        bus.remove(&only.subscriber);
+        let sent = waits.join().unwrap().unwrap();
+        assert_eq!((sent.taken, sent.refused, texts(&next)), (1, 0, vec!["2".to_owned()]));
+    });
+}
+
+#[test]
 fn who_receives_with_a_short_deadline_does_not_wait_for_who_has_a_long_one() {
     let bus = Arc::new(Bus::default());
     let all = subscribed(&bus, "all", &[">"]);

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Out;
 
-use super::{Called, Failure, ask, error};
+use super::{Called, Failure, Within, ask, error};
 use crate::CallError;
 use crate::bus;
 use crate::kernel::restarts::{chance, pause};
@@ -31,10 +31,11 @@ pub(super) fn inline(
     for number in 0..times {
         let wait = pause(first, LONGEST, number, chance());
         // Who asked this thread waits no longer than that.
-        if bus::remaining().is_some_and(|left| left <= wait) {
+        if bus::remaining().is_some_and(|left| left <= wait)
+            || !bus::pause(wait, bus::limit().cancel.as_ref())
+        {
             break;
         }
-        std::thread::sleep(wait);
         match ask(slot, method, request, reply.again()) {
             Ok(()) => return Ok(()),
             Err(failure) => last = error(slot, method, *failure, reply.again(), before),
@@ -47,16 +48,20 @@ pub(super) fn inline(
 }
 
 /// The same for a request, which has a deadline: a pause that would end behind it is not begun.
-pub(super) fn within(slot: &Slot, method: &str, until: Instant, ask: &mut dyn FnMut() -> Called) -> Called {
+pub(super) fn within(
+    slot: &Slot,
+    method: &str,
+    &Within { until, cancel, .. }: &Within<'_>,
+    ask: &mut dyn FnMut() -> Called,
+) -> Called {
     let mut asked = ask();
     let mut number = 0;
     while let Err(last) = &asked {
         let Some((times, first)) = may(slot, method, last) else { break };
         let wait = pause(first, LONGEST, number, chance());
-        if number >= times || Instant::now() + wait >= until {
+        if number >= times || Instant::now() + wait >= until || !bus::pause(wait, cancel) {
             break;
         }
-        std::thread::sleep(wait);
         number += 1;
         asked = ask();
     }

@@ -90,7 +90,7 @@ fn a_request_that_is_turned_away_is_not_accepted_and_counted_nowhere() {
     while_busy(&generation, || {
         let room = crate::linked::ROOM.mailbox;
         let ask_in_vain = || {
-            let lease = slot.lease(Instant::now() + LONG).unwrap();
+            let lease = slot.lease(Instant::now() + LONG, None).unwrap();
             let exchange = Exchange::ask("idle", b"", None);
             let job: Arc<dyn Job> = Arc::clone(&exchange) as _;
             generation.lane.request(job, || exchange.accept(lease))
@@ -372,3 +372,19 @@ impl Plugin for Counted {
 }
 
 export_plugin!(Counted { name: "counted", methods: &["one", "two"] });
+
+#[test]
+fn who_cancels_waits_at_a_closed_gate_no_longer() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Idle>();
+    let (gate, cancel) = (Arc::new(Gate::default()), Cancel::new());
+    generation.left(slot.close(&gate));
+    std::thread::scope(|scope| {
+        let ask = || request_until(&slot, "idle", b"", &mut Vec::new(), LONG, Some(&cancel));
+        let asking = scope.spawn(ask);
+        cancel.cancel();
+        let error = asking.join().unwrap().unwrap_err();
+        assert!(matches!(*error, CallError::Cancelled { .. }), "{error:?}");
+    });
+    gate.open();
+}

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use super::sync::{Condvar, Mutex, MutexGuard, spare_processors};
 use super::view::Pause;
+use crate::bus::{self, Cancel};
 
 /// For so long somebody who waits looks for the opening before going to sleep. A small state is carried over in this time; to
 /// be woken would take as long again.
@@ -52,7 +53,7 @@ pub(crate) enum Pass {
     /// It was open: what it saw may have been counted by then, so that this call is nobody who waited.
     AtOnce,
     Waited,
-    /// The deadline passed first.
+    /// The deadline passed first, or somebody gave up.
     Expired,
 }
 
@@ -77,8 +78,8 @@ pub(crate) struct Passage {
 }
 
 impl Gate {
-    /// Waits until the gate opens, or until the deadline. A call that `waited` at an earlier gate is counted there.
-    pub(crate) fn wait(&self, deadline: Option<Instant>, waited: bool) -> Pass {
+    /// Waits until the gate opens, until the deadline, or until somebody gives up. A call that `waited` at an earlier gate is counted there.
+    pub(crate) fn wait(&self, deadline: Option<Instant>, cancel: Option<&Cancel>, waited: bool) -> Pass {
         let arrived = Instant::now();
         let mut queue = self.lock();
         if queue.open {
@@ -89,16 +90,13 @@ impl Gate {
         self.look(arrived, deadline);
         let mut queue = self.lock();
         while !queue.open {
-            queue = match deadline {
+            let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) || cancel.is_some_and(Cancel::is_cancelled) {
+                break;
+            }
+            queue = match left.into_iter().chain(cancel.map(|_| bus::LOOK)).min() {
                 None => self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner),
-                Some(deadline) => {
-                    let Some(left) =
-                        deadline.checked_duration_since(Instant::now()).filter(|left| !left.is_zero())
-                    else {
-                        break;
-                    };
-                    self.moved.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0
-                }
+                Some(left) => self.moved.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0,
             };
         }
         queue.waiting -= 1;

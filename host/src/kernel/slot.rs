@@ -10,7 +10,7 @@ use super::guard::{Guard, Permit, Refusal};
 use super::lease::{self, Door, Kept, Replaced, Shortcut, Thread, TooDeep};
 use super::tally::Own;
 use super::view::Phase;
-use crate::bus;
+use crate::bus::{self, Cancel, Limit};
 
 /// The place that a name owns.
 #[derive(Debug)]
@@ -80,7 +80,7 @@ pub(crate) enum NoEntry {
         phase: Phase,
         reason: Option<String>,
     },
-    /// The deadline passed at the gate.
+    /// The deadline passed at the gate, or somebody gave up.
     Expired,
     /// The chain of calls is too long.
     TooManyHops,
@@ -198,10 +198,13 @@ impl Slot {
             );
             match again {
                 Some(done) => return Ok(done.map_err(NoEntry::from)?),
-                None => match gate.wait(bus::until(), waited) {
-                    Pass::Expired => return Err(Box::new(NoEntry::Expired)),
-                    pass => waited |= pass == Pass::Waited,
-                },
+                None => {
+                    let Limit { until, cancel } = bus::limit();
+                    match gate.wait(until, cancel.as_ref(), waited) {
+                        Pass::Expired => return Err(Box::new(NoEntry::Expired)),
+                        pass => waited |= pass == Pass::Waited,
+                    }
+                }
             }
         }
     }
@@ -223,13 +226,13 @@ impl Slot {
         }
     }
 
-    /// Takes a lease to carry elsewhere, waiting at the gate until `deadline`.
-    pub(crate) fn lease(&self, deadline: Instant) -> Result<Lease, NoEntry> {
+    /// Takes a lease to carry elsewhere, waiting at the gate until `deadline`, or until somebody gives up.
+    pub(crate) fn lease(&self, deadline: Instant, cancel: Option<&Cancel>) -> Result<Lease, NoEntry> {
         let mut waited = false;
         loop {
             match self.carry()? {
                 Ok(lease) => return Ok(Lease { waited, ..lease }),
-                Err(gate) => match gate.wait(Some(deadline), waited) {
+                Err(gate) => match gate.wait(Some(deadline), cancel, waited) {
                     Pass::Expired => return Err(NoEntry::Expired),
                     pass => waited |= pass == Pass::Waited,
                 },
@@ -243,11 +246,12 @@ impl Slot {
     pub(crate) fn lease_of_stream(&self, deadline: Instant) -> Result<Lease, NoEntry> {
         let is_inside = lease::is_inside(|state| state.serves(&self.name));
         let deadline = if is_inside { Instant::now() } else { deadline };
+        let cancel = bus::limit().cancel;
         loop {
             match self.carry()? {
                 Ok(lease) => return Ok(Lease { _permit: None, ..lease }),
                 Err(gate) => {
-                    if gate.wait(Some(deadline), true) == Pass::Expired {
+                    if gate.wait(Some(deadline), cancel.as_ref(), true) == Pass::Expired {
                         return Err(NoEntry::Expired);
                     }
                 }

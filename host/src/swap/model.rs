@@ -204,7 +204,7 @@ impl World {
             }
             // loom's clock stands still: a deadline is one that has passed, or none.
             let deadline = (how == How::LateRequest).then(Instant::now);
-            match self.gates[usize::from(value == SWAPPING)].wait(deadline, waited) {
+            match self.gates[usize::from(value == SWAPPING)].wait(deadline, None, waited) {
                 Pass::Expired => return Outcome::Expired,
                 pass => waited |= pass == Pass::Waited,
             }

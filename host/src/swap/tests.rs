@@ -231,7 +231,7 @@ fn calls_that_do_not_end_in_time_keep_the_old_generation_serving() {
 fn a_call_that_outlived_one_swap_is_waited_for_by_the_next() {
     let bay = Bay::new();
     let (slot, old) = bay.serve::<Counter<0>>();
-    let inside = slot.lease(std::time::Instant::now() + LONG).unwrap();
+    let inside = slot.lease(std::time::Instant::now() + LONG, None).unwrap();
     for _ in 0..2 {
         let given_up = run(&bay, &slot, &old, bay.load::<Counter<0>>(2)).unwrap_err();
         assert!(given_up.reason.contains("calls inside it did not end"), "{}", given_up.reason);
@@ -249,8 +249,8 @@ fn who_is_told_that_the_new_generation_serves_is_told_before_anybody_is_waited_f
         let one_gate = &Mutex::new(());
         let swap_of = Swap { handover, drain: LONG, ..of(&bay, &slot, &old, one_gate) };
         // Beside the old one: the swap waits for this caller, who ends when he is told.
-        let mut inside =
-            (handover == Handover::Beside).then(|| slot.lease(std::time::Instant::now() + LONG).unwrap());
+        let mut inside = (handover == Handover::Beside)
+            .then(|| slot.lease(std::time::Instant::now() + LONG, None).unwrap());
         let mut told = Vec::new();
         let mut serves = |new: &Generation| {
             drop(inside.take());

@@ -169,3 +169,40 @@ fn where_nobody_has_room_that_is_said() {
     full.receive_all(&mut all, LONG).unwrap();
     assert!(all.len() == 1 && !all[0].is_request());
 }
+
+#[test]
+fn who_cancels_waits_for_room_no_longer_also_where_it_publishes() {
+    let bus = Arc::new(Bus::default());
+    let _full =
+        bus.subscribe(Subscribe::new("full", patterns(&["price"])).answers(patterns(&["price"])).capacity(1));
+    let publish =
+        || bus.publish(&"test".into(), "price", b""[..].into(), Manner::Confirm(LONG)).map(|sent| sent.taken);
+    assert_eq!(publish(), Ok(1));
+    let cancel = Cancel::new();
+    thread::scope(|scope| {
+        let asked = scope.spawn(|| ask(&bus, "price", LONG, Some(&cancel)));
+        let limit = Limit { until: None, cancel: Some(cancel.clone()) };
+        let published = scope.spawn(|| within(limit, publish));
+        cancel.cancel();
+        let topic = "price".to_owned();
+        assert_eq!(asked.join().unwrap(), Err(RequestError::Cancelled { topic }));
+        published.join().unwrap().unwrap_err();
+    });
+}
+
+#[test]
+fn who_comes_while_the_only_one_who_answers_goes_is_asked() {
+    let bus = Arc::new(Bus::default());
+    let full = bus.subscribe(Subscribe::new("full", Vec::new()).answers(patterns(&["price"])).capacity(1));
+    thread::scope(|scope| {
+        let first = scope.spawn(|| ask(&bus, "price", LONG, None));
+        crate::linked::until(|| full.mailed().depth == 1);
+        let second = scope.spawn(|| ask(&bus, "price", LONG, None));
+        crate::linked::until(|| full.subscriber.mailbox.senders() == 1);
+        let next = answering(&bus, "next", &["price"]);
+        bus.remove(&full.subscriber);
+        answer_one(&next, "next");
+        assert_eq!(second.join().unwrap().unwrap(), b"next7");
+        assert!(matches!(first.join().unwrap(), Err(RequestError::Dropped { .. })));
+    });
+}

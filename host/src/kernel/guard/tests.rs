@@ -154,7 +154,7 @@ fn rate_limit_answers_with_when_to_try_again() {
 fn who_comes_when_as_many_are_inside_as_may_be_is_refused_and_let_in_when_one_left() {
     let bay = Bay::new();
     let (slot, _generation) = served(&bay, |rules| rules.max_concurrent = Some(1));
-    let inside = slot.lease(Instant::now() + LONG).unwrap();
+    let inside = slot.lease(Instant::now() + LONG, None).unwrap();
     for refused in [inline(&slot, "do", b""), request(&slot, "do", b"")] {
         assert!(matches!(refused.unwrap_err(), CallError::TooManyInside { limit: 1, .. }));
     }

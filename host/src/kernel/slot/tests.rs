@@ -58,7 +58,7 @@ fn a_call_that_comes_back_to_its_own_service_passes_the_closed_gate() {
     let (answer, replaced) = come_back.unwrap();
     assert_eq!(answer, "end");
     assert!(replaced.drain(LONG));
-    assert_eq!(a.lease(Instant::now() + SHORT).unwrap_err(), NoEntry::Expired);
+    assert_eq!(a.lease(Instant::now() + SHORT, None).unwrap_err(), NoEntry::Expired);
     let _ = a.publish(generation);
     gate.open();
     assert_eq!(relay(&a, "end").unwrap(), "end");
@@ -93,11 +93,11 @@ fn what_a_called_service_lacks_is_held_against_the_caller_as_a_failure_of_its_ow
 fn a_lease_that_was_carried_away_holds_up_the_drain() {
     let bay = Bay::new();
     let (slot, _generation) = bay.serve::<Relay<0>>();
-    let lease = slot.lease(Instant::now() + SHORT).unwrap();
+    let lease = slot.lease(Instant::now() + SHORT, None).unwrap();
     let replaced = slot.take_down(Phase::Stopped, None);
     assert!(!replaced.drain(SHORT));
     assert_eq!(
-        slot.lease(Instant::now() + SHORT).unwrap_err(),
+        slot.lease(Instant::now() + SHORT, None).unwrap_err(),
         NoEntry::Down { phase: Phase::Stopped, reason: None }
     );
     drop(lease);

@@ -163,7 +163,7 @@ impl Real {
             self.serving = Some(old);
             return Became::GivenUp;
         }
-        let lease = inside.then(|| self.slot.lease(Instant::now() + LONG).unwrap());
+        let lease = inside.then(|| self.slot.lease(Instant::now() + LONG, None).unwrap());
         let transaction = Swap {
             slot: &self.slot,
             old: &old,

@@ -101,7 +101,7 @@ fn a_version_that_is_no_good_stops_and_goes_when_its_last_call_ends() {
     let shared = shared(home.path(), |config| (config.swap.drain, config.swap.callback) = (SHORT, LONG));
     let bay = Bay::new();
     let (slot, generation) = bay.serve::<Stoppable>();
-    let inside = slot.lease(Instant::now() + LONG).unwrap();
+    let inside = slot.lease(Instant::now() + LONG, None).unwrap();
     let mut report = stop(&shared, &slot, generation, Stop::NoGood);
     assert!(matches!(report.outcome, Outcome::Stopped { .. }));
     assert_eq!(STOPS.load(Ordering::SeqCst), 0, "not beside a call");
