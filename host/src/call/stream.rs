@@ -1,7 +1,7 @@
 //! Streams: opened through the door as a request goes in, and handled on a thread of the generation's own, with a lease for as long.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, TryLockError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -178,18 +178,25 @@ impl Stream {
 
     /// Has the generation that serves next go on with it.
     fn resume(&self, left: Duration) -> Result<(), Box<CallError>> {
-        let _one = self.resuming.lock().unwrap_or_else(PoisonError::into_inner);
-        let patience = left.min(DEADLINE);
+        let begun = Instant::now();
+        let patience = || left.min(DEADLINE).saturating_sub(begun.elapsed());
         let (first, longest) = (Duration::from_millis(1), Duration::from_millis(50));
+        // Whoever is at it may have more time than this one.
+        let one = look_until(patience(), first, longest, || match self.resuming.try_lock() {
+            Ok(one) => Some(one),
+            Err(TryLockError::Poisoned(one)) => Some(one.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        });
+        let Some(_one) = one else { return Err(no_entry(&self.slot, NoEntry::Expired, left)) };
         let is_restarted = |error: &CallError| {
             matches!(error, CallError::NotRunning { phase: Phase::Starting, .. }) && !bus::is_cancelled()
         };
-        let resumed = look_until(patience, first, longest, || {
+        let resumed = look_until(patience(), first, longest, || {
             // Somebody else may have been quicker, or it was ended.
             if !self.opener.is_moved() {
                 return Some(Ok(()));
             }
-            match self.attach(patience, true) {
+            match self.attach(patience(), true) {
                 Err(error) if is_restarted(&error) => None,
                 done => Some(done),
             }

@@ -295,3 +295,19 @@ fn a_stream_has_no_more_time_than_who_asked_for_it() {
     let brief = opened(&slot, "wait", b"").receive(SHORT).unwrap_err();
     assert!(matches!(brief, StreamError::TimedOut { .. }), "{brief:?}");
 }
+
+#[test]
+fn who_finds_another_one_having_a_stream_go_on_waits_no_longer_than_it_said() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Streams>();
+    let echo = opened(&slot, "echo", b"");
+    echo.send(b"before", LONG).unwrap();
+    assert_eq!(echo.receive(LONG).unwrap().unwrap(), b"before");
+    let other = echo.resuming.lock().unwrap();
+    swapped(&bay, &slot, &generation);
+    let brief = thread::scope(|scope| scope.spawn(|| echo.receive(SHORT)).join().unwrap());
+    assert!(matches!(brief, Err(StreamError::TimedOut { .. })), "{brief:?}");
+    drop(other);
+    echo.send(b"after", LONG).unwrap();
+    assert_eq!(echo.receive(LONG).unwrap().unwrap(), b"after");
+}
