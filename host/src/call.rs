@@ -184,6 +184,7 @@ fn request_once(
                     lane.take_over(seat);
                 }
                 None => {
+                    alarm.expire();
                     lane.withdraw(&job);
                     drop(job);
                     exchange.expire();

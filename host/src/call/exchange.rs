@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Thread};
 use std::time::Instant;
 
-use hotbay_plugin_api::abi::Lent;
+use hotbay_plugin_api::abi::{Lent, Status};
 
 use super::{Asked, Failure, answer, error};
 use crate::CallError;
 use crate::bus::{Cancel, Limit, Trace, within, within_trace};
+use crate::kernel::alarm::Alarm;
 use crate::kernel::lane::{GivenUp, Job, Life};
 use crate::kernel::slot::{Entry, Lease, NoEntry, Slot};
 
@@ -38,6 +39,8 @@ struct Content {
     outcome: Option<Result<Asked, Box<NoEntry>>>,
     // What the one who asks is within.
     trace: Option<Trace>,
+    // Of the generation that is in it: told where its answer comes too late.
+    alarm: Option<Arc<Alarm>>,
 }
 
 thread_local! {
@@ -79,7 +82,9 @@ impl Exchange {
     /// The lane takes it: from here on it is counted.
     pub(super) fn accept(&self, lease: Lease) {
         lease.accept();
-        self.content().lease = Some(lease);
+        let mut content = self.content();
+        content.alarm = Some(Arc::clone(&lease.generation().alarm));
+        content.lease = Some(lease);
     }
 
     /// Its deadline passed while it waited in the lane's mailbox. Counted before the lease goes: a receipt that is written then
@@ -139,7 +144,7 @@ impl Exchange {
             return;
         }
         let content = &mut *self.content();
-        content.lease = None;
+        (content.lease, content.alarm) = (None, None);
         for buffer in [&mut content.request, &mut content.reply] {
             if buffer.capacity() > KEPT {
                 *buffer = Vec::new();
@@ -159,7 +164,7 @@ impl Job for Exchange {
     }
 
     fn work(&self) {
-        let Content { lease, until, method, request, reply, outcome, trace } = &mut *self.content();
+        let Content { lease, until, method, request, reply, outcome, trace, .. } = &mut *self.content();
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
@@ -176,6 +181,15 @@ impl Job for Exchange {
     fn deliver(&self) {
         if self.life.end() {
             self.caller.unpark();
+            return;
+        }
+        // It was given up, which counted: its answer counts as nothing beside that.
+        let Content { outcome, alarm, .. } = &mut *self.content();
+        if let (Some(Ok(asked)), Some(alarm)) = (outcome.take(), alarm.take()) {
+            match asked.map_err(|failure| *failure) {
+                Err(Failure::Plugin { status: Status::NO_SUCH_METHOD, .. } | Failure::Host(_)) => {}
+                asked => alarm.come_late(asked.is_ok()),
+            }
         }
     }
 }

@@ -10,11 +10,11 @@ use toml::Spanned;
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Supervision {
-    /// `panics`: so many panics with no good answer between them; 1 is each panic, 0 none.
+    /// `panics`: so many panics with no good answer between them, in whatever it does; 1 is each panic, 0 none.
     pub panics: u64,
-    /// `hang_ms`: a thread is inside a call that nobody has waited for any more for so long; 0 turns it off.
+    /// `hang_ms`: a thread is inside a call, a message or a tick whose deadline has passed for so long; 0 turns it off.
     pub hang: Duration,
-    /// `max_error_rate`: a larger share of calls fails; `None`, the default, turns it off.
+    /// `max_error_rate`: a larger share of calls and messages fails; `None`, the default, turns it off.
     pub max_error_rate: Option<f64>,
     /// `min_calls`: with fewer calls in `error_window` nothing is judged by their share.
     pub min_calls: u64,
@@ -60,9 +60,9 @@ pub struct Breaker {
     pub min_calls: u64,
     /// `window_ms`.
     pub window: Duration,
-    /// `open_ms`: for so long nobody is let in.
+    /// `open_ms`: for so long nobody is let in, and so long may take who is let in then.
     pub open: Duration,
-    /// `trials`: so many are let in then, and when all of them are answered it closes.
+    /// `trials`: so many are let in then, and when so many were answered well it closes.
     pub trials: u64,
 }
 

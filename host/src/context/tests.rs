@@ -126,7 +126,7 @@ fn a_tick_that_finds_a_closed_gate_comes_when_it_opens() {
 fn a_guarded_service_ticks() {
     let bay = Bay::new();
     let limited = config::Service { max_concurrent: Some(8), ..config::Service::default() };
-    bay.slot("ticks").guard().set(limited);
+    bay.slot("ticks").guard().set(limited, None);
     let (slot, generation) = bay.serve::<Ticks>();
     assert!(slot.is_guarded());
     call::<()>(&bay, "every", "1");

@@ -1,14 +1,11 @@
-//! The alarm: what calls that went wrong tell the loop. Raising it costs a call that failed a look at a flag, and one that did not
-//! nothing.
+//! The alarm: what a generation did wrong tells the loop: calls, messages, ticks, threads. Raising it costs what failed a look at a flag, and
+//! what did not nothing.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use super::lane::Job;
-
-/// More calls that hang are not remembered one by one: a lane has fewer threads.
-const MOST: usize = 64;
 
 /// Wakes the loop. One per host; without one, as in tests of other things, nobody is woken.
 #[derive(Default)]
@@ -40,8 +37,18 @@ pub(crate) struct Alarm {
     raised: AtomicBool,
     panicked: AtomicU64,
     overdue: AtomicU64,
-    // Calls that nobody waits for any more and that a thread is still in; since when.
-    hung: Mutex<Vec<(Instant, Weak<dyn Job>)>>,
+    late_good: AtomicU64,
+    late_faults: AtomicU64,
+    // What nobody waits for any more and a thread of the lane is still in.
+    hung: Mutex<Vec<Hung>>,
+}
+
+#[derive(Debug)]
+struct Hung {
+    since: Instant,
+    job: Weak<dyn Job>,
+    // No fresh thread took its place: so many hang.
+    is_last: bool,
 }
 
 impl Alarm {
@@ -49,7 +56,7 @@ impl Alarm {
         Self { wake: Arc::clone(wake), ..Self::default() }
     }
 
-    /// A call failed by the plugin's doing, by a panic or not.
+    /// Something failed by the plugin's doing, by a panic or not.
     pub(crate) fn fault(&self, panicked: bool) {
         if panicked {
             self.panicked.fetch_add(1, Ordering::Relaxed);
@@ -57,15 +64,27 @@ impl Alarm {
         self.raise();
     }
 
+    /// The deadline of a call passed before it had its turn.
+    pub(crate) fn expire(&self) {
+        self.overdue.fetch_add(1, Ordering::Relaxed);
+        self.raise();
+    }
+
+    /// A call that was given up brought its answer after all.
+    pub(crate) fn come_late(&self, is_good: bool) {
+        let late = if is_good { &self.late_good } else { &self.late_faults };
+        late.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// The deadline of a call passed, and a thread is in it.
     pub(crate) fn give_up(&self, job: &Arc<dyn Job>) {
         self.overdue.fetch_add(1, Ordering::Relaxed);
-        let mut hung = self.hung();
-        hung.retain(|(_, job)| job.strong_count() > 0);
-        if hung.len() < MOST {
-            hung.push((Instant::now(), Arc::downgrade(job)));
-        }
-        drop(hung);
+        self.hang(job, false);
+    }
+
+    /// A thread of the lane is left behind in a job; `is_last` where no fresh one took its place.
+    pub(crate) fn hang(&self, job: &Arc<dyn Job>, is_last: bool) {
+        self.hung().push(Hung { since: Instant::now(), job: Arc::downgrade(job), is_last });
         self.raise();
     }
 
@@ -85,31 +104,41 @@ impl Alarm {
         self.raised.store(false, Ordering::Release);
     }
 
-    /// Calls that panicked.
+    /// How often it panicked.
     pub(crate) fn panicked(&self) -> u64 {
         self.panicked.load(Ordering::Relaxed)
     }
 
-    /// Calls whose deadline passed while a thread was in them.
+    /// Calls whose deadline passed, in the mailbox or in a thread.
     pub(crate) fn overdue(&self) -> u64 {
         self.overdue.load(Ordering::Relaxed)
     }
 
-    /// Since when the oldest of the calls hangs that were given up and have not come back.
+    /// Those of them that were answered behind it, and those that failed then.
+    pub(crate) fn late(&self) -> (u64, u64) {
+        (self.late_good.load(Ordering::Relaxed), self.late_faults.load(Ordering::Relaxed))
+    }
+
+    /// Since when the oldest of the jobs hangs that were given up and have not come back.
     pub(crate) fn hangs_since(&self) -> Option<Instant> {
-        let mut hung = self.hung();
-        hung.retain(|(_, job)| job.strong_count() > 0);
-        hung.iter().map(|(since, _)| *since).min()
+        self.hung().iter().map(|hung| hung.since).min()
     }
 
-    /// How many calls have hung for longer than this.
+    /// How many jobs have hung for longer than this.
     pub(crate) fn hung_for(&self, long: Duration) -> usize {
-        let hung = self.hung();
-        hung.iter().filter(|(since, job)| job.strong_count() > 0 && since.elapsed() >= long).count()
+        self.hung().iter().filter(|hung| hung.since.elapsed() >= long).count()
     }
 
-    fn hung(&self) -> MutexGuard<'_, Vec<(Instant, Weak<dyn Job>)>> {
-        self.hung.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Whether so many hang that none is left to bring what comes.
+    pub(crate) fn is_stuck(&self) -> bool {
+        self.hung().iter().any(|hung| hung.is_last)
+    }
+
+    /// Those that have not come back: no more than a lane has threads.
+    fn hung(&self) -> MutexGuard<'_, Vec<Hung>> {
+        let mut hung = self.hung.lock().unwrap_or_else(PoisonError::into_inner);
+        hung.retain(|hung| hung.job.strong_count() > 0);
+        hung
     }
 }
 

@@ -13,7 +13,7 @@ mod tests;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use breaker::{Breaker, Pass};
+use breaker::Breaker;
 use rate::Rate;
 pub(crate) use samples::{Samples, Sums};
 
@@ -54,19 +54,19 @@ pub(crate) enum Refusal {
 #[derive(Debug)]
 pub(crate) struct Permit {
     guard: Arc<Guard>,
-    // Of one that shows whether the service is well again: the loop is told when it is over.
-    trial: Option<Arc<Alarm>>,
+    // Of one that shows whether the service is well again: since when, and the loop is told when it is over.
+    trial: Option<(Instant, Arc<Alarm>)>,
 }
 
 impl Drop for Permit {
     fn drop(&mut self) {
         let mut inside = self.guard.lock();
         inside.inside = inside.inside.saturating_sub(1);
-        if let (Some(breaker), true) = (&mut inside.breaker, self.trial.is_some()) {
-            breaker.come_back();
+        if let (Some(breaker), Some((since, _))) = (&mut inside.breaker, &self.trial) {
+            breaker.come_back(*since);
         }
         drop(inside);
-        if let Some(alarm) = &self.trial {
+        if let Some((_, alarm)) = &self.trial {
             alarm.raise();
         }
     }
@@ -74,19 +74,33 @@ impl Drop for Permit {
 
 /// What a generation's calls came to so far.
 pub(crate) fn sums_of(generation: &Generation) -> Sums {
-    let (counts, overdue) = (generation.tally.counts(), generation.alarm.overdue());
-    // A call that was given up is no answer, though its thread may bring one later.
-    Sums { calls: counts.answered + overdue, faults: counts.faults() + overdue }
+    let ((late_good, late_faults), overdue) = (generation.alarm.late(), generation.alarm.overdue());
+    let counts = generation.tally.counts();
+    // A call that was given up is no answer, and counts once: though its thread may bring one later, which the tally has.
+    Sums {
+        calls: (counts.answered + overdue).saturating_sub(late_good + late_faults),
+        faults: (counts.faults() + overdue).saturating_sub(late_faults),
+        good: (counts.answered - counts.failed).saturating_sub(late_good),
+    }
 }
 
 impl Guard {
-    /// Says what holds for the service from now on.
-    pub(crate) fn set(&self, rules: config::Service) {
+    /// Says what holds for the service from now on. Where its own rules stay, a rate or a breaker goes on as it is; another breaker begins with
+    /// what the calls of who serves came to, or anew with who is published next.
+    pub(crate) fn set(&self, rules: config::Service, sums: Option<Sums>) {
         let mut inside = self.lock();
         let now = Instant::now();
-        let burst = |rate: u32| rules.max_burst.unwrap_or(rate);
-        inside.rate = rules.max_rate.map(|rate| Rate::new(rate, burst(rate), now));
-        inside.breaker = rules.breaker.clone().map(|rules| Breaker::new(rules, now, Sums::default()));
+        if (rules.max_rate, rules.max_burst) != (inside.rules.max_rate, inside.rules.max_burst) {
+            let burst = |rate: u32| rules.max_burst.unwrap_or(rate);
+            inside.rate = rules.max_rate.map(|rate| Rate::new(rate, burst(rate), now));
+        }
+        if rules.breaker != inside.rules.breaker {
+            let begin = |rules| Breaker::new(rules, now, sums.unwrap_or_default());
+            inside.breaker = rules.breaker.clone().map(begin);
+            if sums.is_none() {
+                inside.load = 0;
+            }
+        }
         inside.rules = rules;
     }
 
@@ -121,27 +135,27 @@ impl Guard {
         if let Some(limit) = rules.max_concurrent.filter(|limit| *count >= u64::from(*limit)) {
             return Err(Refusal::Crowded { limit });
         }
-        let pass = match (force, breaker) {
+        let is_trial = match (force, breaker) {
             (Some(BreakerForce::Open), _) => {
                 let why = "somebody opened it with `hotbay breaker`".to_owned();
                 return Err(Refusal::Open { why, again: None });
             }
-            (Some(BreakerForce::Close), _) | (None, None) => Pass::Plain,
+            (Some(BreakerForce::Close), _) | (None, None) => false,
             (None, Some(breaker)) => {
-                let pass = breaker.admit(now, || sums_of(generation));
-                pass.map_err(|open| Refusal::Open { why: open.why, again: Some(open.again) })?
+                let admitted = breaker.admit(now, || sums_of(generation));
+                admitted.map_err(|open| Refusal::Open { why: open.why, again: Some(open.again) })?
             }
         };
         if let Some(rate) = rate
             && let Err(again) = rate.take(now)
         {
-            if let (Pass::Trial, Some(breaker)) = (pass, &mut inside.breaker) {
-                breaker.turn_back();
+            if let (true, Some(breaker)) = (is_trial, &mut inside.breaker) {
+                breaker.come_back(now);
             }
             return Err(Refusal::TooFast { per_second: inside.rules.max_rate.unwrap_or_default(), again });
         }
         *count += 1;
-        let trial = (pass == Pass::Trial).then(|| Arc::clone(&generation.alarm));
+        let trial = is_trial.then(|| (now, Arc::clone(&generation.alarm)));
         drop(inside);
         Ok(Permit { guard: Arc::clone(self), trial })
     }

@@ -57,8 +57,9 @@ impl Health {
         let burst = rules.max_error_rate.and_then(|most| {
             let samples = self.errors.get_or_insert_with(|| Samples::new(rules.error_window, now, sums));
             next = Some(next.map_or(samples.step(), |step| step.min(samples.step())));
-            let Sums { calls, faults } = samples.take(now, sums);
-            let is_wrong = calls >= rules.min_calls && Sums { calls, faults }.rate() > most;
+            let seen = samples.take(now, sums);
+            let Sums { calls, faults, .. } = seen;
+            let is_wrong = calls >= rules.min_calls && seen.rate() > most;
             let window = rules.error_window.as_millis();
             let text = format!("{faults} of {calls} calls failed within {window} ms");
             is_wrong.then(|| Trouble::new(Code::KeepsFailing, text))
@@ -71,7 +72,7 @@ impl Health {
 
     fn panics_in_a_row(&mut self, new: Sums, panics: u64, most: u64) -> Option<Trouble> {
         // What is well says so, whichever came first of what came since the last look.
-        let has_answered = new.calls > new.faults;
+        let has_answered = new.good > 0;
         self.in_a_row = if has_answered { 0 } else { self.in_a_row + panics };
         let text = match most {
             0 => return None,
@@ -102,7 +103,7 @@ mod tests {
     use super::*;
 
     fn panics(health: &mut Health, calls: u64, faults: u64, panics: u64, most: u64) -> Option<String> {
-        health.panics_in_a_row(Sums { calls, faults }, panics, most).map(|why| why.text)
+        health.panics_in_a_row(Sums { calls, faults, good: calls - faults }, panics, most).map(|why| why.text)
     }
 
     #[test]

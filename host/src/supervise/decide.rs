@@ -52,7 +52,7 @@ impl Kernel {
         for name in names {
             if !self.services.contains_key(&name) {
                 let mut service = Service::new(self.shared.registry.register(&name));
-                service.slot.guard().set(self.shared.settings().service_of(&name));
+                service.slot.guard().set(self.shared.settings().service_of(&name), None);
                 if let Some(past) = self.gone.remove(&name) {
                     (service.committed, service.past, service.remains) =
                         (past.committed, past.counts, past.remains);

@@ -12,6 +12,7 @@ use crate::Config;
 use crate::config::ConfigError;
 use crate::discover::Fingerprint;
 use crate::error::{Code, Trouble};
+use crate::kernel::guard::sums_of;
 use crate::kernel::service::{FailureKind, Service};
 use crate::kernel::tables::Table;
 
@@ -134,8 +135,11 @@ impl Kernel {
         let settings = Arc::new(with_changes(&before, config, &changed));
         self.shared.set_settings(Arc::clone(&settings));
         for name in changed.iter().filter_map(|key| named(key, "service.")).collect::<BTreeSet<_>>() {
-            if let Some(service) = self.services.get(name) {
-                service.slot.guard().set(settings.service_of(name));
+            if let Some(service) = self.services.get_mut(name) {
+                let sums = service.slot.serving(|generation| sums_of(generation));
+                service.slot.guard().set(settings.service_of(name), sums);
+                // A breaker that was not there wants to be looked at from now on.
+                service.health.look_at = Some(Instant::now());
             }
         }
     }

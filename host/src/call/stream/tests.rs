@@ -251,7 +251,7 @@ fn a_handler_that_does_not_let_go_is_drained_for_and_what_is_called_off_serves_s
 fn no_more_are_open_than_may_be_and_one_that_ended_makes_room() {
     let bay = Bay::new();
     let slot = bay.slot("streams");
-    slot.guard().set(crate::config::Service { max_streams: 2, ..crate::config::Service::default() });
+    slot.guard().set(crate::config::Service { max_streams: 2, ..crate::config::Service::default() }, None);
     let (slot, generation) = bay.serve::<Streams>();
     let both = [opened(&slot, "echo", b""), opened(&slot, "echo", b"")];
     let full = *open(Arc::clone(&slot), "echo", b"", Opening::default()).unwrap_err();

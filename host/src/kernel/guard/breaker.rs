@@ -27,20 +27,11 @@ enum State {
     Open {
         until: Instant,
     },
-    /// So many were let in since, and of them so many have not come back.
+    /// Some are let in to see: those that are out, since when each.
     HalfOpen {
         before: Sums,
-        let_in: u64,
-        out: u64,
+        out: Vec<Instant>,
     },
-}
-
-/// How a call is let in.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Pass {
-    Plain,
-    /// It is one of those that show whether the service is well again.
-    Trial,
 }
 
 /// Why a call is not let in.
@@ -87,46 +78,43 @@ impl Breaker {
         self.samples.step()
     }
 
-    /// A call comes. `sums` is asked where it is the first that is let in to see.
-    pub(super) fn admit(&mut self, now: Instant, sums: impl FnOnce() -> Sums) -> Result<Pass, Open> {
+    /// A call comes: whether it is let in to see whether the service is well again, for which `sums` is asked. So many are as have not been
+    /// answered yet.
+    pub(super) fn admit(&mut self, now: Instant, sums: impl FnOnce() -> Sums) -> Result<bool, Open> {
         match &mut self.state {
-            State::Closed => Ok(Pass::Plain),
+            State::Closed => Ok(false),
             State::Open { until } if now < *until => {
                 Err(Open { why: self.why.clone(), again: until.saturating_duration_since(now) })
             }
             State::Open { .. } => {
-                self.state = State::HalfOpen { before: sums(), let_in: 1, out: 1 };
-                Ok(Pass::Trial)
+                self.state = State::HalfOpen { before: sums(), out: vec![now] };
+                Ok(true)
             }
-            State::HalfOpen { let_in, out, .. } if *let_in < self.rules.trials => {
-                *let_in += 1;
-                *out += 1;
-                Ok(Pass::Trial)
+            State::HalfOpen { before, out } => {
+                if sums().since(*before).good + out.len() as u64 >= self.rules.trials {
+                    return Err(Open { why: self.why.clone(), again: SOON });
+                }
+                out.push(now);
+                Ok(true)
             }
-            State::HalfOpen { .. } => Err(Open { why: self.why.clone(), again: SOON }),
         }
     }
 
-    /// One that was let in to see came back, whatever it brought.
-    pub(super) fn come_back(&mut self) {
-        if let State::HalfOpen { out, .. } = &mut self.state {
-            *out = out.saturating_sub(1);
-        }
-    }
-
-    /// One that was let in to see did not go in after all.
-    pub(super) fn turn_back(&mut self) {
-        if let State::HalfOpen { let_in, out, .. } = &mut self.state {
-            (*let_in, *out) = (let_in.saturating_sub(1), out.saturating_sub(1));
+    /// One that was let in to see, at that moment, came back, whatever it brought: where that was no answer, its place is another's.
+    pub(super) fn come_back(&mut self, since: Instant) {
+        if let State::HalfOpen { out, .. } = &mut self.state
+            && let Some(at) = out.iter().position(|other| *other == since)
+        {
+            out.remove(at);
         }
     }
 
     /// Judges by the sums of now; answers the state that it goes into, and why.
     pub(super) fn judge(&mut self, now: Instant, sums: Sums) -> Option<(BreakerState, String)> {
-        match self.state {
+        match &self.state {
             State::Closed => {
                 let seen = self.samples.take(now, sums);
-                let Sums { calls, faults } = seen;
+                let Sums { calls, faults, .. } = seen;
                 if calls < self.rules.min_calls || seen.rate() <= self.rules.error_rate {
                     return None;
                 }
@@ -134,18 +122,24 @@ impl Breaker {
                 Some(self.open(now, format!("{faults} of {calls} calls failed within {window} ms")))
             }
             State::Open { .. } => None,
-            State::HalfOpen { before, let_in, out } => {
-                let Sums { faults, .. } = sums.since(before);
+            State::HalfOpen { before, out } => {
+                let Sums { faults, good, .. } = sums.since(*before);
                 if faults > 0 {
-                    return Some(
-                        self.open(now, format!("{faults} of the calls that were let in to see failed")),
-                    );
+                    let why = format!("{faults} of the calls that were let in to see failed");
+                    return Some(self.open(now, why));
                 }
-                if let_in < self.rules.trials || out > 0 {
+                // Callers of their own threads have no deadline; others must not wait for one of these.
+                let open = self.rules.open;
+                if out.first().is_some_and(|since| now.saturating_duration_since(*since) > open) {
+                    let why =
+                        format!("a call that was let in to see was not over within {} ms", open.as_millis());
+                    return Some(self.open(now, why));
+                }
+                if good < self.rules.trials {
                     return None;
                 }
                 self.renew(now, sums);
-                Some((BreakerState::Closed, format!("{let_in} calls that were let in to see were answered")))
+                Some((BreakerState::Closed, format!("{good} calls that were let in to see were answered")))
             }
         }
     }
@@ -169,7 +163,15 @@ mod tests {
     }
 
     fn sums(calls: u64, faults: u64) -> Sums {
-        Sums { calls, faults }
+        Sums { calls, faults, good: calls - faults }
+    }
+
+    /// One that has opened, and when it lets some in to see.
+    fn opened() -> (Breaker, Instant) {
+        let begin = Instant::now();
+        let mut breaker = Breaker::new(rules(), begin, Sums::default());
+        breaker.judge(begin, sums(10, 10)).unwrap();
+        (breaker, begin + rules().open)
     }
 
     #[test]
@@ -186,20 +188,18 @@ mod tests {
 
     #[test]
     fn half_open_lets_a_few_in_and_closes_when_they_are_answered() {
-        let begin = Instant::now();
-        let mut breaker = Breaker::new(rules(), begin, Sums::default());
-        breaker.judge(begin, sums(10, 10)).unwrap();
-        let later = begin + 5 * SECOND;
+        let (mut breaker, later) = opened();
         assert_eq!(breaker.state(later), BreakerState::HalfOpen);
         for _ in 0..2 {
-            assert_eq!(breaker.admit(later, || sums(10, 10)), Ok(Pass::Trial));
+            assert_eq!(breaker.admit(later, || sums(10, 10)), Ok(true));
         }
-        breaker.admit(later, Sums::default).unwrap_err();
+        breaker.admit(later, || sums(10, 10)).unwrap_err();
         assert_eq!(breaker.judge(later, sums(10, 10)), None, "nobody has come back");
-        (0..2).for_each(|_| breaker.come_back());
+        (0..2).for_each(|_| breaker.come_back(later));
+        breaker.admit(later, || sums(12, 10)).unwrap_err();
         let (state, _) = breaker.judge(later, sums(12, 10)).unwrap();
         assert_eq!((state, breaker.opened()), (BreakerState::Closed, 1));
-        assert_eq!(breaker.admit(later, Sums::default), Ok(Pass::Plain));
+        assert_eq!(breaker.admit(later, Sums::default), Ok(false));
         assert_eq!(
             breaker.judge(later + SECOND, sums(22, 10)),
             None,
@@ -208,26 +208,50 @@ mod tests {
     }
 
     #[test]
+    fn one_that_comes_back_without_an_answer_closes_nothing_and_another_one_has_its_place() {
+        let (mut breaker, later) = opened();
+        // Whether it asked for nothing, or its caller was mistaken.
+        let mistaken = Sums { calls: 11, ..sums(10, 10) };
+        for _ in 0..20 {
+            assert_eq!(breaker.admit(later, || sums(10, 10)), Ok(true));
+            breaker.come_back(later);
+            assert_eq!((breaker.judge(later, sums(10, 10)), breaker.judge(later, mistaken)), (None, None));
+        }
+        assert_eq!(breaker.state(later), BreakerState::HalfOpen);
+    }
+
+    #[test]
     fn one_failure_of_those_that_were_let_in_opens_it_again() {
-        let begin = Instant::now();
-        let mut breaker = Breaker::new(rules(), begin, Sums::default());
-        breaker.judge(begin, sums(10, 10)).unwrap();
-        let later = begin + 6 * SECOND;
+        let (mut breaker, later) = opened();
         breaker.admit(later, || sums(10, 10)).unwrap();
         let (state, _) = breaker.judge(later, sums(11, 11)).unwrap();
         assert_eq!((state, breaker.opened()), (BreakerState::Open, 2));
-        assert_eq!(breaker.until(), Some(later + 5 * SECOND));
-        // One that hangs holds nothing up: what it brings is of an earlier time.
-        breaker.come_back();
-        assert_eq!(breaker.state(later + SECOND), BreakerState::Open);
+        let again = later + rules().open;
+        assert_eq!(breaker.until(), Some(again));
+        // What one that hung brings is of an earlier time.
+        assert_eq!(breaker.admit(again, || sums(11, 11)), Ok(true));
+        breaker.come_back(later);
+        breaker.admit(again, || sums(11, 11)).unwrap();
+        breaker.admit(again, || sums(11, 11)).unwrap_err();
+    }
+
+    #[test]
+    fn one_that_does_not_come_back_in_the_time_that_it_is_open_has_failed() {
+        let (mut breaker, later) = opened();
+        breaker.admit(later, || sums(10, 10)).unwrap();
+        let end = later + rules().open;
+        assert_eq!(breaker.judge(end, sums(10, 10)), None, "it has so long");
+        let (state, why) = breaker.judge(end + SECOND, sums(10, 10)).unwrap();
+        assert_eq!(
+            (state, &*why),
+            (BreakerState::Open, "a call that was let in to see was not over within 5000 ms")
+        );
     }
 
     #[test]
     fn another_generation_begins_with_a_closed_one() {
-        let begin = Instant::now();
-        let mut breaker = Breaker::new(rules(), begin, Sums::default());
-        breaker.judge(begin, sums(10, 10)).unwrap();
-        breaker.renew(begin, Sums::default());
-        assert_eq!(breaker.admit(begin, Sums::default), Ok(Pass::Plain));
+        let (mut breaker, later) = opened();
+        breaker.renew(later, Sums::default());
+        assert_eq!(breaker.admit(later, Sums::default), Ok(false));
     }
 }

@@ -6,18 +6,23 @@ use std::time::{Duration, Instant};
 /// So many samples make a window: it is that much too long at most.
 const STEPS: u32 = 10;
 
-/// Calls that are over, and those of them that failed by the plugin's doing or were never over in time.
+/// Calls that are over or were not in time; those of them that failed by the plugin's doing or by their time; and those that were answered as they
+/// should be. The rest are mistakes of callers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Sums {
     pub(crate) calls: u64,
     pub(crate) faults: u64,
+    pub(crate) good: u64,
 }
 
 impl Sums {
     /// What came since `before`.
     pub(crate) fn since(self, before: Sums) -> Sums {
-        let calls = self.calls.saturating_sub(before.calls);
-        Sums { calls, faults: self.faults.saturating_sub(before.faults) }
+        Sums {
+            calls: self.calls.saturating_sub(before.calls),
+            faults: self.faults.saturating_sub(before.faults),
+            good: self.good.saturating_sub(before.good),
+        }
     }
 
     /// The share that failed.
@@ -65,7 +70,7 @@ mod tests {
     #[test]
     fn what_was_before_the_window_does_not_count() {
         let (begin, second) = (Instant::now(), Duration::from_secs(1));
-        let sums = |calls, faults| Sums { calls, faults };
+        let sums = |calls, faults| Sums { calls, faults, good: calls - faults };
         let mut samples = Samples::new(10 * second, begin, sums(0, 0));
         assert_eq!(samples.take(begin + second, sums(100, 0)), sums(100, 0));
         assert_eq!(samples.take(begin + 9 * second, sums(110, 10)), sums(110, 10));

@@ -1,6 +1,6 @@
 //! Calls of a service that is guarded, through its slot, with a plugin that does as its requests say.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use hotbay_plugin_api::abi::Lent;
 use hotbay_plugin_api::prelude::*;
@@ -8,11 +8,14 @@ use hotbay_plugin_api::prelude::*;
 use super::*;
 use crate::call;
 use crate::kernel::slot::Slot;
-use crate::linked::{Bay, LONG, until};
+use crate::linked::{Bay, LONG, SHORT, until};
 use crate::{CallError, config};
 
 /// Calls of `flaky` and `once`.
 static ASKED: AtomicU64 = AtomicU64::new(0);
+/// Those of `hold`, of one test, and whether they are to.
+static HELD: AtomicU64 = AtomicU64::new(0);
+static HOLDS: AtomicBool = AtomicBool::new(false);
 
 struct Moody;
 
@@ -25,25 +28,34 @@ impl Plugin for Moody {
         match (request.method(), request.bytes()) {
             ("do", b"fail") => Err(Error::msg("be in the mood")),
             ("do", _) => Ok(()),
+            ("hold", _) => {
+                HELD.fetch_add(1, Ordering::SeqCst);
+                until(|| !HOLDS.load(Ordering::SeqCst));
+                Ok(())
+            }
             _ if !ASKED.fetch_add(1, Ordering::SeqCst).is_multiple_of(3) => panic!("no luck"),
             _ => Ok(()),
         }
     }
 }
 
-export_plugin!(Moody { name: "moody", methods: &["do", "flaky", "once"], idempotent: &["flaky"] });
+export_plugin!(Moody { name: "moody", methods: &["do", "flaky", "once", "hold"], idempotent: &["flaky"] });
 
 fn served(bay: &Bay, set: impl FnOnce(&mut config::Service)) -> (Arc<Slot>, Arc<Generation>) {
     let mut rules = config::Service::default();
     set(&mut rules);
     let slot = bay.slot("moody");
-    slot.guard().set(rules);
+    slot.guard().set(rules, None);
     bay.serve::<Moody>()
 }
 
 fn inline(slot: &Slot, method: &str, request: &[u8]) -> Result<(), CallError> {
     let mut reply = Vec::new();
     call::inline(slot, method, request, Lent::new(&mut reply).out()).map_err(|error| *error)
+}
+
+fn fail(slot: &Slot, times: u32) {
+    (0..times).for_each(|_| drop(inline(slot, "do", b"fail").unwrap_err()));
 }
 
 fn request(slot: &Slot, method: &str, request: &[u8]) -> Result<(), CallError> {
@@ -184,4 +196,90 @@ fn what_was_not_answered_is_tried_again_only_where_that_is_declared_to_do_no_har
     // An error is an answer.
     inline(&slot, "do", b"fail").unwrap_err();
     assert_eq!(generation.tally.counts().failed, 7);
+}
+
+#[test]
+fn what_calls_nothing_closes_no_breaker() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |rules| rules.breaker = Some(breaker(Duration::from_millis(1))));
+    fail(&slot, 4);
+    assert_eq!(turn(&slot, &generation), Some(BreakerState::Open));
+    // A request for what there is not, and a lease that nobody goes in by, as of a mailbox that is full, or of a stream.
+    until(|| matches!(request(&slot, "none", b""), Err(CallError::NoSuchMethod { .. })));
+    for _ in 0..5 {
+        assert!(matches!(request(&slot, "none", b""), Err(CallError::NoSuchMethod { .. })));
+        drop(slot.lease(Instant::now() + LONG, None).unwrap());
+        drop(slot.lease_of_stream(Instant::now() + LONG).unwrap());
+        assert_eq!(turn(&slot, &generation), None);
+    }
+    assert_eq!(slot.guard().view().unwrap().state, BreakerState::HalfOpen);
+    (0..2).for_each(|_| inline(&slot, "do", b"").unwrap());
+    assert_eq!(turn(&slot, &generation), Some(BreakerState::Closed));
+}
+
+#[test]
+fn an_edit_of_something_else_leaves_breaker_and_rate_as_they_are() {
+    let bay = Bay::new();
+    let limited = |rules: &mut config::Service| {
+        (rules.max_rate, rules.max_burst, rules.breaker) = (Some(1), Some(4), Some(breaker(LONG)));
+    };
+    let (slot, generation) = served(&bay, limited);
+    let mut edited = config::Service { retries: 1, ..config::Service::default() };
+    limited(&mut edited);
+    fail(&slot, 3);
+    let sums = || slot.serving(|generation| sums_of(generation));
+    slot.guard().set(edited.clone(), sums());
+    inline(&slot, "do", b"fail").unwrap_err();
+    let error = inline(&slot, "do", b"fail").unwrap_err();
+    assert!(matches!(error, CallError::TooFast { .. }), "what was taken is not given back: {error:?}");
+    assert_eq!(turn(&slot, &generation), Some(BreakerState::Open), "it knows the four");
+    edited.retries = 2;
+    slot.guard().set(edited, sums());
+    assert_eq!(slot.guard().view().unwrap().state, BreakerState::Open);
+}
+
+#[test]
+fn another_breaker_does_not_count_what_was_before_it() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |_| ());
+    fail(&slot, 20);
+    let rules = config::Service { breaker: Some(breaker(LONG)), ..config::Service::default() };
+    slot.guard().set(rules, slot.serving(|generation| sums_of(generation)));
+    inline(&slot, "do", b"fail").unwrap_err();
+    assert_eq!(turn(&slot, &generation), None);
+    fail(&slot, 3);
+    assert_eq!(turn(&slot, &generation), Some(BreakerState::Open));
+    // While a gate is closed nobody serves: it begins with who is published then.
+    let slower = config::Breaker { trials: 9, ..breaker(LONG) };
+    let rules = config::Service { breaker: Some(slower), ..config::Service::default() };
+    generation.left(slot.close(&Arc::default()));
+    slot.guard().set(rules, slot.serving(|generation| sums_of(generation)));
+    generation.left(slot.publish(Arc::clone(&generation)));
+    assert_eq!(turn(&slot, &generation), None);
+}
+
+#[test]
+fn a_call_that_is_not_over_in_time_counts_once_wherever_it_is_by_then() {
+    let bay = Bay::new();
+    let (slot, generation) = served(&bay, |_| ());
+    let late = || {
+        let late = call::request(&slot, "hold", b"", &mut Vec::new(), SHORT).unwrap_err();
+        assert!(matches!(*late, CallError::TimedOut { .. }), "{late:?}");
+    };
+    let sums = |calls, faults, good| Sums { calls, faults, good };
+    HOLDS.store(true, Ordering::SeqCst);
+    late();
+    assert_eq!(sums_of(&generation), sums(1, 1, 0));
+    std::thread::scope(|scope| {
+        let before = HELD.load(Ordering::SeqCst);
+        let answered = scope.spawn(|| request(&slot, "hold", b""));
+        until(|| HELD.load(Ordering::SeqCst) > before);
+        // It waits behind that one.
+        late();
+        assert_eq!(sums_of(&generation), sums(2, 2, 0));
+        HOLDS.store(false, Ordering::SeqCst);
+        answered.join().unwrap().unwrap();
+    });
+    until(|| generation.alarm.hangs_since().is_none());
+    assert_eq!(sums_of(&generation), sums(3, 2, 1), "what the first one brings is nobody's");
 }
