@@ -113,7 +113,8 @@ impl Bay {
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let plugin = plugin.with_functions(&manifest.methods);
-        plugin.tick_on(&lane, load);
+        let alarm = Arc::default();
+        plugin.tick_on(&lane, load, &alarm);
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {
             object: Object::file(declaration.name, &path),
@@ -131,7 +132,7 @@ impl Bay {
             number,
             load,
             tally: Arc::new(Counting::of(staged.manifest.methods.len())),
-            alarm: Arc::default(),
+            alarm,
             handled: Arc::default(),
             began: crate::os::moment(),
             lane,

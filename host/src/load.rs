@@ -91,7 +91,7 @@ pub(crate) fn load(
             let name = Arc::clone(place.name);
             let (number, load) = (place.number, place.load);
             let alarm = Arc::new(Alarm::new(place.wake));
-            plugin.tick_on(&lane, load);
+            plugin.tick_on(&lane, load, &alarm);
             let replaced = Mutex::default();
             let (kept, handled) = (Mutex::default(), Arc::default());
             let table = Mutex::new(Arc::clone(place.table));

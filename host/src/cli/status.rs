@@ -101,7 +101,7 @@ pub(super) fn title(status: &Status) -> String {
     one_line(&format!("{}{version}{generation}: {}", row.name, row.phase))
 }
 
-/// `2, of these 1 lately: 5 calls panicked …`
+/// `2, of these 1 lately: it panicked 5 times …`
 pub(super) fn restarts(supervised: &Supervised) -> String {
     let Supervised { restarts, lately, why, unix_ms, state } = supervised;
     let at = unix_ms.map(|ms| format!(" ({})", stamp_and_age(ms))).unwrap_or_default();

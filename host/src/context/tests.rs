@@ -38,6 +38,10 @@ impl Plugin for Ticks {
             "every" => drop(self.context.every(millis()?, self.ticks())?),
             "after" => drop(self.context.after(millis()?, self.ticks())?),
             "hold" => self.holds.store(request.json()?, Ordering::SeqCst),
+            "panic" => {
+                self.context.after(Duration::ZERO, || panic!("in a tick"))?;
+                self.context.spawn("panics", |_| panic!("in a thread"))?;
+            }
             "times" => {
                 let times = self.times.lock().unwrap();
                 let micros = times.iter().map(|time| (*time - times[0]).as_micros() as u64);
@@ -131,6 +135,16 @@ fn a_guarded_service_ticks() {
     assert!(slot.is_guarded());
     call::<()>(&bay, "every", "1");
     until(|| times(&bay).len() > 1);
+    crate::start::stop(&generation, LONG).unwrap();
+}
+
+#[test]
+fn the_loop_is_told_of_ticks_and_threads_that_panic() {
+    let bay = Bay::new();
+    let (_slot, generation) = bay.serve::<Ticks>();
+    call::<()>(&bay, "panic", "");
+    until(|| generation.alarm.panicked() == 2);
+    assert!(generation.alarm.is_raised());
     crate::start::stop(&generation, LONG).unwrap();
 }
 

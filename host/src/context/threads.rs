@@ -1,7 +1,7 @@
 //! Threads that the host starts for a plugin: it knows of each, tells them to end, and waits for them before the library goes.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use hotbay_plugin_api::abi::Status;
 
 use super::Ends;
 use crate::ffi::Answer;
+use crate::kernel::alarm::Alarm;
 use crate::kernel::lane::join_all;
 use crate::kernel::settle::settle;
 use crate::os;
@@ -23,6 +24,8 @@ const LONGEST_NAME: usize = 64;
 pub(crate) struct Threads {
     plugin: Arc<str>,
     generation: u64,
+    // Who is told of panics. A probe has none.
+    alarm: OnceLock<Arc<Alarm>>,
     inside: Mutex<Inside>,
     changed: Condvar,
 }
@@ -54,8 +57,13 @@ struct Entry {
 
 impl Threads {
     pub(crate) fn new(plugin: &Arc<str>, generation: u64) -> Arc<Self> {
-        let (inside, changed) = (Mutex::default(), Condvar::new());
-        Arc::new(Self { plugin: Arc::clone(plugin), generation, inside, changed })
+        let (alarm, inside, changed) = (OnceLock::new(), Mutex::default(), Condvar::new());
+        Arc::new(Self { plugin: Arc::clone(plugin), generation, alarm, inside, changed })
+    }
+
+    /// Tells this alarm of panics.
+    pub(crate) fn tell(&self, alarm: &Arc<Alarm>) {
+        let _ = self.alarm.set(Arc::clone(alarm));
     }
 
     /// From here on threads may begin.
@@ -154,6 +162,9 @@ impl Threads {
             entry.ended = true;
         }
         drop(inside);
+        if let (Err((Status::PANICKED, _)), Some(alarm)) = (&answer, self.alarm.get()) {
+            alarm.fault(true);
+        }
         self.changed.notify_all();
     }
 

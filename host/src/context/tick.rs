@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::clock::{At, Clock};
 use super::timers::Timers;
+use crate::kernel::alarm::Alarm;
 use crate::kernel::lane::{GivenUp, Job, Lane, Life};
 use crate::kernel::slot::Slot;
 
@@ -24,17 +25,19 @@ impl Tick {
     }
 
     /// Has the clock look after it, before it is posted.
-    pub(super) fn watch(self: &Arc<Self>, clock: &Clock, lane: &Arc<Lane>) {
+    pub(super) fn watch(self: &Arc<Self>, clock: &Clock, lane: &Arc<Lane>, alarm: &Arc<Alarm>) {
         let (tick, lane, deadline) = (Arc::downgrade(self), Arc::downgrade(lane), clock.deadline());
-        let look = move || look(&tick, &lane, deadline);
+        let alarm = Arc::clone(alarm);
+        let look = move || look(&tick, &lane, &alarm, deadline);
         let watch = Instant::now().checked_add(deadline).and_then(|at| clock.set(at, Box::new(look)).ok());
         *self.watch.lock().unwrap_or_else(PoisonError::into_inner) = watch;
     }
 }
 
 /// It should have ended by now. One that waits is behind calls that take long, which have deadlines of their own.
-fn look(tick: &Weak<Tick>, lane: &Weak<Lane>, deadline: Duration) {
+fn look(tick: &Weak<Tick>, lane: &Weak<Lane>, alarm: &Alarm, deadline: Duration) {
     let (Some(tick), Some(lane)) = (tick.upgrade(), lane.upgrade()) else { return };
+    let job: Arc<dyn Job> = Arc::clone(&tick) as _;
     match tick.life.give_up() {
         GivenUp::Begun { seat } => {
             tracing::warn!(
@@ -42,10 +45,10 @@ fn look(tick: &Weak<Tick>, lane: &Weak<Lane>, deadline: Duration) {
                 "a tick of a timer did not end within {} ms; its thread is left behind",
                 deadline.as_millis()
             );
-            lane.take_over(seat);
+            let is_last = !lane.take_over(seat);
+            alarm.hang(&job, is_last);
         }
         GivenUp::Waiting => {
-            let job: Arc<dyn Job> = Arc::clone(&tick) as _;
             lane.withdraw(&job);
             tick.timers.put_off(tick.number);
         }

@@ -12,6 +12,7 @@ use super::clock::{At, Clock};
 use super::tick::Tick;
 use crate::bus::{Headers, Manner, Outgoing, Pattern};
 use crate::ffi::{Answer, Services, TickBody};
+use crate::kernel::alarm::Alarm;
 use crate::kernel::lane::{Job, Lane};
 
 /// A plugin that sets timers without end must not eat the host's memory.
@@ -35,6 +36,7 @@ pub(crate) struct Timers {
 struct Place {
     load: u64,
     lane: Weak<Lane>,
+    alarm: Arc<Alarm>,
 }
 
 #[derive(Default)]
@@ -76,9 +78,9 @@ impl Timers {
         })
     }
 
-    /// They tick on this lane, while the generation of this load serves.
-    pub(crate) fn tick_on(&self, lane: &Arc<Lane>, load: u64) {
-        let _ = self.place.set(Place { load, lane: Arc::downgrade(lane) });
+    /// They tick on this lane, while the generation of this load serves, and tell this alarm what goes wrong.
+    pub(crate) fn tick_on(&self, lane: &Arc<Lane>, load: u64, alarm: &Arc<Alarm>) {
+        let _ = self.place.set(Place { load, lane: Arc::downgrade(lane), alarm: Arc::clone(alarm) });
     }
 
     /// From here on timers may be set.
@@ -147,7 +149,7 @@ impl Timers {
         let Ok(slot) = self.services.slot(&self.plugin) else { return };
         let tick = Tick::new(Arc::clone(self), slot, place.load, number);
         let Some(clock) = self.services.clock() else { return };
-        tick.watch(clock, &lane);
+        tick.watch(clock, &lane, &place.alarm);
         // A lane that is closed belongs to a generation that is gone, and its timers with it.
         let _ = lane.post(tick as Arc<dyn Job>);
     }
@@ -171,12 +173,15 @@ impl Timers {
         let Some(what) = what else { return };
         let answer = self.done(&what);
         let failed = self.inside().ends.note(&answer);
+        let panicked = matches!(answer, Err((Status::PANICKED, _)));
+        if let Some(place) = self.place.get().filter(|_| panicked) {
+            place.alarm.fault(true);
+        }
         // One that fails each time must not flood the log.
-        if let Err((status, error)) = answer
+        if let Err((_, error)) = answer
             && failed.is_power_of_two()
         {
             let (plugin, generation) = (&self.plugin, self.generation);
-            let panicked = status == Status::PANICKED;
             tracing::warn!(%plugin, generation, error, panicked, failed, "a timer of the plugin failed");
         }
         let mut inside = self.inside();

@@ -18,6 +18,7 @@ use super::{HostSide, Library, LoadError, messages, streams};
 use crate::bus::{Handler, Message};
 use crate::context::Streams;
 use crate::fault;
+use crate::kernel::alarm::Alarm;
 use crate::kernel::lane::Lane;
 use crate::kernel::view::Given;
 use crate::os::Thread;
@@ -168,9 +169,11 @@ impl Plugin {
         started
     }
 
-    /// Its timers tick on this lane, while the generation of this load serves.
-    pub(crate) fn tick_on(&self, lane: &Arc<Lane>, load: u64) {
-        self.host.timers().tick_on(lane, load);
+    /// Its timers tick on this lane, while the generation of this load serves; what goes wrong in them, and in its threads, is told to
+    /// this alarm.
+    pub(crate) fn tick_on(&self, lane: &Arc<Lane>, load: u64, alarm: &Arc<Alarm>) {
+        self.host.timers().tick_on(lane, load, alarm);
+        self.host.threads().tell(alarm);
     }
 
     /// Stops it. Before that its timers end, and its threads are told to: who joins them waits for no more than that.

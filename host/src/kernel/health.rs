@@ -1,4 +1,4 @@
-//! Health: what the loop makes of the calls of who serves, and of those that hang.
+//! Health: what the loop makes of what who serves does: calls and messages, what panics beside them, and what hangs.
 
 use std::time::{Duration, Instant};
 
@@ -26,7 +26,7 @@ pub(crate) struct Health {
 impl Health {
     pub(crate) fn of(generation: &Generation) -> Self {
         // One that served before, and was not stopped after all.
-        let (seen, panicked) = (sums_of(generation), generation.alarm.panicked());
+        let (seen, panicked) = (done_by(generation), generation.alarm.panicked());
         Self { look_at: Some(Instant::now()), seen, panicked, ..Self::default() }
     }
 
@@ -50,7 +50,7 @@ impl Health {
         step: Option<Duration>,
         now: Instant,
     ) -> Option<Trouble> {
-        let (sums, panicked) = (sums_of(generation), generation.alarm.panicked());
+        let (sums, panicked) = (done_by(generation), generation.alarm.panicked());
         let (new, panics) = (sums.since(self.seen), panicked.saturating_sub(self.panicked));
         (self.seen, self.panicked, self.seen_at) = (sums, panicked, Some(now));
         let mut next = step;
@@ -60,9 +60,10 @@ impl Health {
             let seen = samples.take(now, sums);
             let Sums { calls, faults, .. } = seen;
             let is_wrong = calls >= rules.min_calls && seen.rate() > most;
+            let what = if generation.handled.counts().done > 0 { "calls and messages" } else { "calls" };
             let window = rules.error_window.as_millis();
-            let text = format!("{faults} of {calls} calls failed within {window} ms");
-            is_wrong.then(|| Trouble::new(Code::KeepsFailing, text))
+            let text = || format!("{faults} of {calls} {what} failed within {window} ms");
+            is_wrong.then(|| Trouble::new(Code::KeepsFailing, text()))
         });
         self.look_at = next.map(|step| now + step);
         let panicking = self.panics_in_a_row(new, panics, rules.panics);
@@ -72,14 +73,13 @@ impl Health {
 
     fn panics_in_a_row(&mut self, new: Sums, panics: u64, most: u64) -> Option<Trouble> {
         // What is well says so, whichever came first of what came since the last look.
-        let has_answered = new.good > 0;
-        self.in_a_row = if has_answered { 0 } else { self.in_a_row + panics };
+        self.in_a_row = if new.good > 0 { 0 } else { self.in_a_row + panics };
         let text = match most {
             0 => return None,
-            1 if panics > 0 => "a call panicked".to_owned(),
+            1 if panics > 0 => "it panicked".to_owned(),
             1 => return None,
             most if self.in_a_row < most => return None,
-            _ => format!("{} calls panicked with no good answer between them", self.in_a_row),
+            _ => format!("it panicked {} times with no good answer in between", self.in_a_row),
         };
         Some(Trouble::new(Code::KeepsPanicking, text))
     }
@@ -88,13 +88,28 @@ impl Health {
         let since = generation.alarm.hangs_since().filter(|_| !long.is_zero())?;
         let count = generation.alarm.hung_for(long);
         if count > 0 {
-            let (calls, ms) = (if count == 1 { "call has" } else { "calls have" }, long.as_millis());
-            let text = format!("{count} {calls} hung for {ms} ms since its deadline passed");
+            let (threads, ms) = (if count == 1 { "thread has" } else { "threads have" }, long.as_millis());
+            let text = format!("{count} {threads} hung for {ms} ms since a deadline passed");
+            return Some(Trouble::new(Code::CallHangs, text));
+        }
+        // What comes would be brought by nobody, however long that is waited for.
+        if generation.alarm.is_stuck() {
+            let text = "so many of its threads hang that no fresh one is started";
             return Some(Trouble::new(Code::CallHangs, text));
         }
         let at = (since + long).max(now + LOOK);
         self.look_at = Some(self.look_at.map_or(at, |known| known.min(at)));
         None
+    }
+}
+
+/// What it came to so far: its calls, and the messages that it was brought.
+fn done_by(generation: &Generation) -> Sums {
+    let (calls, messages) = (sums_of(generation), generation.handled.counts());
+    Sums {
+        calls: calls.calls + messages.done,
+        faults: calls.faults + messages.failed,
+        good: calls.good + messages.done - messages.failed,
     }
 }
 
@@ -115,7 +130,7 @@ mod tests {
         // An error is no good answer, and no panic.
         assert_eq!(panics(&mut health, 1, 1, 0, 5), None);
         let why = panics(&mut health, 1, 1, 1, 5).unwrap();
-        assert_eq!(why, "5 calls panicked with no good answer between them");
+        assert_eq!(why, "it panicked 5 times with no good answer in between");
     }
 
     #[test]

@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use delivery::{Delivery, Ended};
 pub(crate) use window::MessageWindow;
 
+use super::alarm::Alarm;
 use super::generation::Generation;
 use super::lane::{GivenUp, Job, Lane};
 use super::slot::Slot;
@@ -89,19 +90,27 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct Turn {
     subscriber: Option<Arc<Subscriber>>,
-    // The generation that serves: its load, and its lane.
-    serving: Option<(u64, Arc<Lane>)>,
+    // The generation that serves.
+    serving: Option<Serving>,
     running: Option<Running>,
     // Somebody had a reason to look once more while a delivery was on its way.
     again: bool,
     count: u64,
 }
 
+/// What a delivery needs of the generation that it brings messages to.
+#[derive(Debug, Clone)]
+struct Serving {
+    load: u64,
+    lane: Arc<Lane>,
+    alarm: Arc<Alarm>,
+}
+
 #[derive(Debug)]
 struct Running {
     number: u64,
     job: Arc<Delivery>,
-    lane: Arc<Lane>,
+    to: Serving,
 }
 
 /// What was taken out of the mailbox, and is brought next.
@@ -167,13 +176,16 @@ impl Inbox {
     /// This generation serves from here on, and gets what waits. How many messages those are.
     pub(super) fn serve(self: &Arc<Self>, generation: &Generation) -> u64 {
         let mut turn = self.turn();
-        turn.serving = Some((generation.load, Arc::clone(&generation.lane)));
+        let Generation { load, lane, alarm, .. } = generation;
+        turn.serving = Some(Serving { load: *load, lane: Arc::clone(lane), alarm: Arc::clone(alarm) });
         let Some(subscriber) = turn.subscriber.clone() else { return 0 };
         subscriber.mailbox.resume();
         // One that waits on another generation's lane may wait for ever: all of its threads may hang.
-        if turn.running.as_ref().is_some_and(|running| {
-            !Arc::ptr_eq(&running.lane, &generation.lane) && running.job.life().give_up_waiting()
-        }) {
+        if turn
+            .running
+            .as_ref()
+            .is_some_and(|running| running.to.load != generation.load && running.job.life().give_up_waiting())
+        {
             turn.running = None;
         }
         let waiting = self.hand().batch.len() + subscriber.mailbox.counts().depth;
@@ -238,14 +250,14 @@ impl Inbox {
     /// Begins a delivery on the lane of who serves.
     fn post(self: &Arc<Self>, turn: &mut Turn) {
         turn.again = false;
-        let Some((load, lane)) = turn.serving.clone() else { return };
+        let Some(to) = turn.serving.clone() else { return };
         turn.count += 1;
         let number = turn.count;
         self.hand().number = number;
-        let job = Delivery::new(Arc::clone(self), Arc::clone(&self.slot), load, number);
+        let job = Delivery::new(Arc::clone(self), Arc::clone(&self.slot), to.load, number);
         // A lane that is closed belongs to a generation that is gone: who serves next looks again.
-        if lane.post(Arc::clone(&job) as Arc<dyn Job>).is_ok() {
-            turn.running = Some(Running { number, job, lane });
+        if to.lane.post(Arc::clone(&job) as Arc<dyn Job>).is_ok() {
+            turn.running = Some(Running { number, job, to });
         }
     }
 
@@ -312,7 +324,7 @@ impl Inbox {
     }
 
     /// Goes on without a delivery that is with one message for longer than this: its thread is left behind, and a fresh one takes
-    /// its place. Whether there was one.
+    /// its place, as long as there is one to have. Whether there was such a delivery.
     pub(super) fn go_on_without(self: &Arc<Self>, deadline: Duration) -> bool {
         let mut turn = self.turn();
         let Some(running) = &turn.running else { return false };
@@ -320,7 +332,9 @@ impl Inbox {
             return false;
         }
         let GivenUp::Begun { seat } = running.job.life().give_up() else { return false };
-        running.lane.take_over(seat);
+        let job: Arc<dyn Job> = Arc::clone(&running.job) as _;
+        let is_last = !running.to.lane.take_over(seat);
+        running.to.alarm.hang(&job, is_last);
         turn.running = None;
         self.hand().since = None;
         self.post(&mut turn);

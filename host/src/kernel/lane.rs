@@ -169,7 +169,7 @@ impl Lane {
         }
         self.shared.add(queue, job);
         // Should a request keep it, that one is waited for where it must be.
-        let _ = wait.done(deadline, |seat| self.take_over(seat));
+        let _ = wait.done(deadline, |seat| _ = self.take_over(seat));
     }
 
     /// Gives a caller's request its turn, unless too many wait already. Its life tells what becomes of it; who gives it up
@@ -233,7 +233,7 @@ impl Lane {
         // What the fresh thread goes into from now on is noted anew.
         let entered = std::mem::take(&mut *self.shared.entered());
         let seats = self.shared.lock().seats.len();
-        (0..seats).for_each(|seat| self.take_over(seat));
+        (0..seats).for_each(|seat| _ = self.take_over(seat));
         let old = std::mem::take(&mut self.threads().others);
         let left = join_all(old, deadline);
         if left.count > 0 {
@@ -256,20 +256,17 @@ impl Lane {
         join_all(threads, deadline).count
     }
 
-    /// Lets a fresh thread take the jobs in this seat; the one that is busy ends after its own.
-    pub(crate) fn take_over(&self, seat: usize) {
+    /// Lets a fresh thread take the jobs in this seat; the one that is busy ends after its own. Whether there is a fresh one.
+    pub(crate) fn take_over(&self, seat: usize) -> bool {
         let mut threads = self.threads();
         threads.reap();
         if threads.others.len() >= LEFT_BEHIND {
-            tracing::warn!(
-                lane = self.name,
-                "{LEFT_BEHIND} threads hang in the plugin: no more are started for it"
-            );
-            return;
+            tracing::warn!(lane = self.name, "{LEFT_BEHIND} threads hang in the plugin: no more are started");
+            return false;
         }
         // None sits in a lane that was closed meanwhile.
         if seat >= threads.seated.len() {
-            return;
+            return false;
         }
         // Held until the fresh thread is there: should there be none to have, the old one goes on.
         let mut queue = self.shared.lock();
@@ -281,11 +278,13 @@ impl Lane {
                 threads.others.push(old);
             }
             Err(error) => {
-                tracing::error!(lane = self.name, %error, "failed to start a fresh thread for the lane")
+                tracing::error!(lane = self.name, %error, "failed to start a fresh thread for the lane");
+                return false;
             }
         }
         drop(queue);
         self.shared.changed.notify_all();
+        true
     }
 
     fn spawn(&self, body: impl FnOnce(&Shared) + Send + 'static) -> io::Result<JoinHandle<()>> {

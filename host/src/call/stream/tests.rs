@@ -206,7 +206,7 @@ fn an_error_and_a_panic_of_a_handler_reach_who_opened_behind_what_was_sent() {
         matches!(&panicked, StreamError::Panicked { text, .. } if text.contains("not today")),
         "{panicked}"
     );
-    until(|| generation.plugin.given().panics == 1);
+    until(|| generation.plugin.given().panics == 1 && generation.alarm.panicked() == 1);
     assert_eq!(generation.plugin.given().failures, 0, "an error is for who opened the stream alone");
 }
 

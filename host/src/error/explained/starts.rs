@@ -129,36 +129,38 @@ pub(super) const TABLE: &[Explanation] = &[
         code: Code::KeepsPanicking,
         title: "The service is restarted: it goes on panicking",
         blame: Blame::Plugin,
-        meaning: "So many calls panicked with no good answer between them (`supervision.panics`) that the instance is taken for broken, most \
-                  often by a lock that the first panic poisoned. It is stopped, which hands its state over where it still can, and started \
-                  again from that, or else from its last snapshot.",
+        meaning: "It panicked so often with no good answer in between (`supervision.panics`) that the instance is taken for broken, most \
+                  often by a lock that the first panic poisoned. Calls, messages, requests by topic, ticks of timers, threads that the host \
+                  started and handlers of streams count. It is stopped, which hands its state over where it still can, and started again \
+                  from that, or else from its last snapshot.",
         causes: &["a panic while a lock was held", "state that no call can work with any more"],
         unchanged: "Its file, its last snapshot, and every other service.",
         next: &[
             "mend it at the place that its panics tell; `hotbay why SERVICE` tells restarts and state",
             "set `panics` of `[service.NAME.supervision]`, 0 for never, where panics are answers",
         ],
-        example: "5 calls panicked with no good answer between them",
+        example: "it panicked 5 times with no good answer in between",
     },
     Explanation {
         code: Code::CallHangs,
-        title: "The service is restarted: a call hangs",
+        title: "The service is restarted: a thread hangs in it",
         blame: Blame::Plugin,
-        meaning: "A thread has been inside a call for longer than `supervision.hang_ms` after its deadline had passed. The service is stopped and \
-                  started again. The thread cannot be ended: it keeps the old library mapped until it comes back.",
+        meaning: "A thread has been inside a call for longer than `supervision.hang_ms` after its deadline had passed, or in a message or a tick of a \
+                  timer, whose deadline is `swap.callback_ms`; or so many hang that no fresh one is started for what comes. The service is \
+                  stopped and started again. The thread cannot be ended: it keeps the old library mapped until it comes back.",
         causes: &["two locks that are taken in two orders", "a network or a device that does not answer"],
         unchanged: "Its file, its last snapshot, and every other service.",
         next: &[
             "mend it; `hotbay why SERVICE` tells restarts and state, and what keeps the old library",
             "raise `hang_ms` of `[service.NAME.supervision]`, 0 for never, where calls may take so long",
         ],
-        example: "1 call has hung for 30000 ms since its deadline passed",
+        example: "1 thread has hung for 30000 ms since a deadline passed",
     },
     Explanation {
         code: Code::KeepsFailing,
-        title: "The service is restarted: too many calls fail",
+        title: "The service is restarted: too much of what it does fails",
         blame: Blame::Plugin,
-        meaning: "A larger share of its calls failed than `supervision.max_error_rate` allows. It is stopped and started again.",
+        meaning: "A larger share of its calls and messages failed than `supervision.max_error_rate` allows. It is stopped and started again.",
         causes: &["state that no call can work with any more", "a connection that it does not make anew"],
         unchanged: "Its file, its last snapshot, and every other service.",
         next: &[
@@ -179,7 +181,7 @@ pub(super) const TABLE: &[Explanation] = &[
             "`hotbay start SERVICE` starts it again and counts from 0; `--fresh` with empty state",
             "replace its file: other bytes are tried as soon as they lie there",
         ],
-        example: "restarted 3 times within 60000 ms, and again: 5 calls panicked with no good answer between them",
+        example: "restarted 3 times within 60000 ms, and again: it panicked 5 times with no good answer in between",
     },
     Explanation {
         code: Code::DependencyStopped,

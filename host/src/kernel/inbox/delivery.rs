@@ -67,7 +67,7 @@ fn bring(generation: &Generation, message: &Message) {
         return answer(generation, message, question);
     }
     let answer = delivering(message, || generation.plugin.deliver(message));
-    let failed = generation.handled.end(answer.is_err());
+    let failed = end(generation, &answer);
     // One that fails each time must not flood the log.
     if let Err((_, error)) = answer
         && failed.is_power_of_two()
@@ -77,13 +77,22 @@ fn bring(generation: &Generation, message: &Message) {
     }
 }
 
+/// A message was handled: it is counted, and the loop is told of one that failed. How many did so far.
+fn end(generation: &Generation, answer: &crate::ffi::Answer) -> u64 {
+    let failed = generation.handled.end(answer.is_err());
+    if let Err((status, _)) = answer {
+        generation.alarm.fault(*status == Status::PANICKED);
+    }
+    failed
+}
+
 /// A request: who asked hears what comes of it.
 fn answer(generation: &Generation, message: &Message, question: &Question) {
     let mut reply = Vec::new();
     let answered =
         within(question.limit(), || delivering(message, || generation.plugin.answer(message, &mut reply)));
     // Counted before it is told: who asked may look then.
-    generation.handled.end(answered.is_err());
+    end(generation, &answered);
     question.answer(match answered {
         Ok(()) => Answer::Reply(reply),
         Err((Status::PANICKED, text)) => Answer::Panicked(text),

@@ -185,6 +185,7 @@ fn a_message_that_panics_is_counted_and_the_next_one_comes() {
     here.publish(7);
     until(|| generation.handled.counts().done == 2);
     assert_eq!((generation.handled.counts().failed, seen()), (1, vec![(1, 7)]));
+    assert_eq!((generation.alarm.panicked(), generation.alarm.is_raised()), (1, true), "the loop is told");
 }
 
 #[test]
@@ -198,8 +199,10 @@ fn a_message_that_hangs_costs_its_thread_and_the_next_one_comes() {
     assert!(here.inboxes.go_on_without(LONG).is_empty(), "it has time");
     assert_eq!(here.inboxes.go_on_without(std::time::Duration::ZERO), ["takes".into()]);
     until(|| seen() == [(1, 8)]);
+    assert_eq!((generation.alarm.hung_for(Duration::ZERO), generation.alarm.is_stuck()), (1, false));
     HOLD.store(false, Ordering::SeqCst);
     until(|| generation.handled.counts().done == 2);
+    until(|| generation.alarm.hangs_since().is_none());
     here.publish(9);
     until(|| generation.handled.counts().done == 3);
     assert_eq!(seen(), [(1, 8), (1, u64::MAX), (1, 9)]);
@@ -216,9 +219,11 @@ fn a_generation_of_which_all_threads_hang_does_not_keep_messages_from_the_next_o
     here.publish(5);
     for number in 1..=HANGING {
         until(|| HELD.load(Ordering::SeqCst) == number);
+        assert!(!old.alarm.is_stuck(), "there is a thread to take the next one");
         assert_eq!(here.inboxes.go_on_without(std::time::Duration::ZERO), ["takes".into()]);
     }
     assert_eq!(here.counts().waiting, 1);
+    assert!(old.alarm.is_stuck() && old.alarm.is_raised(), "the loop is told");
     here.serve(2, &Service::default());
     until(|| seen() == [(2, 5)]);
     HOLD.store(false, Ordering::SeqCst);

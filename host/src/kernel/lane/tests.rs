@@ -16,7 +16,7 @@ fn request<T: Send + 'static>(
 ) -> Result<T, LaneError> {
     let (wait, job) = awaited(job, drop);
     lane.request(job, || ())?;
-    wait.done(deadline, |seat| lane.take_over(seat))
+    wait.done(deadline, |seat| _ = lane.take_over(seat))
 }
 
 #[test]
@@ -166,6 +166,7 @@ fn requests_that_hang_do_not_eat_threads_without_end() {
     }
     (0..LEFT_BEHIND).for_each(|_| hang());
     assert_eq!(left_behind(), LEFT_BEHIND);
+    assert!(!lane.take_over(0), "it is said that nobody takes the place");
     drop(release);
     assert_eq!(lane.close(LONG), 0);
 }
