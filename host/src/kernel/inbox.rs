@@ -348,6 +348,12 @@ impl Inbox {
         (hand.counts(subscriber.as_deref()), read())
     }
 
+    /// How many deliveries were begun.
+    #[cfg(test)]
+    pub(super) fn begun(&self) -> u64 {
+        self.turn().count
+    }
+
     fn turn(&self) -> MutexGuard<'_, Turn> {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -142,6 +142,21 @@ fn what_waits_at_the_gate_goes_to_the_next_generation_in_order() {
 }
 
 #[test]
+fn what_comes_while_the_gate_is_closed_wakes_the_lane_once() {
+    let here = here();
+    let (slot, generation) = here.serve(1, &Service::default());
+    let inbox = here.inboxes.of("takes").unwrap();
+    generation.lane.run(LONG, || ()).unwrap();
+    let before = inbox.begun();
+    generation.left(slot.close(&Arc::default()));
+    for number in 0..20 {
+        here.publish(number);
+        generation.lane.run(LONG, || ()).unwrap();
+    }
+    assert_eq!((inbox.begun() - before, here.counts().waiting), (1, 20));
+}
+
+#[test]
 fn through_a_hundred_swaps_nothing_is_lost_and_order_holds() {
     const ALL: u64 = 20_000;
     let here = here();
