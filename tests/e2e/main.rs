@@ -45,6 +45,7 @@ mod snapshots;
 mod soak;
 mod state;
 mod streams;
+mod supervised;
 mod systemd;
 mod trust;
 mod unload;
