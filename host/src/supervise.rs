@@ -83,8 +83,8 @@ pub(crate) struct Kernel {
     pub(crate) wishes: Vec<Wish>,
     // Services whose state is being exchanged on disk: none of them starts meanwhile.
     reserved: BTreeSet<String>,
-    // Services that serve and are to stop, as it was decided last.
-    leaving: BTreeSet<String>,
+    // Services that serve and are to stop, as it was decided last, in the order in which they would start.
+    leaving: Vec<String>,
     // What is left of services that nothing provides any more.
     gone: BTreeMap<String, Past>,
     ready: Vec<mpsc::Sender<()>>,
@@ -141,7 +141,7 @@ impl Kernel {
             services: BTreeMap::new(),
             wishes: Vec::new(),
             reserved: BTreeSet::new(),
-            leaving: BTreeSet::new(),
+            leaving: Vec::new(),
             gone: BTreeMap::new(),
             ready: Vec::new(),
             watch,

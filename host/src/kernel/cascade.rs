@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::plan::{Graph, Node, circle};
+use super::plan::{Graph, Node, circle, start_order};
 use super::view::{Action, Planned};
 use crate::config::WhenDependencyStops;
 
@@ -35,19 +35,16 @@ pub(crate) fn stop(all: &All, names: &BTreeSet<String>, action: Action) -> Vec<P
         leave.insert(name, Some(cause));
     }
     let mut plan = Vec::new();
-    let mut left: BTreeSet<&String> = leave.keys().collect();
+    let order = start_order(&graph_of(all));
+    let mut left: Vec<&String> = order.iter().filter(|name| leave.contains_key(*name)).collect();
     let mut level = 0;
     while !left.is_empty() {
         level += 1;
-        let is_free =
-            |name: &&String| !left.iter().any(|other| other != name && all[*other].node.hangs_on(name));
-        let mut now: Vec<&String> = left.iter().copied().filter(is_free).collect();
-        if now.is_empty() {
-            // A circle, in which nobody serves by this plan.
-            now = left.iter().copied().collect();
-        }
+        // The last of the order always can: so services that hang on each other keep nobody.
+        let can = |at: &usize| !left[at + 1..].iter().any(|other| all[*other].node.hangs_on(left[*at]));
+        let now: BTreeSet<&String> = (0..left.len()).filter(can).map(|at| left[at]).collect();
+        left.retain(|name| !now.contains(name));
         for name in now {
-            left.remove(name);
             let because_of = leave[name].clone();
             let note = because_of.as_ref().map(|_| "when_dependency_stops = \"stop\"".to_owned());
             plan.push(Planned { level, service: name.clone(), action, because_of, note });
@@ -77,7 +74,7 @@ pub(crate) fn stop(all: &All, names: &BTreeSet<String>, action: Action) -> Vec<P
 
 /// Starts `names`, as far as they do not serve, and who waits for one of them only: those of a level at once.
 pub(crate) fn start(all: &All, names: &BTreeSet<String>) -> Vec<Planned> {
-    let graph: Graph = all.iter().map(|(name, standing)| (name.clone(), standing.node.clone())).collect();
+    let graph = graph_of(all);
     let is_down = |name: &str| all.get(name).is_none_or(|standing| !standing.serves);
     let mut waiting: BTreeSet<String> = names.iter().filter(|name| is_down(name)).cloned().collect();
     for (name, standing) in all.iter().filter(|(_, standing)| !standing.serves && !standing.held) {
@@ -126,6 +123,10 @@ pub(crate) fn start(all: &All, names: &BTreeSet<String>) -> Vec<Planned> {
         });
     }
     plan
+}
+
+fn graph_of(all: &All) -> Graph {
+    all.iter().map(|(name, standing)| (name.clone(), standing.node.clone())).collect()
 }
 
 fn cause(graph: &Graph, name: &str, names: &BTreeSet<String>) -> Option<String> {
@@ -203,6 +204,15 @@ mod tests {
             [(1, "a", Action::Start), (1, "b", Action::Start), (2, "c", Action::Start)]
         );
         assert_eq!(plan[3].note.as_deref(), Some("cannot start: it requires itself: x → y → x"));
+    }
+
+    #[test]
+    fn services_that_hang_on_each_other_stop_one_after_the_other() {
+        let mut both = all(&[("a", &[], Keep), ("b", &[], Keep), ("c", &["b"], Keep)], true);
+        both.get_mut("a").unwrap().node.wants = vec!["b".to_owned()];
+        both.get_mut("b").unwrap().node.wants = vec!["a".to_owned(), "c".to_owned()];
+        let plan = stop(&both, &names(&["a", "b", "c"]), Action::Stop);
+        assert_eq!(short(&plan), [(1, "c", Action::Stop), (2, "b", Action::Stop), (3, "a", Action::Stop)]);
     }
 
     #[test]

@@ -65,10 +65,11 @@ impl Kernel {
         let graph = self.graph();
         self.tell_dependents(&graph);
         self.note_missed(&graph);
-        self.leaving = self.leaving(&graph);
-        for name in start_order(&graph) {
-            let step = self.step(&name, &graph);
-            self.carry_out(&name, step);
+        let order = start_order(&graph);
+        self.leaving = self.leaving(&order, &graph);
+        for name in &order {
+            let step = self.step(name, &graph);
+            self.carry_out(name, step);
         }
     }
 
@@ -180,7 +181,7 @@ impl Kernel {
             (None, None) => step_after_failure(service, &candidates, &self.candidates_of(name)),
             (Some(_), _) if service.condemned().is_some() => step_back(service),
             (Some(_), _) if service.back && service.way_back().is_some() => step_back(service),
-            (Some(_), _) if self.leaving.contains(name) => self.step_out(name, service, graph),
+            (Some(_), _) if self.leaves(name) => self.step_out(name, service, graph),
             (Some(serving), best) => {
                 self.step_while_serving(name, service, serving, best, &candidates, graph)
             }
@@ -308,7 +309,7 @@ impl Kernel {
             return Some(Missing::Never(Trouble::new(Code::RequiresItself, reason)));
         }
         candidate.manifest.requires.iter().find_map(|required| match self.services.get(required) {
-            Some(other) if other.serving.is_some() && !self.leaving.contains(required) => None,
+            Some(other) if other.serving.is_some() && !self.leaves(required) => None,
             Some(_) if self.held.contains(required) => {
                 self.stopped_dependency(required).map(Missing::Stopped)
             }

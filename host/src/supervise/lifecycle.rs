@@ -10,28 +10,32 @@ use crate::bus::{KERNEL, Manner, Outgoing};
 use crate::config::WhenDependencyStops;
 use crate::error::{Code, Trouble};
 use crate::kernel::cascade::{self, Standing};
-use crate::kernel::plan::{Graph, start_order};
+use crate::kernel::plan::Graph;
 use crate::kernel::restarts::{By, Restart};
 use crate::kernel::service::Service;
 use crate::kernel::view::{Action, Phase, Planned};
 
 impl Kernel {
-    /// Services that serve and are to stop: those that somebody stopped, those that are to be restarted, and those that do not stay without
-    /// one of these.
-    pub(super) fn leaving(&self, graph: &Graph) -> BTreeSet<String> {
-        let mut leaving = BTreeSet::new();
-        for name in start_order(graph) {
-            let Some(service) = self.services.get(&name).filter(|service| service.serving.is_some()) else {
+    /// Services that serve and are to stop, in the order in which they would start: those that somebody stopped, those that are to be
+    /// restarted, and those that do not stay without one of these.
+    pub(super) fn leaving(&self, order: &[String], graph: &Graph) -> Vec<String> {
+        let mut leaving = Vec::new();
+        for name in order {
+            let Some(service) = self.services.get(name).filter(|service| service.serving.is_some()) else {
                 continue;
             };
             let misses = |required: &String| leaving.contains(required) || !self.serves(required);
-            let follows = self.policy_of(&name) == WhenDependencyStops::Stop
-                && graph[&name].requires.iter().any(misses);
-            if self.held.contains(&name) || service.restart.is_some() || follows {
-                leaving.insert(name);
+            let follows = self.policy_of(name) == WhenDependencyStops::Stop
+                && graph[name].requires.iter().any(misses);
+            if self.held.contains(name) || service.restart.is_some() || follows {
+                leaving.push(name.clone());
             }
         }
         leaving
+    }
+
+    pub(super) fn leaves(&self, name: &str) -> bool {
+        self.leaving.iter().any(|leaving| leaving == name)
     }
 
     fn serves(&self, name: &str) -> bool {
@@ -69,16 +73,14 @@ impl Kernel {
         }
     }
 
-    /// The way out of a service that leaves: after those that hang on it.
+    /// The way out of a service that leaves: after those that hang on it. Of services that hang on each other one has to go first: who would
+    /// start last.
     pub(super) fn step_out(&self, name: &str, service: &Service, graph: &Graph) -> Step {
         let is_sick = service.restart.as_ref().is_some_and(|restart| restart.by == By::Supervision);
-        let before = self.leaving.iter().find(|other| {
-            let hangs = graph.get(*other).is_some_and(|node| node.hangs_on(name));
-            hangs && *other != name && self.serves(other)
-        });
+        let mut later = self.leaving.iter().skip_while(|other| *other != name).skip(1);
+        let before = later.find(|other| graph[*other].hangs_on(name) && self.serves(other));
         match before {
-            // In a circle nobody would go first.
-            Some(other) if !is_sick && crate::kernel::plan::circle(graph, name).is_none() => Step::Stay(
+            Some(other) if !is_sick => Step::Stay(
                 service.phase,
                 Some(format!("it stops after service `{other}`, which uses it").into()),
             ),
