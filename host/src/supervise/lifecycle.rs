@@ -43,7 +43,8 @@ impl Kernel {
     }
 
     fn policy_of(&self, name: &str) -> WhenDependencyStops {
-        self.shared.config.service.get(name).map(|service| service.when_dependency_stops).unwrap_or_default()
+        let settings = self.shared.settings();
+        settings.service.get(name).map(|service| service.when_dependency_stops).unwrap_or_default()
     }
 
     /// Services that are restarted when what they require is there again: notes who misses something, and whose time has come.
