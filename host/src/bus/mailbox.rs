@@ -65,15 +65,13 @@ pub(crate) struct Counts {
 }
 
 /// How much may wait: so many messages, and so many bytes. One that is larger than that is taken where none waits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Room {
     pub(super) messages: usize,
     pub(super) bytes: usize,
 }
 
 pub(crate) struct Mailbox {
-    room: Room,
-    when_full: WhenFull,
     wake: Option<Arc<dyn Wake>>,
     inside: Mutex<Inside>,
     filled: Condvar,
@@ -82,6 +80,8 @@ pub(crate) struct Mailbox {
 
 #[derive(Default)]
 struct Inside {
+    room: Room,
+    when_full: WhenFull,
     queue: VecDeque<Message>,
     bytes: usize,
     accepted: u64,
@@ -106,23 +106,22 @@ struct Inside {
 
 impl Mailbox {
     pub(super) fn new(room: Room, when_full: WhenFull, wake: Option<Arc<dyn Wake>>) -> Self {
-        let inside = Inside { asleep: true, ..Inside::default() };
-        Self {
-            room: Room { messages: room.messages.max(1), ..room },
-            when_full,
-            wake,
-            inside: Mutex::new(inside),
-            filled: Condvar::new(),
-            emptied: Condvar::new(),
-        }
+        let inside = Inside { room, when_full, asleep: true, ..Inside::default() };
+        Self { wake, inside: Mutex::new(inside), filled: Condvar::new(), emptied: Condvar::new() }
     }
 
-    pub(super) fn room(&self) -> Room {
-        self.room
+    pub(super) fn rules(&self) -> (Room, WhenFull) {
+        let inside = self.lock();
+        (inside.room, inside.when_full)
     }
 
-    pub(super) fn when_full(&self) -> WhenFull {
-        self.when_full
+    /// From now on there is so much room, and this is done when there is none. What waits goes on waiting.
+    pub(super) fn set(&self, room: Room, when_full: WhenFull) {
+        let mut inside = self.lock();
+        (inside.room, inside.when_full) = (room, when_full);
+        drop(inside);
+        // Whoever waits may have room now, or is to wait no longer.
+        self.emptied.notify_all();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inside> {
@@ -134,15 +133,9 @@ impl Mailbox {
         let inside = self.lock();
         match inside.refuses() {
             Some(took) => took,
-            None if self.is_full(&inside, message) => Took::Full,
+            None if inside.is_full(message) => Took::Full,
             None => self.put(inside, message.clone()),
         }
-    }
-
-    fn is_full(&self, inside: &Inside, message: &Message) -> bool {
-        let handed = if self.when_full == WhenFull::Block { inside.handed } else { 0 };
-        inside.queue.len() + handed >= self.room.messages
-            || (!inside.queue.is_empty() && inside.bytes + message.weight() > self.room.bytes)
     }
 
     /// Puts a message in, or does what is done when there is no room. `until` is asked for once somebody has to wait. One that is to
@@ -161,10 +154,10 @@ impl Mailbox {
                 inside.refused += u64::from(took != Took::Closed);
                 return took;
             }
-            if !self.is_full(&inside, &message) {
+            if !inside.is_full(&message) {
                 return self.put(inside, message);
             }
-            match self.when_full {
+            match inside.when_full {
                 WhenFull::DropOldest => {
                     inside.pop();
                     inside.dropped += 1;
@@ -233,7 +226,8 @@ impl Mailbox {
     /// [`Mailbox::still_hold`] is told.
     pub(crate) fn hand(&self, most: usize, into: &mut VecDeque<Message>) {
         let mut inside = self.lock();
-        let taken = inside.take_some(most, self.room.bytes / 4, into);
+        let bytes = inside.room.bytes / 4;
+        let taken = inside.take_some(most, bytes, into);
         inside.asleep |= taken == 0;
         inside.handed = taken.saturating_sub(1);
         self.leave(inside, taken);
@@ -354,6 +348,12 @@ impl Mailbox {
 }
 
 impl Inside {
+    fn is_full(&self, message: &Message) -> bool {
+        let handed = if self.when_full == WhenFull::Block { self.handed } else { 0 };
+        self.queue.len() + handed >= self.room.messages.max(1)
+            || (!self.queue.is_empty() && self.bytes + message.weight() > self.room.bytes)
+    }
+
     fn refuses(&self) -> Option<Took> {
         match self {
             Self { closed: true, .. } => Some(Took::Closed),

@@ -116,6 +116,11 @@ impl Subscriber {
         self.patterns.iter().chain(&self.answers)
     }
 
+    /// Another mailbox's room and rule for this one.
+    pub(crate) fn set_room(&self, messages: usize, bytes: usize, when_full: WhenFull) {
+        self.mailbox.set(Room { messages, bytes }, when_full);
+    }
+
     pub(crate) fn patterns(&self) -> &[Pattern] {
         &self.patterns
     }
@@ -129,16 +134,16 @@ impl Subscriber {
     }
 
     pub(super) fn mailed(&self) -> Mailed {
-        let counts = self.mailbox.counts();
+        let (counts, (room, when_full)) = (self.mailbox.counts(), self.mailbox.rules());
         Mailed {
             name: self.name.to_string(),
             queue: self.group.as_deref().map(ToOwned::to_owned),
             answers: false,
             depth: counts.depth,
-            capacity: self.mailbox.room().messages,
+            capacity: room.messages,
             bytes: counts.bytes,
-            max_bytes: self.mailbox.room().bytes,
-            when_full: self.mailbox.when_full(),
+            max_bytes: room.bytes,
+            when_full,
             accepted: counts.accepted,
             dropped: counts.dropped,
             refused: counts.refused,

@@ -33,6 +33,7 @@ impl Inboxes {
     /// A generation serves: it gets what waits for its service, and what comes by the topics that it declares. What
     /// waits.
     pub(crate) fn serve(&self, slot: &Arc<Slot>, generation: &Generation, room: &Service) -> Waiting {
+        let Service { messages, message_bytes, when_full, .. } = *room;
         let Interests { topics, answers } = Interests::of(generation);
         if topics.is_empty() && answers.is_empty() {
             return Waiting { messages: 0, forgotten: self.forget(slot.name()) };
@@ -43,12 +44,14 @@ impl Inboxes {
             Arc::clone(all.entry(Arc::clone(slot.name())).or_insert_with(|| Inbox::new(Arc::clone(slot))));
         drop(all);
         inbox.subscribed(|before| match before {
-            Some(same) if same.patterns() == topics && same.answers() == answers && same.queue() == queue => {
-                same
+            Some(before) => {
+                before.set_room(messages, message_bytes, when_full);
+                let is_same = before.patterns() == topics
+                    && before.answers() == answers
+                    && before.queue() == queue;
+                if is_same { before } else { self.bus.change(&before, topics, answers, queue) }
             }
-            Some(before) => self.bus.change(&before, topics, answers, queue),
             None => {
-                let Service { messages, message_bytes, when_full, .. } = *room;
                 let mut subscribe = Subscribe::new(slot.name(), topics).answers(answers);
                 subscribe = subscribe.capacity(messages).max_bytes(message_bytes).when_full(when_full);
                 if let Some(queue) = queue {

@@ -43,6 +43,22 @@ fn soon() -> Option<Instant> {
 }
 
 #[test]
+fn who_waits_for_room_gets_on_when_there_is_more_or_nobody_is_to_wait_any_longer() {
+    for (room, when_full, took) in
+        [(2, WhenFull::Block, Took::Taken), (1, WhenFull::Reject, Took::Full), (1, WhenFull::DropOldest, Took::Taken)]
+    {
+        let mailbox = Mailbox::new(messages(1), WhenFull::Block, None);
+        mailbox.push(message(1), false, never);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| mailbox.push(message(2), true, || None));
+            crate::linked::until(|| mailbox.senders() == 1);
+            mailbox.set(messages(room), when_full);
+            assert_eq!(sender.join().unwrap(), took, "{when_full:?}");
+        });
+    }
+}
+
+#[test]
 fn a_full_mailbox_refuses_drops_its_oldest_or_makes_the_sender_wait() {
     for (when_full, took, left, dropped) in [
         (WhenFull::Reject, Took::Full, [1, 2], 0),
