@@ -108,8 +108,7 @@ impl Bay {
         };
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
         let table = Table::new(config);
-        let service = crate::config::Service::default();
-        let host = HostSide::new(declaration.name, number, Arc::clone(&table.json), &service, services);
+        let host = HostSide::new(declaration.name, number, Arc::clone(&table.json), services);
         let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let plugin = plugin.with_functions(&manifest.methods);

@@ -4,7 +4,6 @@ use std::sync::atomic::AtomicU32;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::config::Service;
 use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
 use crate::kernel::alarm::{Alarm, Wake};
 use crate::kernel::counting::Counting;
@@ -36,7 +35,6 @@ pub(crate) struct Place<'a> {
     pub(crate) load: u64,
     pub(crate) room: Room,
     pub(crate) table: &'a Arc<Table>,
-    pub(crate) service: &'a Service,
     pub(crate) deadline: Duration,
     /// Who is woken when its calls go wrong.
     pub(crate) wake: &'a Arc<Wake>,
@@ -77,7 +75,7 @@ pub(crate) fn load(
     let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
         .map_err(LoadFailed::Lane)?;
     let json = Arc::clone(&place.table.json);
-    let host = HostSide::new(place.name, place.number, json, place.service, services);
+    let host = HostSide::new(place.name, place.number, json, services);
     let (object, began) = (staged.object.clone(), os::moment());
     let (mapped, methods) = (object.clone(), staged.manifest.methods.clone());
     let create = move || {

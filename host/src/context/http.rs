@@ -7,7 +7,7 @@ mod client;
 mod resolve;
 mod url;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use client::Client;
@@ -37,12 +37,11 @@ const OURS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connect
 /// Headers that are for the host that was asked, and no other.
 const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
-/// What one generation may ask, and its connections.
+/// What asks for one generation, with its connections.
 #[derive(Debug)]
 pub(crate) struct Http {
     plugin: Arc<str>,
-    allowed: config::Http,
-    client: Client,
+    client: Mutex<Arc<Client>>,
 }
 
 /// A request.
@@ -117,12 +116,13 @@ enum Came {
 }
 
 impl Http {
-    pub(crate) fn new(plugin: &Arc<str>, allowed: config::Http) -> Self {
-        Self { plugin: Arc::clone(plugin), client: Client::new(&allowed), allowed }
+    pub(crate) fn new(plugin: &Arc<str>) -> Self {
+        Self { plugin: Arc::clone(plugin), client: Mutex::new(Client::new(&config::Http::default())) }
     }
 
-    /// Asks, on this thread.
-    pub(crate) fn ask(&self, asked: &Asked<'_>) -> Result<Answered, HttpError> {
+    /// Asks, on this thread, whom the settings allow by now.
+    pub(crate) fn ask(&self, allowed: &config::Http, asked: &Asked<'_>) -> Result<Answered, HttpError> {
+        let client = self.client(allowed);
         let malformed = |why: String| HttpError::Malformed { url: shown(asked.url), why };
         if let Some((name, _)) = asked.headers.iter().find(|(name, _)| is_among(&OURS, name)) {
             return Err(malformed(format!("header `{name}` is the host's to write")));
@@ -134,8 +134,8 @@ impl Http {
         let timeout = bus::remaining().map_or(timeout, |left| left.min(timeout));
         let until = Instant::now() + timeout;
         for _ in 0..=HOPS {
-            self.require(&url)?;
-            let answered = self.tries(asked, method, &url, &headers, body, until, timeout)?;
+            self.require(allowed, &url)?;
+            let answered = tries(&client, asked, method, &url, &headers, body, until, timeout)?;
             let location = answered.headers.iter().find(|(name, _)| name == "location");
             let next = match (answered.status, location) {
                 (301 | 302 | 303 | 307 | 308, Some((_, location))) if asked.follows => location,
@@ -160,54 +160,63 @@ impl Http {
         Err(HttpError::Failed { url: shown(asked.url), why })
     }
 
-    fn require(&self, url: &Url) -> Result<(), HttpError> {
-        if self.allowed.find(url.host(), url.port(), url.is_at_schemes_port()).is_some() {
+    /// Connections for this list: of one to which another list has led nothing is left.
+    fn client(&self, allowed: &config::Http) -> Arc<Client> {
+        let mut client = self.client.lock().unwrap_or_else(PoisonError::into_inner);
+        if client.allowed() != allowed {
+            *client = Client::new(allowed);
+        }
+        Arc::clone(&client)
+    }
+
+    fn require(&self, allowed: &config::Http, url: &Url) -> Result<(), HttpError> {
+        if allowed.find(url.host(), url.port(), url.is_at_schemes_port()).is_some() {
             return Ok(());
         }
         let host = url.host_and_port();
         Err(HttpError::NotAllowed { url: url.to_string(), plugin: Arc::clone(&self.plugin), host })
     }
+}
 
-    /// One hop, tried again where that does no harm.
-    #[allow(clippy::too_many_arguments, reason = "what changes from hop to hop, beside what does not")]
-    fn tries(
-        &self,
-        asked: &Asked<'_>,
-        method: &str,
-        url: &Url,
-        headers: &[(&str, &str)],
-        body: &[u8],
-        until: Instant,
-        timeout: Duration,
-    ) -> Result<Answered, HttpError> {
-        let idempotent = IDEMPOTENT.contains(&method);
-        let retries = if idempotent { asked.retries.min(MOST_RETRIES) } else { 0 };
-        let max_bytes = if asked.max_bytes == 0 { ROOM } else { asked.max_bytes.min(MOST_ROOM) };
-        let late = || HttpError::TimedOut { url: url.to_string(), timeout };
-        let mut tried = 0;
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err(late());
-            }
-            let came = self.client.send(&Sent { method, url, headers, body, left, max_bytes });
-            let (pause, ended) = match came {
-                Came::Answer(answer) if is_busy(answer.status) => {
-                    (asked_for(&answer).unwrap_or_default().max(pause(tried)), Ok(answer))
-                }
-                Came::Answer(answer) => return Ok(answer),
-                Came::Late => return Err(late()),
-                Came::TooLong => return Err(HttpError::TooLong { url: url.to_string(), max_bytes }),
-                Came::Refused(why) => return Err(HttpError::Refused { url: url.to_string(), why }),
-                Came::Failed(why) => (pause(tried), Err(HttpError::Failed { url: url.to_string(), why })),
-            };
-            // What there is, where there is no time for more.
-            if tried >= retries || pause >= until.saturating_duration_since(Instant::now()) {
-                return ended;
-            }
-            tried += 1;
-            std::thread::sleep(pause);
+/// One hop, tried again where that does no harm.
+#[allow(clippy::too_many_arguments, reason = "what changes from hop to hop, beside what does not")]
+fn tries(
+    client: &Client,
+    asked: &Asked<'_>,
+    method: &str,
+    url: &Url,
+    headers: &[(&str, &str)],
+    body: &[u8],
+    until: Instant,
+    timeout: Duration,
+) -> Result<Answered, HttpError> {
+    let idempotent = IDEMPOTENT.contains(&method);
+    let retries = if idempotent { asked.retries.min(MOST_RETRIES) } else { 0 };
+    let max_bytes = if asked.max_bytes == 0 { ROOM } else { asked.max_bytes.min(MOST_ROOM) };
+    let late = || HttpError::TimedOut { url: url.to_string(), timeout };
+    let mut tried = 0;
+    loop {
+        let left = until.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(late());
         }
+        let came = client.send(&Sent { method, url, headers, body, left, max_bytes });
+        let (pause, ended) = match came {
+            Came::Answer(answer) if is_busy(answer.status) => {
+                (asked_for(&answer).unwrap_or_default().max(pause(tried)), Ok(answer))
+            }
+            Came::Answer(answer) => return Ok(answer),
+            Came::Late => return Err(late()),
+            Came::TooLong => return Err(HttpError::TooLong { url: url.to_string(), max_bytes }),
+            Came::Refused(why) => return Err(HttpError::Refused { url: url.to_string(), why }),
+            Came::Failed(why) => (pause(tried), Err(HttpError::Failed { url: url.to_string(), why })),
+        };
+        // What there is, where there is no time for more.
+        if tried >= retries || pause >= until.saturating_duration_since(Instant::now()) {
+            return ended;
+        }
+        tried += 1;
+        std::thread::sleep(pause);
     }
 }
 

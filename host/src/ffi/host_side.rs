@@ -32,6 +32,9 @@ pub(crate) trait Services: Send + Sync {
     /// How much of a plugin is logged.
     fn level(&self, service: &str) -> Cell;
 
+    /// What the settings say of a service, as they are now.
+    fn settings(&self, service: &str) -> config::Service;
+
     /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
     fn is_inside(&self, handle: HostHandle) -> bool;
 }
@@ -53,8 +56,6 @@ pub(crate) struct HostSide {
     streams: Arc<Streams>,
     #[cfg(feature = "http-client")]
     http: Http,
-    // The service that keeps its keys and values.
-    store: String,
 }
 
 /// A plugin that calls more services than these looks for the others each time.
@@ -65,7 +66,6 @@ impl HostSide {
         name: &str,
         generation: u64,
         config: Arc<str>,
-        service: &config::Service,
         services: Arc<dyn Services>,
     ) -> Box<Self> {
         let config = RwLock::new(config);
@@ -73,8 +73,7 @@ impl HostSide {
         let name: Arc<str> = name.into();
         Box::new(Self {
             #[cfg(feature = "http-client")]
-            http: Http::new(&name, service.http.clone()),
-            store: service.store.clone(),
+            http: Http::new(&name),
             threads: Threads::new(&name, generation),
             timers: Timers::new(&name, generation, &services),
             streams: Arc::default(),
@@ -93,8 +92,7 @@ impl HostSide {
     pub(super) fn deaf(&self) -> Box<Self> {
         Box::new(Self {
             #[cfg(feature = "http-client")]
-            http: Http::new(&self.name, config::Http::default()),
-            store: self.store.clone(),
+            http: Http::new(&self.name),
             threads: Threads::new(&self.name, self.generation),
             timers: Timers::new(&self.name, self.generation, &self.services),
             streams: Arc::default(),
@@ -189,8 +187,9 @@ impl HostSide {
         &self.http
     }
 
-    pub(super) fn store(&self) -> &str {
-        &self.store
+    /// What the settings say of its service, as they are now.
+    pub(super) fn settings(&self) -> config::Service {
+        self.services.settings(&self.name)
     }
 
     /// The plugin is about to start: from here on it may call other services, open streams, and have threads and timers.

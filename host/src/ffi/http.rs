@@ -42,7 +42,7 @@ extern "C" fn request(
             retries: request.retries,
             follows: request.follows,
         };
-        match side.http().ask(&asked) {
+        match side.http().ask(&side.settings().http, &asked) {
             Ok(answered) => give(&answered, head, body, error),
             Err(failure) => {
                 let _ = error.write(failure.to_string().as_bytes());

@@ -13,6 +13,6 @@ pub(super) fn table() -> ExtensionPtr {
 
 extern "C" fn store(handle: HostHandle, name: &mut RawBuffer) -> Status {
     guarded(Status::FAILED, || {
-        if name.write(side(handle).store().as_bytes()) { Status::OK } else { Status::FAILED }
+        if name.write(side(handle).settings().store.as_bytes()) { Status::OK } else { Status::FAILED }
     })
 }

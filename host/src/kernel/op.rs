@@ -192,8 +192,8 @@ fn steps(
     }
     let load_number = shared.next_load();
     let deadline = shared.config.swap.callback;
-    let (wake, service) = (&shared.wake, &shared.settings().service_of(name));
-    let place = Place { name, number, load: load_number, room, table: &table, service, deadline, wake };
+    let wake = &shared.wake;
+    let place = Place { name, number, load: load_number, room, table: &table, deadline, wake };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());

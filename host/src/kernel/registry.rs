@@ -16,6 +16,7 @@ use crate::bus::Bus;
 use crate::call::{Called, named};
 use crate::context::Clock;
 use crate::error::nearest_first;
+use crate::config;
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading
@@ -175,6 +176,10 @@ impl Services for Registry {
 
     fn level(&self, service: &str) -> Cell {
         self.levels.cell(service)
+    }
+
+    fn settings(&self, service: &str) -> config::Service {
+        Registry::slot(self, service).map(|slot| slot.guard().rules()).unwrap_or_default()
     }
 
     fn is_inside(&self, handle: HostHandle) -> bool {

@@ -112,8 +112,7 @@ enum Ended {
 }
 
 fn tried(object: Object, request: Request, say: &Say, before: &Census) -> Result<(), Ended> {
-    let (config, service) = (request.config.as_str().into(), Service::default());
-    let host = HostSide::new("probe", 0, config, &service, Arc::new(NoServices));
+    let host = HostSide::new("probe", 0, request.config.as_str().into(), Arc::new(NoServices));
     let deep = Arc::new(request.deep);
     // On a thread as a lane has it: with a stack of that size, and its thread-locals end before the library is closed.
     let (on_lane, to_say, of_life) = (object.clone(), say.clone(), Arc::clone(&deep));
@@ -195,6 +194,10 @@ impl Services for NoServices {
 
     fn level(&self, _: &str) -> Cell {
         Arc::new(AtomicU32::new(0))
+    }
+
+    fn settings(&self, _: &str) -> Service {
+        Service::default()
     }
 
     fn is_inside(&self, _: HostHandle) -> bool {

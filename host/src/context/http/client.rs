@@ -3,7 +3,7 @@
 use std::error::Error as _;
 use std::io::{self, Read as _};
 use std::net::{SocketAddr, ToSocketAddrs as _};
-use std::sync::{OnceLock, mpsc};
+use std::sync::{Arc, OnceLock, mpsc};
 use std::time::Duration;
 
 use ureq::Agent;
@@ -21,7 +21,7 @@ const IDLE_FOR: Duration = Duration::from_secs(15);
 /// Addresses of one name that are tried.
 const ADDRESSES: usize = 8;
 
-/// The connections of one generation.
+/// The connections of one generation, as long as the same hosts are allowed.
 pub(super) struct Client {
     names: Names,
     // Made at the first request: most plugins make none.
@@ -29,8 +29,13 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(allowed: &config::Http) -> Self {
-        Self { names: Names { allowed: allowed.clone() }, agent: OnceLock::new() }
+    pub(super) fn new(allowed: &config::Http) -> Arc<Self> {
+        Arc::new(Self { names: Names { allowed: allowed.clone() }, agent: OnceLock::new() })
+    }
+
+    /// The list that its connections are for.
+    pub(super) fn allowed(&self) -> &config::Http {
+        &self.names.allowed
     }
 
     pub(super) fn send(&self, sent: &Sent<'_>) -> Came {

@@ -45,9 +45,18 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\ncontent-length: {length}\r\nconnection: close\r\n{headers}\r\n{body}")
 }
 
-fn http(hosts: &[String]) -> Http {
+/// Who asks, and whom it may.
+struct Listed(Http, config::Http);
+
+impl Listed {
+    fn ask(&self, asked: &Asked<'_>) -> Result<Answered, HttpError> {
+        self.0.ask(&self.1, asked)
+    }
+}
+
+fn http(hosts: &[String]) -> Listed {
     let hosts = hosts.iter().map(|host| AllowedHost::parse(host).unwrap()).collect();
-    Http::new(&"asks".into(), config::Http { hosts, private: false })
+    Listed(Http::new(&"asks".into()), config::Http { hosts, private: false })
 }
 
 fn asked<'a>(method: &'a str, url: &'a str) -> Asked<'a> {
@@ -63,7 +72,7 @@ fn asked<'a>(method: &'a str, url: &'a str) -> Asked<'a> {
     }
 }
 
-fn here(port: u16) -> Http {
+fn here(port: u16) -> Listed {
     http(&[format!("127.0.0.1:{port}")])
 }
 
@@ -97,6 +106,17 @@ fn a_host_that_is_not_listed_is_refused_before_it_is_asked() {
         assert!(error.to_string().contains(&advice), "{error}");
     }
     assert_eq!(listener.accept().unwrap_err().kind(), std::io::ErrorKind::WouldBlock, "nobody came");
+}
+
+#[test]
+fn whom_the_settings_list_no_longer_is_not_asked_any_more() {
+    let (port, told) = server(vec![answer("200 OK", "", "now")]);
+    let url = format!("http://127.0.0.1:{port}/");
+    let mut listed = here(port);
+    assert_eq!(listed.ask(&asked("GET", &url)).unwrap().body, b"now");
+    listed.1.hosts.clear();
+    assert!(matches!(listed.ask(&asked("GET", &url)), Err(HttpError::NotAllowed { .. })));
+    assert_eq!(told.iter().count(), 1);
 }
 
 #[test]
@@ -177,17 +197,26 @@ fn who_does_not_answer_is_waited_for_no_longer_than_was_asked() {
 #[test]
 fn a_listed_name_that_leads_to_this_machine_is_refused_unless_that_is_allowed() {
     // A name to those who read names, and an address to those who look it up.
-    let (port, _told) = server(vec![answer("200 OK", "", "inside")]);
+    let kept = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\ninside".to_owned();
+    let (port, _told) = server(vec![kept]);
     let url = format!("http://127.1:{port}/");
-    let listed = http(&[format!("127.1:{port}")]);
-    let error = listed.ask(&Asked { retries: 0, ..asked("GET", &url) }).unwrap_err();
-    if cfg!(unix) {
-        // Windows: whether `127.1` is an address there is the system's to say.
+    let mut listed = http(&[format!("127.1:{port}")]);
+    let asked = Asked { retries: 0, ..asked("GET", &url) };
+    if cfg!(windows) {
+        // Whether `127.1` is an address there is the system's to say.
+        return;
+    }
+    let refused = |listed: &Listed| {
+        let error = listed.ask(&asked).unwrap_err();
         assert!(matches!(error, HttpError::Refused { .. }), "{error}");
         assert!(error.to_string().contains("write `private = true` beside `hosts`"), "{error}");
-        let allowed = Http::new(&"asks".into(), config::Http { private: true, ..listed.allowed.clone() });
-        assert_eq!(allowed.ask(&asked("GET", &url)).unwrap().body, b"inside");
-    }
+    };
+    refused(&listed);
+    listed.1.private = true;
+    assert_eq!(listed.ask(&asked).unwrap().body, b"inside");
+    // Nor by the connection that is still open.
+    listed.1.private = false;
+    refused(&listed);
 }
 
 #[test]
