@@ -177,7 +177,6 @@ impl Kernel {
                 let _ = ended.send(());
                 return;
             }
-            self.answer_ended();
             self.look_at_probations();
             self.look_at_health();
             self.settle_trust();
@@ -205,7 +204,11 @@ impl Kernel {
                     self.look_at = Instant::now();
                 }
                 Message::Ask(ask) => ask(self),
-                Message::Done(report) => self.take_in(*report),
+                Message::Done(report) => {
+                    self.take_in(*report);
+                    // Before the next message, which may be a command: whoever waited for this end is told of it.
+                    self.answer_ended();
+                }
                 // It has waked us.
                 Message::Alarm => {}
                 Message::Looked(seen) => self.forget_remains(&seen),
@@ -351,3 +354,6 @@ impl Kernel {
         self.shared.journal.close();
     }
 }
+
+#[cfg(test)]
+mod tests;
