@@ -30,6 +30,7 @@ use crate::kernel::held::Held;
 use crate::kernel::op::{self, Outcome, Report};
 use crate::kernel::plan;
 use crate::kernel::probation::Mark;
+use crate::kernel::restarts::Restarts;
 use crate::kernel::rolled_back::RolledBackDigests;
 use crate::kernel::service::{Service, Task};
 use crate::kernel::settle::settle;
@@ -48,12 +49,29 @@ const PRIORITY_PATIENCE: Duration = Duration::from_secs(3);
 /// enough for callers whom each attempt to stop turns away for a moment.
 const RETRY: Duration = Duration::from_secs(5);
 
-/// What is kept of a service that is gone, in case it comes back.
+/// What is kept of a service that is gone, in case it comes back: counts never go down.
 #[derive(Debug)]
 struct Past {
     committed: u64,
+    rolled_back: u64,
+    restarts: Restarts,
     counts: Counts,
     remains: Vec<Remains>,
+}
+
+impl Past {
+    fn of(service: Service) -> Self {
+        let Service { committed, rolled_back, mut restarts, past: counts, remains, .. } = service;
+        // Whoever brings it back wants it to run.
+        restarts.lift();
+        Self { committed, rolled_back, restarts, counts, remains }
+    }
+
+    fn come_back(self, service: &mut Service) {
+        let Self { committed, rolled_back, restarts, counts, remains } = self;
+        (service.committed, service.rolled_back) = (committed, rolled_back);
+        (service.restarts, service.past, service.remains) = (restarts, counts, remains);
+    }
 }
 
 /// What wakes the loop.

@@ -9,7 +9,7 @@ use crate::error::{Code, Trouble, Why};
 use crate::kernel::files::Wanted;
 use crate::kernel::op;
 use crate::kernel::restarts::By;
-use crate::kernel::service::{Busy, Service, Task};
+use crate::kernel::service::{Busy, Task};
 use crate::kernel::view::Phase;
 
 impl Kernel {
@@ -137,9 +137,8 @@ impl Kernel {
         if !self.files.is_settling() {
             self.shared.served.forget(name);
         }
-        let Service { committed, past: counts, remains, ended, .. } = service;
-        if ended > 0 {
-            self.gone.insert(name.to_owned(), Past { committed, counts, remains });
+        if service.ended > 0 {
+            self.gone.insert(name.to_owned(), Past::of(service));
         }
         let _ = self.shared.inboxes.forget(name);
         self.shared.registry.remove(name);

@@ -54,8 +54,7 @@ impl Kernel {
                 let mut service = Service::new(self.shared.registry.register(&name));
                 service.slot.guard().set(self.shared.settings().service_of(&name), None);
                 if let Some(past) = self.gone.remove(&name) {
-                    (service.committed, service.past, service.remains) =
-                        (past.committed, past.counts, past.remains);
+                    past.come_back(&mut service);
                 }
                 self.recall(&name, &mut service);
                 self.services.insert(name, service);

@@ -1,6 +1,7 @@
 use plain::Plain;
 
 use super::*;
+use crate::kernel::restarts::Next;
 use crate::kernel::service::Busy;
 use crate::kernel::wish::{Awaited, Goal, Reply};
 use crate::linked::{Bay, LONG, shared};
@@ -60,4 +61,21 @@ fn whoever_waited_for_what_has_ended_is_told_so_also_when_a_stop_comes_in_the_sa
     assert!(kernel.held.contains("plain"), "both were taken in");
     let changed = awaited.within(Duration::ZERO).unwrap().unwrap();
     assert_eq!(changed.row.phase, crate::kernel::view::Phase::Running);
+}
+
+#[test]
+fn what_was_counted_of_a_service_that_is_gone_counts_on_when_it_comes_back() {
+    let bay = Bay::new();
+    let mut service = Service::new(bay.slot("plain"));
+    (service.committed, service.rolled_back, service.past.answered) = (3, 2, 7);
+    let why = Trouble::new(Code::Defect, "it broke down");
+    let next = service.restarts.count(&crate::config::Supervision::default(), Instant::now(), 0.5);
+    assert!(matches!(next, Next::After(_)));
+    service.restarts.note(next, &why, None);
+    let past = Past::of(service);
+    let mut service = Service::new(bay.slot("plain"));
+    past.come_back(&mut service);
+    let counts = (service.committed, service.rolled_back, service.restarts.total(), service.counts());
+    assert_eq!(counts, (3, 2, 1, (7, 0)));
+    assert!(!service.restarts.is_recovering(), "none of these counts against it");
 }
