@@ -178,7 +178,7 @@ impl Message {
     }
 
     /// What it takes of a mailbox's room, bytes: what was given, not the envelope.
-    pub(super) fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         let headers = self.headers().iter().map(|(name, value)| name.len() + value.len());
         self.payload().len() + headers.sum::<usize>()
     }

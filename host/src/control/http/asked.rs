@@ -5,17 +5,20 @@ use std::time::Duration;
 use axum::extract::rejection::{PathRejection, QueryRejection};
 use axum::extract::{Path, Query, Request as Incoming};
 use http_body_util::BodyExt as _;
+use hyper::body::Body as _;
 use hyper::header::{CONTENT_LENGTH, HeaderMap};
 use schemars::JsonSchema;
 use serde::Deserialize;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::problem::Problem;
+use super::room::Room;
 use crate::bus::Trace;
 use crate::control::exit::Exit;
 use crate::error::Code;
 
-/// Most bytes of a body. It is read whole, and each that is being answered may have as many.
+/// Most bytes of a body. It is read whole.
 const MAX_BODY: usize = 16 << 20;
 
 /// A body comes within this time, and a second more for each MiB.
@@ -95,16 +98,30 @@ pub(super) struct Subscribing {
     pub(super) queue: Option<String>,
 }
 
-/// The body, to its end, if it has one.
-pub(super) async fn whole(incoming: Incoming) -> Result<Vec<u8>, Problem> {
+/// A body, with its part of the room that there is for all of them.
+#[derive(Debug, Default)]
+pub(super) struct Whole {
+    pub(super) bytes: Vec<u8>,
+    pub(super) room: Option<OwnedSemaphorePermit>,
+}
+
+/// The body, to its end, if it has one. There is to be room for it before the first byte is read, within `deadline_ms`.
+pub(super) async fn whole(incoming: Incoming, room: &Room, deadline_ms: u64) -> Result<Whole, Problem> {
     let too_large = || {
         let message = format!("failed to read the body: it has more than {MAX_BODY} bytes");
         Problem::new(Exit::Refused, Code::HttpTooLarge, message)
     };
     let announced = incoming.headers().get(CONTENT_LENGTH).and_then(|length| length.to_str().ok());
-    if announced.and_then(|length| length.parse().ok()).is_some_and(|length: u64| length > MAX_BODY as u64) {
+    // One whose length is not told may have any.
+    let most = match announced.and_then(|length| length.parse::<u64>().ok()) {
+        None if incoming.body().is_end_stream() => 0,
+        None => MAX_BODY,
+        Some(length) => usize::try_from(length).unwrap_or(usize::MAX),
+    };
+    if most > MAX_BODY {
         return Err(too_large());
     }
+    let room = Some(room.body(most, Duration::from_millis(deadline_ms)).await?);
     let began = Instant::now();
     let (mut body, mut bytes) = (incoming.into_body(), Vec::new());
     loop {
@@ -116,7 +133,7 @@ pub(super) async fn whole(incoming: Incoming) -> Result<Vec<u8>, Problem> {
                 "failed to read the body: it did not come in time",
             )
         })?;
-        let Some(frame) = frame else { return Ok(bytes) };
+        let Some(frame) = frame else { return Ok(Whole { bytes, room }) };
         let frame = frame.map_err(|error| {
             Problem::new(Exit::Usage, Code::HttpWrong, format!("failed to read the body: {error}"))
         })?;

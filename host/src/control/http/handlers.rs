@@ -16,15 +16,16 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::asked::{
-    Asked, Beginning, Named, Publishing, Starting, Stopping, Subscribing, Swapping, Waiting, asked_for,
-    beside, deadline, named, trace, whole, wrong,
+    Asked, Beginning, Named, Publishing, Starting, Stopping, Subscribing, Swapping, Waiting, Whole,
+    asked_for, beside, deadline, named, trace, whole, wrong,
 };
 use super::follow::{Following, IN_FLIGHT, told};
 use super::openapi;
 use super::problem::Problem;
 use super::room::{At, Room};
-use crate::bus::{Cancel, Message, MessageView, Pattern, Trace, within_trace};
+use crate::bus::{Cancel, Pattern, Trace, within_trace};
 use crate::control::answer::{Answer as _, Answered, Answers};
+use crate::control::conversation::messages::Underway;
 use crate::control::conversation::{self, Stage};
 use crate::control::exit::Exit;
 use crate::control::line::Line;
@@ -54,7 +55,7 @@ type Done = Result<Response, Problem>;
 
 pub(super) async fn healthz(State(http): Http) -> Done {
     // The place of a look: who hangs there is told of by this as well.
-    let looked = timeout(PULSE, http.ask(At::Look, Request::List, Vec::new()));
+    let looked = timeout(PULSE, http.ask(At::Look, Request::List));
     match looked.await {
         Ok(done) => done.map(|_| text(StatusCode::OK, "ok\n")),
         Err(_) => {
@@ -77,7 +78,7 @@ pub(super) async fn readyz(State(http): Http) -> Done {
 }
 
 pub(super) async fn metrics(State(http): Http) -> Done {
-    let (_, text) = http.ask(At::Look, Request::Metrics, Vec::new()).await?;
+    let (_, text) = http.ask(At::Look, Request::Metrics).await?;
     Ok(answer(openmetrics::KIND, text))
 }
 
@@ -132,9 +133,9 @@ pub(super) async fn call(
     // Where nobody says, the service's settings do.
     let (deadline_ms, own_deadline) = (deadline(timeout_ms), timeout_ms.is_none());
     let trace = trace(incoming.headers());
-    let body = whole(incoming).await?;
+    let body = whole(incoming, &http.room, deadline_ms).await?;
     let request = Request::Call { service, method, deadline_ms, own_deadline };
-    let (_, reply) = http.ask_within(trace, request, body).await?;
+    let (_, reply) = http.ask_at(At::Call, trace, request, body).await?;
     Ok(answer("application/octet-stream", reply))
 }
 
@@ -146,9 +147,10 @@ pub(super) async fn publish(
 ) -> Done {
     let (topic, Publishing { confirm, timeout_ms }) = (named(topic)?, asked_for(asked)?);
     let (headers, trace) = (beside(incoming.headers())?, trace(incoming.headers()));
-    let body = whole(incoming).await?;
-    let request = Request::Publish { topic, headers, confirm, deadline_ms: deadline(timeout_ms) };
-    let (published, _) = http.ask_within(trace, request, body).await?;
+    let deadline_ms = deadline(timeout_ms);
+    let body = whole(incoming, &http.room, deadline_ms).await?;
+    let request = Request::Publish { topic, headers, confirm, deadline_ms };
+    let (published, _) = http.ask_at(At::Call, trace, request, body).await?;
     Ok(json(&published))
 }
 
@@ -171,11 +173,11 @@ pub(super) async fn subscribe(State(http): Http, pattern: Named, asked: Asked<Su
     let wanted = conversation::messages::subscribe(CLIENT, vec![pattern], queue.as_deref(), MAILBOX);
     // It neither waits nor asks the loop.
     let subscription = http.answers.subscribe(wanted).map_err(|error| Problem(error.into()))?;
-    let (sender, messages) = mpsc::channel(IN_FLIGHT);
-    spawn_blocking(move || conversation::messages::forward(&subscription, &sender));
-    let tell = |(view, message): (MessageView, Message)| {
-        let id = view.id;
-        told("message", id, &Line::new(view, message.payload()))
+    let (way, messages) = conversation::messages::way();
+    spawn_blocking(move || conversation::messages::forward(&subscription, &way));
+    let tell = |underway: Underway| {
+        let (id, message) = (underway.view.id, underway.message);
+        told("message", id, &Line::new(underway.view, message.payload()))
     };
     Ok(Following::new(messages, tell, http.stage.clone(), place).response())
 }
@@ -195,42 +197,32 @@ pub(super) async fn otherwise() -> Problem {
 
 impl Shared {
     async fn look(&self, request: Request) -> Done {
-        self.ask(At::Look, request, Vec::new()).await.map(|(value, _)| json(&value))
+        self.ask(At::Look, request).await.map(|(value, _)| json(&value))
     }
 
     async fn change(&self, request: Request) -> Done {
-        self.ask(At::Command, request, Vec::new()).await.map(|(value, _)| json(&value))
+        self.ask(At::Command, request).await.map(|(value, _)| json(&value))
     }
 
-    async fn ask(&self, at: At, request: Request, body: Vec<u8>) -> Result<(Value, Vec<u8>), Problem> {
-        self.ask_at(at, None, request, body).await
+    async fn ask(&self, at: At, request: Request) -> Result<(Value, Vec<u8>), Problem> {
+        self.ask_at(at, None, request, Whole::default()).await
     }
 
-    /// Has a service asked, or a message published, within the trace of who asks.
-    async fn ask_within(
-        &self,
-        trace: Option<Trace>,
-        request: Request,
-        body: Vec<u8>,
-    ) -> Result<(Value, Vec<u8>), Problem> {
-        self.ask_at(At::Call, trace, request, body).await
-    }
-
-    /// Has a request answered on a thread that may block. Should the client go, what it asked for is called off; a command that was
+    /// Has a request answered on a thread that may block, within the trace of who asks. Should the client go, what it asked for is called off; a command that was
     /// begun goes on, as one from the command line does.
     async fn ask_at(
         &self,
         at: At,
         trace: Option<Trace>,
         request: Request,
-        body: Vec<u8>,
+        body: Whole,
     ) -> Result<(Value, Vec<u8>), Problem> {
         let place = self.room.place(at, request.deadline().unwrap_or(PULSE)).await?;
         let (answers, gone) = (self.answers.clone(), Cancel::new());
         let _gone = gone.on_drop();
         let answered = spawn_blocking(move || -> Answered {
-            let _place = place;
-            within_trace(trace, || answers.answer(request, body, &gone))
+            let _held = (place, body.room);
+            within_trace(trace, || answers.answer(request, body.bytes, &gone))
         });
         match answered.await {
             Ok(answered) => Ok(answered?),

@@ -22,6 +22,9 @@ const LOOKS: usize = 8;
 /// As many may follow events and messages, each with a thread: as by the control socket.
 const FOLLOWERS: usize = 32;
 
+/// Bytes of bodies that are in memory at once, from before they are read until they are answered.
+const BODIES: usize = 256 << 20;
+
 /// Threads that block, if there were as many as may be: none of these ever waits for another one's thread.
 pub(super) const THREADS: usize = CALLS + COMMANDS + LOOKS + FOLLOWERS;
 
@@ -32,6 +35,7 @@ pub(super) struct Room {
     commands: Arc<Semaphore>,
     looks: Arc<Semaphore>,
     followers: Arc<Semaphore>,
+    bodies: Arc<Semaphore>,
 }
 
 /// What somebody is at.
@@ -45,7 +49,13 @@ pub(super) enum At {
 impl Default for Room {
     fn default() -> Self {
         let room = |size| Arc::new(Semaphore::new(size));
-        Self { calls: room(CALLS), commands: room(COMMANDS), looks: room(LOOKS), followers: room(FOLLOWERS) }
+        Self {
+            calls: room(CALLS),
+            commands: room(COMMANDS),
+            looks: room(LOOKS),
+            followers: room(FOLLOWERS),
+            bodies: room(BODIES),
+        }
     }
 }
 
@@ -57,15 +67,16 @@ impl Room {
             At::Command => &self.commands,
             At::Look => &self.looks,
         };
-        match timeout(deadline, Arc::clone(room).acquire_owned()).await {
-            Ok(Ok(place)) => Ok(place),
-            // They are never closed.
-            Ok(Err(_)) | Err(_) => {
-                let message =
-                    "failed to begin: as many requests as may be are being answered; ask again later";
-                Err(Problem::new(Exit::Refused, Code::HttpBusy, message))
-            }
-        }
+        take(room, 1, deadline).await
+    }
+
+    /// Memory for a body of so many bytes, when there is as much, within `deadline`.
+    pub(super) async fn body(
+        &self,
+        bytes: usize,
+        deadline: Duration,
+    ) -> Result<OwnedSemaphorePermit, Problem> {
+        take(&self.bodies, u32::try_from(bytes).unwrap_or(u32::MAX), deadline).await
     }
 
     /// A place for who stays, at once.
@@ -74,5 +85,34 @@ impl Room {
             let message = format!("failed to follow: {FOLLOWERS} clients do so already");
             Problem::new(Exit::Refused, Code::TooManyFollowers, message)
         })
+    }
+}
+
+async fn take(room: &Arc<Semaphore>, many: u32, deadline: Duration) -> Result<OwnedSemaphorePermit, Problem> {
+    match timeout(deadline, Arc::clone(room).acquire_many_owned(many)).await {
+        Ok(Ok(place)) => Ok(place),
+        // They are never closed.
+        Ok(Err(_)) | Err(_) => {
+            let message = "failed to begin: as many requests as may be are being answered; ask again later";
+            Err(Problem::new(Exit::Refused, Code::HttpBusy, message))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn bodies_are_let_in_only_as_far_as_there_is_memory_for_them() {
+        let room = Room::default();
+        let body = |bytes, millis| room.body(bytes, Duration::from_millis(millis));
+        let (first, _second) =
+            (body(BODIES / 2, 60_000).await.unwrap(), body(BODIES / 2, 60_000).await.unwrap());
+        let refused = body(1, 10).await.unwrap_err();
+        assert_eq!(refused.status(), 503);
+        assert!(body(0, 10).await.is_ok(), "who brings none needs none");
+        drop(first);
+        assert!(body(BODIES / 2, 60_000).await.is_ok());
     }
 }
