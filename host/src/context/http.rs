@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use client::Client;
 use url::Url;
 
+use crate::bus::Trace;
 use crate::kernel::restarts::chance;
 use crate::{bus, config};
 
@@ -34,6 +35,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(5);
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"];
 /// Headers by which another host would be asked than the URL says, or another body sent.
 const OURS: [&str; 6] = ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te"];
+/// Headers by which a request belongs to a trace.
+const TRACE: [&str; 2] = ["traceparent", "tracestate"];
 /// Headers that are for the host that was asked, and no other.
 const SECRET: [&str; 3] = ["authorization", "cookie", "proxy-authorization"];
 
@@ -129,6 +132,13 @@ impl Http {
         }
         let mut url = Url::parse(asked.url).map_err(malformed)?;
         let (mut method, mut body, mut headers) = (asked.method, asked.body, asked.headers.clone());
+        // It belongs to the trace of who asks, unless the plugin says itself to which.
+        let trace = Trace::current().filter(|_| headers.iter().all(|(name, _)| !is_among(&TRACE, name)));
+        let trace = trace.map(|trace| (trace.next().to_string(), trace));
+        if let Some((parent, trace)) = &trace {
+            headers.extend([("traceparent", parent.as_str())]);
+            headers.extend(trace.state().map(|state| ("tracestate", state)));
+        }
         let timeout = if asked.timeout.is_zero() { USUAL } else { asked.timeout.min(LONGEST) };
         // No longer than who called the plugin waits.
         let timeout = bus::remaining().map_or(timeout, |left| left.min(timeout));

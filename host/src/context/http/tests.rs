@@ -109,6 +109,24 @@ fn a_host_that_is_not_listed_is_refused_before_it_is_asked() {
 }
 
 #[test]
+fn a_request_takes_the_trace_along_unless_the_plugin_says_another_one() {
+    const ID: &str = "0af7651916cd43dd8448eb211c80319c";
+    let parent = format!("00-{ID}-b7ad6b7169203331-01");
+    let (port, told) = server((0..3).map(|_| answer("200 OK", "", "")).collect());
+    let url = format!("http://127.0.0.1:{port}/");
+    let ask = |headers: &[(&'static str, &'static str)]| {
+        here(port).ask(&Asked { headers: headers.to_vec(), ..asked("GET", &url) }).unwrap();
+        told.recv().unwrap()
+    };
+    let trace = Trace::read(&parent, Some("rojo=1"));
+    let (carried, own) = bus::within_trace(trace, || (ask(&[]), ask(&[("Traceparent", "of-its-own")])));
+    assert!(carried.contains(&format!("traceparent: 00-{ID}-")) && !carried.contains(&parent), "{carried}");
+    assert!(carried.contains("tracestate: rojo=1\r\n"), "{carried}");
+    assert!(own.contains("traceparent: of-its-own\r\n") && !own.contains(ID), "{own}");
+    assert!(!ask(&[]).contains("traceparent"), "without one, nothing is made up");
+}
+
+#[test]
 fn whom_the_settings_list_no_longer_is_not_asked_any_more() {
     let (port, told) = server(vec![answer("200 OK", "", "now")]);
     let url = format!("http://127.0.0.1:{port}/");
