@@ -83,7 +83,7 @@ pub(super) async fn metrics(State(http): Http) -> Done {
 }
 
 pub(super) async fn openapi() -> Response {
-    json(&openapi::document())
+    answer("application/json", openapi::written())
 }
 
 pub(super) async fn list(State(http): Http) -> Done {

@@ -1,23 +1,31 @@
 //! The description of the control plane for programs: OpenAPI 3.1, made of the table of routes and of the types that the answers
 //! are written from, so that neither can say something else than is done.
 
+use std::sync::LazyLock;
+
+use axum::body::Bytes;
 use schemars::generate::SchemaSettings;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::{Map, Value, json};
 
 use super::problem::Told;
-use super::routes::{Answer, ROUTES, Route, SchemaOf};
+use super::routes::{Answer, Route, SchemaOf, routes};
 
-/// The whole of it.
-pub(super) fn document() -> Value {
+/// The whole of it, as it goes over the wire: made once, since who asks for it needs no token.
+pub(super) fn written() -> Bytes {
+    static WRITTEN: LazyLock<Bytes> = LazyLock::new(|| document().to_string().into());
+    WRITTEN.clone()
+}
+
+fn document() -> Value {
     let mut settings = SchemaSettings::draft2020_12().for_serialize();
     settings.definitions_path = "/components/schemas".into();
     let mut schemas = settings.into_generator();
     let problem = schemas.subschema_for::<Told<'static>>();
     let mut paths = Map::new();
-    for route in ROUTES {
+    for route in routes() {
         let path = paths.entry(route.path).or_insert_with(|| json!({}));
-        path[route.method] = operation(route, &problem, &mut schemas);
+        path[route.method] = operation(&route, &problem, &mut schemas);
     }
     json!({
         "openapi": "3.1.0",
@@ -37,7 +45,7 @@ pub(super) fn document() -> Value {
 fn operation(route: &Route, problem: &Schema, schemas: &mut SchemaGenerator) -> Value {
     let named = names(route.path)
         .map(|name| json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }));
-    let asked = route.query.map(|query| parameters(query)).unwrap_or_default();
+    let asked = route.takes.query.map(parameters).unwrap_or_default();
     let mut operation = json!({
         "operationId": route.name,
         "summary": route.summary,
@@ -50,7 +58,7 @@ fn operation(route: &Route, problem: &Schema, schemas: &mut SchemaGenerator) -> 
             },
         },
     });
-    if route.takes_bytes {
+    if route.takes.bytes {
         operation["requestBody"] = json!({ "content": { "application/octet-stream": {} } });
     }
     if route.path.starts_with("/v1/") {
@@ -98,7 +106,7 @@ mod tests {
     #[test]
     fn each_route_is_described_with_what_it_takes_and_what_comes_of_it() {
         let document = document();
-        for route in ROUTES {
+        for route in routes() {
             let operation = &document["paths"][route.path][route.method];
             assert_eq!(operation["operationId"], route.name);
             let named = operation["parameters"].as_array().unwrap();
@@ -110,6 +118,15 @@ mod tests {
         let names: Vec<&str> =
             swap.as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap()).collect();
         assert_eq!(names, ["name", "force", "timeout_ms"]);
+        let takes_bytes = |path: &str| document["paths"][path]["post"].get("requestBody").is_some();
+        assert!(takes_bytes("/v1/call/{service}/{method}") && takes_bytes("/v1/publish/{topic}"));
+        assert!(!takes_bytes("/v1/plugins/{name}/swap"));
+    }
+
+    #[test]
+    fn it_is_written_once_and_not_for_each_who_asks() {
+        assert_eq!(written().as_ptr(), written().as_ptr());
+        assert_eq!(serde_json::from_slice::<Value>(&written()).unwrap(), document());
     }
 
     #[test]
