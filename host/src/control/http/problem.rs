@@ -28,6 +28,9 @@ pub(super) struct Told<'a> {
     code: Option<&'a str>,
     /// Who can mend it.
     blame: Option<Blame>,
+    /// When to ask again, milliseconds; not there where nobody knows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after_ms: Option<u64>,
 }
 
 impl Problem {
@@ -67,10 +70,22 @@ impl Problem {
         })
     }
 
+    /// Seconds until it is worth to ask again, of which HTTP knows whole ones only: a second where nobody knows.
+    fn retry_after(&self) -> u64 {
+        self.0.retry_after_ms.map_or(1, |ms| ms.div_ceil(1000).max(1))
+    }
+
     pub(super) fn told(&self) -> Told<'_> {
         let title = self.code().map_or("It failed", |code| code.explanation().title);
-        let Failure { message, code, blame, .. } = &self.0;
-        Told { status: self.status(), title, detail: message, code: code.as_deref(), blame: *blame }
+        let Failure { message, code, blame, retry_after_ms, .. } = &self.0;
+        Told {
+            status: self.status(),
+            title,
+            detail: message,
+            code: code.as_deref(),
+            blame: *blame,
+            retry_after_ms: *retry_after_ms,
+        }
     }
 }
 
@@ -94,7 +109,7 @@ impl IntoResponse for Problem {
                 headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
             }
             StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-                headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+                headers.insert(RETRY_AFTER, HeaderValue::from(self.retry_after()));
             }
             _ => {}
         }
@@ -123,6 +138,22 @@ mod tests {
         for code in Code::ALL {
             assert!((400..600).contains(&status(Exit::Failed, *code)), "{code}");
         }
+    }
+
+    #[test]
+    fn when_to_ask_again_is_told_in_the_head_and_to_the_millisecond() {
+        let of = |ms| {
+            let retry_after = std::time::Duration::from_millis(ms);
+            let error = CallError::TooFast { service: "echo".to_owned(), per_second: 1, retry_after };
+            Problem::from(Failure::from(error))
+        };
+        assert_eq!(serde_json::to_value(of(2300).told()).unwrap()["retry_after_ms"], 2300);
+        for (ms, seconds) in [(2300, "3"), (20, "1"), (2000, "2")] {
+            assert_eq!(of(ms).into_response().headers()[RETRY_AFTER], seconds);
+        }
+        let unknown = Problem::new(Exit::Refused, Code::NotRunning, "it does not run");
+        assert!(serde_json::to_value(unknown.told()).unwrap().get("retry_after_ms").is_none());
+        assert_eq!(unknown.into_response().headers()[RETRY_AFTER], "1");
     }
 
     #[test]
