@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use ureq::Agent;
 use ureq::http::{HeaderMap, Uri};
+use ureq::tls::{RootCerts, TlsConfig};
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 
@@ -68,8 +69,18 @@ fn agent(names: Names) -> Agent {
         .max_idle_connections(IDLE)
         .max_idle_connections_per_host(IDLE)
         .max_idle_age(IDLE_FOR)
+        .tls_config(TlsConfig::builder().root_certs(roots()).build())
         .build();
     Agent::with_parts(config, DefaultConnector::default(), names)
+}
+
+/// By whom a host's certificate is to be: the authorities that browsers know.
+fn roots() -> RootCerts {
+    #[cfg(test)]
+    if let Some(root) = super::tests::ROOT.get() {
+        return RootCerts::from([ureq::tls::Certificate::from_der(root)]);
+    }
+    RootCerts::WebPki
 }
 
 fn within<B: ureq::AsSendBody>(

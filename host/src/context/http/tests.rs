@@ -1,6 +1,10 @@
+use std::cell::Cell;
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::mpsc;
+
+use rustls::pki_types::PrivateKeyDer;
+use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::*;
 use crate::config::AllowedHost;
@@ -253,6 +257,54 @@ fn who_speaks_no_tls_is_not_asked_without_it() {
     let url = format!("https://127.0.0.1:{port}/");
     let error = here(port).ask(&Asked { retries: 0, ..asked("GET", &url) }).unwrap_err();
     assert!(matches!(error, HttpError::Failed { .. } | HttpError::Refused { .. }), "{error}");
+}
+
+thread_local! {
+    /// The authority that this thread's test knows instead of those that browsers do.
+    pub(super) static ROOT: Cell<Option<&'static [u8]>> = const { Cell::new(None) };
+}
+
+/// A server that speaks TLS as `localhost`, by a certificate of an authority of its own, and answers so many.
+fn secure_server(answers: usize) -> u16 {
+    let certificate = include_bytes!("tls/certificate.der").to_vec();
+    let key = PrivateKeyDer::try_from(&include_bytes!("tls/key.der")[..]).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+    let config = config.with_no_client_auth().with_single_cert(vec![certificate.into()], key).unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for _ in 0..answers {
+            let (stream, _) = listener.accept().unwrap();
+            let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(tls, stream);
+            let mut head = [0; 1];
+            // Who does not trust it says nothing.
+            if stream.read(&mut head).is_ok_and(|read| read == 1) {
+                let _ = stream.write_all(answer("200 OK", "", "in confidence").as_bytes());
+                let _ = stream.flush();
+            }
+        }
+    });
+    port
+}
+
+#[test]
+fn by_tls_a_host_answers_whose_certificate_is_by_a_known_authority_and_of_its_name_and_no_other() {
+    let port = secure_server(3);
+    let listed = || http(&[format!("localhost:{port}"), format!("127.0.0.1:{port}")]);
+    let ask = |host| listed().ask(&Asked { retries: 0, ..asked("GET", &format!("https://{host}:{port}/")) });
+    let refused = |answered: Result<Answered, HttpError>| {
+        assert!(
+            matches!(answered, Err(HttpError::Failed { .. } | HttpError::Refused { .. })),
+            "{answered:?}"
+        );
+    };
+    refused(ask("localhost"));
+    ROOT.set(Some(include_bytes!("tls/root.der")));
+    assert_eq!(ask("localhost").unwrap().body, b"in confidence");
+    refused(ask("127.0.0.1"));
 }
 
 #[test]
