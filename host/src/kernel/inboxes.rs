@@ -46,9 +46,8 @@ impl Inboxes {
         inbox.subscribed(|before| match before {
             Some(before) => {
                 before.set_room(messages, message_bytes, when_full);
-                let is_same = before.patterns() == topics
-                    && before.answers() == answers
-                    && before.queue() == queue;
+                let is_same =
+                    before.patterns() == topics && before.answers() == answers && before.queue() == queue;
                 if is_same { before } else { self.bus.change(&before, topics, answers, queue) }
             }
             None => {

@@ -14,9 +14,9 @@ use super::slot::{self, Slot};
 use crate::CallError;
 use crate::bus::Bus;
 use crate::call::{Called, named};
+use crate::config;
 use crate::context::Clock;
 use crate::error::nearest_first;
-use crate::config;
 use crate::ffi::Services;
 
 /// Slots by name. Each thread that calls keeps a copy of the map as it last saw it, and takes it anew when it changed: reading

@@ -25,8 +25,8 @@ impl Kernel {
                 continue;
             };
             let misses = |required: &String| leaving.contains(required) || !self.serves(required);
-            let follows = self.policy_of(name) == WhenDependencyStops::Stop
-                && graph[name].requires.iter().any(misses);
+            let follows =
+                self.policy_of(name) == WhenDependencyStops::Stop && graph[name].requires.iter().any(misses);
             if self.held.contains(name) || service.restart.is_some() || follows {
                 leaving.push(name.clone());
             }

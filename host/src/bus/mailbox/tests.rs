@@ -44,9 +44,11 @@ fn soon() -> Option<Instant> {
 
 #[test]
 fn who_waits_for_room_gets_on_when_there_is_more_or_nobody_is_to_wait_any_longer() {
-    for (room, when_full, took) in
-        [(2, WhenFull::Block, Took::Taken), (1, WhenFull::Reject, Took::Full), (1, WhenFull::DropOldest, Took::Taken)]
-    {
+    for (room, when_full, took) in [
+        (2, WhenFull::Block, Took::Taken),
+        (1, WhenFull::Reject, Took::Full),
+        (1, WhenFull::DropOldest, Took::Taken),
+    ] {
         let mailbox = Mailbox::new(messages(1), WhenFull::Block, None);
         mailbox.push(message(1), false, never);
         thread::scope(|scope| {

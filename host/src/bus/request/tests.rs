@@ -54,10 +54,8 @@ fn of_those_who_answer_one_is_asked_by_turns_and_who_only_listens_gets_nothing()
 fn where_nobody_answers_that_is_said_at_once_with_what_is_answered_the_nearest_first() {
     let bus = Arc::new(Bus::default());
     let _listens = bus.subscribe(Subscribe::new("listens", patterns(&[">"])));
-    let _answers = (
-        answering(&bus, "a", &["stock.*", "price.tea"]),
-        answering(&bus, "b", &["price.tea", "stock.*"]),
-    );
+    let _answers =
+        (answering(&bus, "a", &["stock.*", "price.tea"]), answering(&bus, "b", &["price.tea", "stock.*"]));
     let begun = Instant::now();
     let error = ask(&bus, "price.tee", LONG, None).unwrap_err();
     assert!(begun.elapsed() < LONG);

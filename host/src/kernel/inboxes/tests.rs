@@ -128,7 +128,8 @@ fn who_serves_next_has_the_room_and_the_rule_of_the_settings_by_then() {
     let mailed = || here.bay.registry.bus().mailboxes().remove(0);
     let (_slot, _first) = here.serve(1, &Service::default());
     assert_eq!((mailed().capacity, mailed().when_full), (1024, WhenFull::Block));
-    let room = Service { messages: 3, message_bytes: 5000, when_full: WhenFull::Reject, ..Service::default() };
+    let room =
+        Service { messages: 3, message_bytes: 5000, when_full: WhenFull::Reject, ..Service::default() };
     let (_slot, _second) = here.serve(2, &room);
     let now = mailed();
     assert_eq!((now.capacity, now.max_bytes, now.when_full), (3, 5000, WhenFull::Reject));
