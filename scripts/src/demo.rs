@@ -44,11 +44,26 @@ fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
     ensure!(generation == 1, "echo 1.0.0 runs as generation {generation}, not 1");
     held("echo 1.0.0 was noticed, checked in a throw-away process, loaded and started");
 
-    say("Call it");
+    say("Drop in another one, which knows nothing of the first");
+    command(&format!("cp {} plugins/", library_name("logger")));
+    bay.drop_in_as("logger", &built.logger)?;
+    bay.wait_for_service("logger", "1.0.0")?;
+    held("logger 1.0.0 runs, and subscribed to `events.>`");
+
+    say("Call echo");
     command("hotbay call echo.handle -d '\"hello\"'");
     let reply = bay.run(&["call", "echo.handle", "-d", "\"hello\""])?;
     ensure!(reply == "echo service handled", "it answered `{reply}`");
     held(&format!("it answered: {reply}"));
+
+    say("They exchange events, and the kernel alone knows of both");
+    command("hotbay logs logger");
+    let line = bay.wait_until("the event in the log", |bay| {
+        let lines = bay.run(&["logs", "logger"])?;
+        Ok(lines.lines().find(|line| line.contains("events.echo.handled from echo")).map(str::to_owned))
+    })?;
+    println!("    {line}");
+    held("echo published what it had handled, and logger wrote it down");
 
     say("Publish a message, and see where it goes");
     command("hotbay publish orders.created -d 7 && hotbay topics");
@@ -58,7 +73,7 @@ fn show(bay: &mut Bay<'_>, built: &Built) -> Result<()> {
     for line in bay.run(&["topics"])?.lines() {
         println!("    {line}");
     }
-    held("echo published an event of its own; nobody subscribed to either, and nobody waited");
+    held("nobody subscribed to `orders.created`, and nobody waited; what echo says goes to logger");
 
     let calls = replace_under_load(bay, built)?;
     let receipt = read_receipt(bay)?;
