@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use hotbay::kernel::view::Phase;
-use hotbay_tests::{Bay, eventually, example, fixture};
+use hotbay_tests::{Bay, edited, eventually, example, fixture};
 
 /// When a service was last started, as its place in the order of events.
 fn started(bay: &Bay, name: &str) -> u64 {
@@ -79,6 +79,56 @@ fn circle_a_and_circle_b_are_told_their_circle() {
         assert_ne!(row.phase, Phase::Running);
     }
     bay.wait_version("echo", "1.0.0");
+}
+
+/// Files of services of which each wants the other one, instead of requiring it.
+fn drop_circle(bay: &Bay) {
+    for (name, other) in [("circle_a", "circle_b"), ("circle_b", "circle_a")] {
+        let requires = format!(r#""requires":["{other}"]"#);
+        let wants = format!(r#""wants"   :["{other}"]"#);
+        bay.drop_bytes(name, &edited(&fixture(name), &requires, &wants));
+    }
+    for name in ["circle_a", "circle_b"] {
+        bay.wait_phase(name, Phase::Running);
+    }
+}
+
+#[test]
+fn services_that_want_each_other_are_all_stopped_started_and_restarted_by_one_command() {
+    let bay = Bay::started();
+    drop_circle(&bay);
+    bay.drop_in("top", &fixture("top"));
+    bay.drop_in("base", &fixture("base"));
+    bay.wait_phase("top", Phase::Running);
+    let all = ["base", "circle_a", "circle_b", "top"];
+    let phases = || all.map(|name| bay.row(name).unwrap().phase);
+    bay.ok(&["restart", "--all", "--timeout", "20s"]);
+    assert_eq!(phases(), [Phase::Running; 4]);
+    bay.ok(&["stop", "--all", "--timeout", "20s"]);
+    assert_eq!(phases(), [Phase::Stopped; 4]);
+    let last = |name: &str| bay.status(name).events.last().unwrap().sequence;
+    assert!(last("top") < last("base") && last("circle_b") < last("circle_a"), "{}", bay.log());
+    bay.ok(&["start", "--all", "--timeout", "20s"]);
+    assert_eq!(phases(), [Phase::Running; 4]);
+    assert_eq!(bay.call("circle_a.ping", ""), "pong");
+}
+
+#[test]
+fn top_is_kept_or_restarted_when_base_stops_and_comes_back_as_its_settings_say() {
+    for (policy, starts) in [("keep", 1), ("restart", 2)] {
+        let bay = Bay::with(&format!("[service.top]\nwhen_dependency_stops = \"{policy}\"")).up();
+        bay.drop_in("base", &fixture("base"));
+        bay.drop_in("top", &fixture("top"));
+        bay.wait_phase("top", Phase::Running);
+        bay.ok(&["stop", "base"]);
+        assert_eq!(bay.call("top.ping", ""), "pong", "{policy}");
+        bay.ok(&["start", "base"]);
+        let started = || bay.status("top").events.iter().filter(|event| event.kind == "started").count();
+        eventually(&format!("{policy}: it was started {starts} times"), || {
+            (started() == starts).then_some(())
+        });
+        bay.wait_phase("top", Phase::Running);
+    }
 }
 
 #[test]

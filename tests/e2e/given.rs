@@ -137,7 +137,7 @@ fn given_tick_that_hangs_costs_its_thread_and_not_its_service() {
 }
 
 /// A server on this machine that answers one request, and who it is.
-fn server() -> (String, std::thread::JoinHandle<String>) {
+pub(super) fn server() -> (String, std::thread::JoinHandle<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let host = listener.local_addr().unwrap().to_string();
     let answered = std::thread::spawn(move || {

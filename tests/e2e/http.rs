@@ -4,8 +4,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use hotbay::kernel::view::{Outcome, Phase, Receipt, Row, Status};
-use hotbay_tests::{Bay, Web, eventually, example, fixture, rounds};
+use hotbay_tests::{Answer, Bay, Web, eventually, example, fixture, rounds};
 use serde_json::Value;
+
+use super::settings::set;
 
 fn bay_with_echo() -> (Bay, Web) {
     let (bay, web) = Bay::new().up_with_http();
@@ -217,7 +219,7 @@ fn each_path_that_is_described_is_there_and_answers_as_described() {
     bay.wait_version("echo", "2.0.0");
     let document: Value = serde_json::from_str(&web.get("/openapi.json")).unwrap();
     assert_eq!(document["openapi"], "3.1.0");
-    let mut answered = 0;
+    let (mut answered, host) = (0, format!("host: {}\r\n", web.address));
     for (template, operations) in document["paths"].as_object().unwrap() {
         let path = template
             .replace("{name}", "echo")
@@ -226,11 +228,21 @@ fn each_path_that_is_described_is_there_and_answers_as_described() {
             .replace("{topic}", "orders.created")
             .replace("{pattern}", "orders.created");
         for (method, operation) in operations.as_object().unwrap() {
+            let method = method.to_uppercase();
+            // Whoever describes what stands behind the `?` takes nothing else.
+            let parameters = operation["parameters"].as_array().unwrap();
+            let strict = web.ask(&method, &format!("{path}?nobody=1"), b"").status == 400;
+            assert_eq!(parameters.iter().any(|one| one["in"] == "query"), strict, "{method} {path}");
+            if operation.get("security").is_some() {
+                let problem = web.connect().ask_with(&method, &path, &host, b"").unwrap();
+                assert_eq!(problem.status, 401, "{method} {path}");
+                check_problem(&document, operation, &problem);
+            }
             let content = &operation["responses"]["200"]["content"];
             if content.get("text/event-stream").is_some() {
                 continue;
             }
-            let answer = web.ask(&method.to_uppercase(), &path, b"");
+            let answer = web.ask(&method, &path, b"");
             assert_eq!(answer.status, 200, "{method} {path}: {}", answer.text());
             let (kind, described) = content.as_object().unwrap().iter().next().unwrap();
             assert!(
@@ -249,6 +261,23 @@ fn each_path_that_is_described_is_there_and_answers_as_described() {
         }
     }
     assert!(answered >= 9, "{answered}");
+    // Such as a service refuses, with the time to ask again.
+    set(&bay, &["service", "echo"], "max_rate", 1);
+    let call = &document["paths"]["/v1/call/{service}/{method}"]["post"];
+    let refused = eventually("a call comes too soon", || {
+        Some(web.ask("POST", "/v1/call/echo/echo", b"x")).filter(|answer| answer.status == 429)
+    });
+    check_problem(&document, call, &refused);
+    assert!(refused.json()["retry_after_ms"].as_u64().is_some_and(|ms| ms <= 1000), "{refused:?}");
+}
+
+/// A problem is described for each operation, and is as that says.
+fn check_problem(document: &Value, operation: &Value, problem: &Answer) {
+    let schema = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"];
+    assert!(problem.head.contains(&"content-type: application/problem+json".to_owned()), "{problem:?}");
+    let mut wrong = Vec::new();
+    check(document, schema, &problem.json(), "problem", &mut wrong);
+    assert!(wrong.is_empty(), "{problem:?}: {wrong:?}");
 }
 
 /// What of a value is not as its schema says: types, what must be there, and what may be there.

@@ -1,5 +1,6 @@
 //! Messages between services and the command line, also while a service is replaced, stopped, or breaks down.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +11,14 @@ use hotbay_tests::{Bay, eventually, example, fixture};
 use serde_json::Value;
 
 /// `hotbay subscribe`, which says a line of JSON for each message.
-struct Subscriber {
+pub(super) struct Subscriber {
     child: Child,
     lines: BufReader<ChildStdout>,
 }
 
 impl Subscriber {
     /// Returns when it is subscribed.
-    fn start(bay: &Bay, arguments: &[&str]) -> Self {
+    pub(super) fn start(bay: &Bay, arguments: &[&str]) -> Self {
         let mut command = bay.command();
         command.arg("subscribe").args(arguments).args(["-o", "json"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -28,7 +29,7 @@ impl Subscriber {
         Self { child, lines }
     }
 
-    fn next(&mut self) -> Value {
+    pub(super) fn next(&mut self) -> Value {
         let mut line = String::new();
         self.lines.read_line(&mut line).unwrap();
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error} in {line:?}"))
@@ -72,6 +73,45 @@ fn what_is_published_comes_to_who_subscribed_with_its_envelope() {
     assert_eq!(all.next()["topic"], "orders.eu.paid");
     let ended = eventually("it ends after two", || all.child.try_wait().unwrap());
     assert_eq!(ended.code(), Some(0));
+}
+
+#[test]
+fn of_a_queue_group_each_message_comes_to_one_member_by_the_command_line_and_by_http() {
+    let (bay, web) = Bay::new().up_with_http();
+    let group = ["orders.>", "--queue", "workers", "-n", "5"];
+    let (mut one, mut two) = (Subscriber::start(&bay, &group), Subscriber::start(&bay, &group));
+    let publish = |count: u64| -> BTreeSet<String> {
+        (0..count)
+            .map(|_| {
+                let sent = published(&bay, &["orders.created"]);
+                assert_eq!(sent.taken, 1, "one of them has it");
+                sent.id.to_string()
+            })
+            .collect()
+    };
+    let sent = publish(10);
+    let came =
+        [&mut one, &mut two].into_iter().flat_map(|who| (0..5).map(|_| who.next()).collect::<Vec<_>>());
+    let came: BTreeSet<String> = came.map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(came, sent, "each came once, and each of them had its share");
+    drop((one, two));
+    eventually("they have left", || {
+        topics(&bay).iter().all(|topic| topic.mailboxes.is_empty()).then_some(())
+    });
+
+    let headers = format!("host: {}\r\nauthorization: Bearer {}\r\n", web.address, web.token);
+    let mut members: Vec<_> = (0..2)
+        .map(|_| {
+            let mut member = web.connect();
+            member.send("GET", "/v1/subscribe/orders.%3E?queue=workers", &headers, b"").unwrap();
+            while member.line().unwrap() != ": begun" {}
+            member
+        })
+        .collect();
+    let sent = publish(4);
+    let came = members.iter_mut().flat_map(|who| [who.event("message"), who.event("message")]);
+    let came: BTreeSet<String> = came.map(|message| message["id"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(came, sent);
 }
 
 #[test]
@@ -165,6 +205,23 @@ fn listens_to_nothing_while_it_is_stopped_and_who_publishes_is_told() {
     published(&bay, &["numbers.next", "-d", "5"]);
     eventually("it was heard", || (heard(&bay)["last"] == 5).then_some(()));
     assert_eq!(heard(&bay)["count"], 1);
+}
+
+#[test]
+fn listens_on_after_a_restart_by_supervision_with_what_it_had_heard() {
+    let bay = Bay::with("[service.listens.supervision]\nhang_ms = 50\nbackoff_ms = 1").up();
+    bay.drop_in("listens", &fixture("listens"));
+    bay.wait_version("listens", "1.0.0");
+    published(&bay, &["numbers.next", "-d", "1"]);
+    eventually("it was heard", || (heard(&bay)["count"] == 1).then_some(()));
+    let hung = bay.hotbay(&["call", "listens.hold", "-d", "2000", "--timeout", "100ms"]);
+    assert_eq!(hung.code, 7, "{hung:?}");
+    eventually("it is restarted", || bay.status("listens").supervised.filter(|seen| seen.restarts == 1));
+    bay.wait_phase("listens", Phase::Running);
+    // While nobody served, none was taken, and who published was told.
+    eventually("one is taken", || (published(&bay, &["numbers.next", "-d", "2"]).taken == 1).then_some(()));
+    eventually("it was heard", || (heard(&bay)["count"] == 2).then_some(()));
+    assert_eq!(heard(&bay)["gaps"], 0);
 }
 
 #[test]

@@ -25,7 +25,7 @@ fn write(bay: &Bay, text: &str) {
     hotbay_tests::rename(&bay.path("edited"), &bay.path("hotbay.toml"));
 }
 
-fn set(bay: &Bay, table: &[&str], key: &str, value: impl Into<toml::Value>) {
+pub(super) fn set(bay: &Bay, table: &[&str], key: &str, value: impl Into<toml::Value>) {
     edit(bay, |all| {
         let mut at = all;
         for name in table {
@@ -266,6 +266,23 @@ fn logs_show_the_last_lines_with_what_stands_beside_them() {
     assert!(bay.ok(&["logs"]).contains("started:"));
     let ran = bay.hotbay(&["logs", "nobody"]);
     assert_eq!(ran.code, 3, "{ran:?}");
+}
+
+#[test]
+fn a_line_is_shown_with_the_span_that_it_was_said_within() {
+    let bay = Bay::started();
+    bay.drop_in("given", &fixture("given"));
+    bay.wait_version("given", "1.0.0");
+    bay.call("given.say", "");
+    let line = bay.ok(&["logs", "given", "-n", "1000", "-o", "json"]);
+    let mut lines = line.lines().map(|line| serde_json::from_str::<Line>(line).unwrap());
+    let line = lines.find(|line| line.text == "said within a span").unwrap();
+    assert_eq!((line.spans[0].name.as_str(), &line.spans[0].fields["number"]), ("order", &json!(7)));
+    let shown = bay.ok(&["logs", "given", "-n", "1000"]);
+    assert!(
+        shown.lines().any(|line| line.contains("order") && line.contains("said within a span")),
+        "{shown}"
+    );
 }
 
 #[test]
