@@ -136,7 +136,7 @@ impl Kernel {
         self.shared.set_settings(Arc::clone(&settings));
         for name in changed.iter().filter_map(|key| named(key, "service.")).collect::<BTreeSet<_>>() {
             if let Some(service) = self.services.get_mut(name) {
-                let sums = service.slot.serving(|generation| sums_of(generation));
+                let sums = service.slot.serving(sums_of);
                 service.slot.guard().set(settings.service_of(name), sums);
                 // A breaker that was not there wants to be looked at from now on.
                 service.health.look_at = Some(Instant::now());

@@ -227,7 +227,7 @@ fn an_edit_of_something_else_leaves_breaker_and_rate_as_they_are() {
     let mut edited = config::Service { retries: 1, ..config::Service::default() };
     limited(&mut edited);
     fail(&slot, 3);
-    let sums = || slot.serving(|generation| sums_of(generation));
+    let sums = || slot.serving(sums_of);
     slot.guard().set(edited.clone(), sums());
     inline(&slot, "do", b"fail").unwrap_err();
     let error = inline(&slot, "do", b"fail").unwrap_err();
@@ -244,7 +244,7 @@ fn another_breaker_does_not_count_what_was_before_it() {
     let (slot, generation) = served(&bay, |_| ());
     fail(&slot, 20);
     let rules = config::Service { breaker: Some(breaker(LONG)), ..config::Service::default() };
-    slot.guard().set(rules, slot.serving(|generation| sums_of(generation)));
+    slot.guard().set(rules, slot.serving(sums_of));
     inline(&slot, "do", b"fail").unwrap_err();
     assert_eq!(turn(&slot, &generation), None);
     fail(&slot, 3);
@@ -253,7 +253,7 @@ fn another_breaker_does_not_count_what_was_before_it() {
     let slower = config::Breaker { trials: 9, ..breaker(LONG) };
     let rules = config::Service { breaker: Some(slower), ..config::Service::default() };
     generation.left(slot.close(&Arc::default()));
-    slot.guard().set(rules, slot.serving(|generation| sums_of(generation)));
+    slot.guard().set(rules, slot.serving(sums_of));
     generation.left(slot.publish(Arc::clone(&generation)));
     assert_eq!(turn(&slot, &generation), None);
 }
