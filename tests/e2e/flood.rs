@@ -1,7 +1,7 @@
 //! More messages than their receivers take: what is bounded stays so, what is dropped is counted, and others go on.
 
 use hotbay::bus::{Mailed, Published, TopicView};
-use hotbay_tests::{Bay, Connection, Exposition, Web, eventually, fixture, resident_bytes};
+use hotbay_tests::{Bay, Exposition, Web, eventually, fixture, resident_bytes};
 
 use super::edited::Held;
 use super::messages::Subscriber;
@@ -23,10 +23,8 @@ fn held(settings: &str) -> (Bay, Web, Held) {
     (bay, web, held)
 }
 
-fn publish(connection: &mut Connection, topic: &str, bytes: &[u8]) -> Published {
-    let answer = connection.ask("POST", &format!("/v1/publish/{topic}"), bytes).unwrap();
-    assert_eq!(answer.status, 200, "{answer:?}");
-    serde_json::from_slice(&answer.body).unwrap()
+fn publish(web: &Web, topic: &str, bytes: &[u8]) -> Published {
+    serde_json::from_slice(&web.ask("POST", &format!("/v1/publish/{topic}"), bytes).body).unwrap()
 }
 
 fn mailboxes(bay: &Bay) -> Vec<Mailed> {
@@ -46,8 +44,7 @@ fn counted(bay: &Bay, of: &str) -> Option<f64> {
 #[test]
 fn listens_is_full_and_refuses_and_each_refusal_is_told_and_counted() {
     let (bay, web, _held) = held("messages = 3\nwhen_full = \"reject\"");
-    let mut connection = web.connect();
-    let sent: Vec<_> = (0..10).map(|_| publish(&mut connection, "numbers.next", b"1")).collect();
+    let sent: Vec<_> = (0..10).map(|_| publish(&web, "numbers.next", b"1")).collect();
     let (taken, refused) = (sent.iter().map(|one| one.taken).sum(), sent.iter().map(|one| one.refused).sum());
     assert_eq!((taken, refused), (3, 7));
     let seen = mailed(&bay);
@@ -58,11 +55,11 @@ fn listens_is_full_and_refuses_and_each_refusal_is_told_and_counted() {
 #[test]
 fn listens_is_flooded_and_drops_its_oldest_by_number_and_by_bytes_and_the_host_stays_small() {
     let (bay, web, _held) = held("messages = 1000\nmessage_bytes = 1048576\nwhen_full = \"drop-oldest\"");
-    let (mut connection, large) = (web.connect(), vec![b'1'; 256 * KIB]);
-    publish(&mut connection, "numbers.next", &large);
+    let large = vec![b'1'; 256 * KIB];
+    publish(&web, "numbers.next", &large);
     let before = resident_bytes(bay.pid());
     for _ in 1..400 {
-        assert_eq!(publish(&mut connection, "numbers.next", &large).taken, 1, "it takes each");
+        assert_eq!(publish(&web, "numbers.next", &large).taken, 1, "it takes each");
     }
     let seen = mailed(&bay);
     assert!(seen.bytes <= seen.max_bytes && seen.max_bytes == 1024 * KIB, "{seen:?}");
@@ -73,7 +70,7 @@ fn listens_is_flooded_and_drops_its_oldest_by_number_and_by_bytes_and_the_host_s
         assert!(after < before + 24 * 1024 * KIB as u64, "{before} bytes before, {after} after");
     }
     for _ in 0..1100 {
-        publish(&mut connection, "numbers.next", b"1");
+        publish(&web, "numbers.next", b"1");
     }
     assert_eq!(mailed(&bay).depth, 1000);
 }
@@ -84,10 +81,10 @@ fn a_client_that_takes_no_messages_holds_up_nobody_costs_bounded_memory_and_is_l
     // Whose output nobody reads: a pipe that is full holds it.
     let _stalled = Subscriber::start(&bay, &["orders.>"]);
     let mut follows = Subscriber::start(&bay, &["orders.>", "--queue", "quick"]);
-    let (mut connection, large) = (web.connect(), vec![b'x'; 1024 * KIB]);
+    let large = vec![b'x'; 1024 * KIB];
     let before = resident_bytes(bay.pid());
     for _ in 0..200 {
-        let sent = publish(&mut connection, "orders.large", &large);
+        let sent = publish(&web, "orders.large", &large);
         assert_eq!(follows.next()["id"], sent.id.to_string(), "who takes them gets each");
     }
     if let (Some(before), Some(after)) = (before, resident_bytes(bay.pid())) {
@@ -97,6 +94,6 @@ fn a_client_that_takes_no_messages_holds_up_nobody_costs_bounded_memory_and_is_l
     eventually("it was let go", || {
         mailboxes(&bay).iter().all(|mailbox| mailbox.queue.as_deref() == Some("quick")).then_some(())
     });
-    let sent = publish(&mut connection, "orders.last", b"7");
+    let sent = publish(&web, "orders.last", b"7");
     assert_eq!((sent.taken, follows.next()["id"].as_str()), (1, Some(&*sent.id.to_string())));
 }
