@@ -87,12 +87,17 @@ fn given_method_that_is_idempotent_is_tried_again_and_another_one_is_not() {
 fn slow_calls_up_to_the_limit_are_inside_and_one_more_is_refused_until_one_has_left() {
     let bay = up("[service.slow]\nmax_concurrent = 1", "slow");
     std::thread::scope(|scope| {
-        let inside = scope.spawn(|| bay.call("slow.wait", "3000"));
+        // One of those that look may be inside just then.
+        let wait = || {
+            Some(bay.hotbay(&["call", "slow.wait", "-d", "3000"]))
+                .filter(|ran| !ran.stderr.contains("HB0761"))
+        };
+        let inside = scope.spawn(move || eventually("it gets in", wait));
         let refused = eventually("one is inside", || {
             Some(bay.hotbay(&["call", "slow.ping"])).filter(|ran| ran.code != 0)
         });
         assert!(refused.code == 4 && refused.stderr.contains("HB0761"), "{refused:?}");
-        assert_eq!(inside.join().unwrap(), "waited");
+        assert_eq!(inside.join().unwrap().stdout, "waited");
     });
     assert_eq!(bay.call("slow.ping", ""), "pong");
 }

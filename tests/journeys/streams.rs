@@ -117,8 +117,10 @@ fn who_opens_what_is_not_there_is_told_what_is_and_errors_and_panics_are_told() 
     let panicked = open(&hosted, "panic", "").receive(PATIENCE).unwrap_err();
     let StreamError::Panicked { text, .. } = &panicked else { panic!("{panicked:?}") };
     assert!(text.contains("no luck in a stream, at ") && text.contains("streams.rs:"), "{text}");
-    let given = hosted.host().status("streams").unwrap().given.unwrap();
-    assert_eq!((given.panics, given.streams), (1, 0));
+    eventually("the panic is counted, and nobody is left", || {
+        let given = hosted.host().status("streams").unwrap().given.unwrap();
+        ((given.panics, given.streams) == (1, 0)).then_some(())
+    });
 }
 
 #[test]

@@ -80,7 +80,7 @@ pub(crate) fn sums_of(generation: &Generation) -> Sums {
     Sums {
         calls: (counts.answered + overdue).saturating_sub(late_good + late_faults),
         faults: (counts.faults() + overdue).saturating_sub(late_faults),
-        good: (counts.answered - counts.failed).saturating_sub(late_good),
+        good: counts.answered.saturating_sub(counts.failed + late_good),
     }
 }
 

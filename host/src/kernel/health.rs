@@ -109,7 +109,7 @@ fn done_by(generation: &Generation) -> Sums {
     Sums {
         calls: calls.calls + messages.done,
         faults: calls.faults + messages.failed,
-        good: calls.good + messages.done - messages.failed,
+        good: (calls.good + messages.done).saturating_sub(messages.failed),
     }
 }
 
