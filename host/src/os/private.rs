@@ -1,8 +1,10 @@
 //! Who may look into this process: its memory holds keys, and state in the clear.
 
+#[cfg(any(target_os = "linux", target_os = "android"))]
 use std::sync::{Mutex, PoisonError};
 
 /// One thread at a time looks, so that none finds the process closed by another's end.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 static LOOKS: Mutex<()> = Mutex::new(());
 
 /// Has nobody but root look into this process: no debugger, no profiler, no other program of the same user.
@@ -22,9 +24,9 @@ pub(crate) fn keep_private() {
 
 /// Lets this process itself look at what the system then shows to root alone: its own memory, and where its threads wait. For
 /// that moment others of the same user may as well.
+#[cfg(any(target_os = "linux", target_os = "android"))]
 pub(super) fn while_open<T>(look: impl FnOnce() -> T) -> T {
     let _alone = LOOKS.lock().unwrap_or_else(PoisonError::into_inner);
-    #[cfg(any(target_os = "linux", target_os = "android"))]
     let _closed = Opened::if_closed();
     look()
 }
