@@ -68,6 +68,13 @@ pub struct Changed {
     pub also: Vec<Planned>,
 }
 
+impl Changed {
+    /// By a command that did nothing but to this service.
+    pub(crate) fn of(row: Row, receipt: Option<Receipt>) -> Self {
+        Self { row, receipt, cost: None, also: Vec::new() }
+    }
+}
+
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,

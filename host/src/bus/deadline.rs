@@ -59,7 +59,12 @@ impl Cancel {
 }
 
 /// How often who waits for something else as well looks whether somebody gave up: that does not wake it.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
+
+/// How long to wait at once of what is `left`, where somebody may give up meanwhile; `None` for ever.
+pub(crate) fn step(left: Option<Duration>, cancel: Option<&Cancel>) -> Option<Duration> {
+    left.into_iter().chain(cancel.map(|_| LOOK)).min()
+}
 
 /// Waits so long; whether nobody gave up before.
 pub(crate) fn pause(time: Duration, cancel: Option<&Cancel>) -> bool {

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
-use super::deadline::{self, Cancel, LOOK};
+use super::deadline::{self, Cancel};
 use super::envelope::Envelope;
 use super::{Message, PATIENCE};
 
@@ -173,7 +173,7 @@ impl Mailbox {
                     let is_cancelled = cancel.as_ref().is_some_and(Cancel::is_cancelled);
                     if left.is_none_or(|left| !left.is_zero()) && !is_cancelled {
                         inside.senders += 1;
-                        inside = match left.into_iter().chain(cancel.as_ref().map(|_| LOOK)).min() {
+                        inside = match deadline::step(left, cancel.as_ref()) {
                             None => self.emptied.wait(inside).unwrap_or_else(PoisonError::into_inner),
                             Some(left) => {
                                 self.emptied

@@ -33,7 +33,7 @@ pub(crate) trait Services: Send + Sync {
     fn level(&self, service: &str) -> Cell;
 
     /// What the settings say of a service, as they are now.
-    fn settings(&self, service: &str) -> config::Service;
+    fn settings(&self, service: &str) -> Arc<config::Service>;
 
     /// Whether this thread is inside a call of the plugin that reaches its host by this handle.
     fn is_inside(&self, handle: HostHandle) -> bool;
@@ -188,7 +188,7 @@ impl HostSide {
     }
 
     /// What the settings say of its service, as they are now.
-    pub(super) fn settings(&self) -> config::Service {
+    pub(super) fn settings(&self) -> Arc<config::Service> {
         self.services.settings(&self.name)
     }
 

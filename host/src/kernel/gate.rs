@@ -94,7 +94,7 @@ impl Gate {
             if left.is_some_and(|left| left.is_zero()) || cancel.is_some_and(Cancel::is_cancelled) {
                 break;
             }
-            queue = match left.into_iter().chain(cancel.map(|_| bus::LOOK)).min() {
+            queue = match bus::step(left, cancel) {
                 None => self.moved.wait(queue).unwrap_or_else(PoisonError::into_inner),
                 Some(left) => self.moved.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0,
             };

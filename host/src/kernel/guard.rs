@@ -28,7 +28,7 @@ pub(crate) struct Guard(Mutex<Inside>);
 
 #[derive(Debug, Default)]
 struct Inside {
-    rules: config::Service,
+    rules: Arc<config::Service>,
     rate: Option<Rate>,
     breaker: Option<Breaker>,
     force: Option<BreakerForce>,
@@ -101,7 +101,7 @@ impl Guard {
                 inside.load = 0;
             }
         }
-        inside.rules = rules;
+        inside.rules = Arc::new(rules);
     }
 
     /// Whether calls have to ask.
@@ -191,8 +191,8 @@ impl Guard {
     }
 
     /// The rules of the service.
-    pub(crate) fn rules(&self) -> config::Service {
-        self.lock().rules.clone()
+    pub(crate) fn rules(&self) -> Arc<config::Service> {
+        Arc::clone(&self.lock().rules)
     }
 
     /// The breaker, as it is shown; `None` where there is none and nobody forces one.

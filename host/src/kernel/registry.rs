@@ -178,7 +178,7 @@ impl Services for Registry {
         self.levels.cell(service)
     }
 
-    fn settings(&self, service: &str) -> config::Service {
+    fn settings(&self, service: &str) -> Arc<config::Service> {
         Registry::slot(self, service).map(|slot| slot.guard().rules()).unwrap_or_default()
     }
 

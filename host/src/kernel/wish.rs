@@ -140,8 +140,7 @@ impl Wish {
 
     /// The answer to who waits for the end of an operation. Asked before the next one begins.
     pub(crate) fn answer_ended(&self, service: &Service, target: Option<&Candidate>) -> Answer {
-        let changed =
-            |receipt| Changed { row: service.row(&self.name, target), receipt, cost: None, also: Vec::new() };
+        let changed = |receipt| Changed::of(service.row(&self.name, target), receipt);
         // One whose file is gone is known for this moment alone.
         if let (Goal::Stops, Phase::Stopped, Some(Ended::Stopped { lost })) =
             (&self.goal, service.phase, &service.last)
@@ -174,12 +173,7 @@ impl Wish {
         if service.busy.is_some() {
             return None;
         }
-        let changed = |receipt| Changed {
-            row: service.row(&self.name, sight.target),
-            receipt,
-            cost: None,
-            also: Vec::new(),
-        };
+        let changed = |receipt| Changed::of(service.row(&self.name, sight.target), receipt);
         let last_failure = match &service.last {
             Some(Ended::Failed(failure)) => Some(failure.reason.clone()),
             _ => None,

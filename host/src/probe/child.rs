@@ -196,8 +196,8 @@ impl Services for NoServices {
         Arc::new(AtomicU32::new(0))
     }
 
-    fn settings(&self, _: &str) -> Service {
-        Service::default()
+    fn settings(&self, _: &str) -> Arc<Service> {
+        Arc::default()
     }
 
     fn is_inside(&self, _: HostHandle) -> bool {

@@ -229,11 +229,7 @@ impl Kernel {
             (Phase::Stopped, Some("its file was removed; its state is kept".to_owned()));
         (row.code, row.blame) = (None, None);
         self.look_at = Instant::now();
-        self.wishes.push(Wish::new(
-            name,
-            Goal::Goes(Box::new(Changed { row, receipt: None, cost: None, also: Vec::new() })),
-            reply,
-        ));
+        self.wishes.push(Wish::new(name, Goal::Goes(Box::new(Changed::of(row, None))), reply));
     }
 
     pub(super) fn refuse_unknown(&self, name: &str, reply: &Reply) {

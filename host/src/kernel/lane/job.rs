@@ -44,7 +44,7 @@ pub(crate) enum GivenUp {
 
 impl Life {
     /// Begins, unless nobody waits any longer.
-    pub(super) fn begin(&self, seat: usize) -> bool {
+    pub(crate) fn begin(&self, seat: usize) -> bool {
         self.seat.store(seat, Ordering::Relaxed);
         self.goes(WAITING, BEGUN)
     }

@@ -36,8 +36,7 @@ impl Promise {
     /// before left in the store buffers of their processors is written in nanoseconds.
     #[cold]
     fn break_it(&mut self) {
-        if !self.broken && self.given {
-            self.broken = true;
+        if !std::mem::replace(&mut self.broken, true) && self.given {
             self.tell();
             // No other writer looks for names before that is waited for.
             let until = Instant::now() + Duration::from_millis(10);
@@ -48,7 +47,6 @@ impl Promise {
             }
             fence(Ordering::SeqCst);
         }
-        self.broken = true;
     }
 }
 
