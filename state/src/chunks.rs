@@ -11,10 +11,9 @@ use zeroize::Zeroizing;
 
 use crate::cipher::{Aead, NONCE, Refused, TAG};
 use crate::error::OpenError;
-use crate::key::Key;
 use crate::layout;
 use crate::spread::{spread, threads};
-use crate::subkey::{self, PREFIX, SALT};
+use crate::subkey::{PREFIX, Subkeys};
 
 /// How many chunks a thread takes at once.
 const BATCH: usize = 4;
@@ -31,9 +30,9 @@ pub(crate) struct Chunks {
 }
 
 impl Chunks {
-    /// Of the capsule with this salt and header, in chunks of `len` bytes of state.
-    pub(crate) fn new(key: &Key, salt: &[u8; SALT], head: Vec<u8>, len: usize) -> Chunks {
-        let (aead, prefix) = subkey::derive(key, salt);
+    /// Of the capsule with these subkeys and this header, in chunks of `len` bytes of state.
+    pub(crate) fn new(subkeys: &Subkeys, head: Vec<u8>, len: usize) -> Chunks {
+        let (aead, prefix) = subkeys.stream();
         Chunks { aead, prefix, head, len }
     }
 

@@ -168,7 +168,7 @@ impl Head {
 
 fn mac(key: &Key) -> Hmac<Sha256> {
     let mut subkey = Zeroizing::new([0; 32]);
-    key.derive_unsalted(&[LABEL], &mut subkey[..]);
+    key.unsalted().derive(&[LABEL], &mut subkey[..]);
     Hmac::new_from_slice(&subkey[..]).expect("HMAC takes a key of any length")
 }
 

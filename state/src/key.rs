@@ -35,7 +35,7 @@ impl Key {
     pub fn new(bytes: &[u8]) -> Result<Key, KeyError> {
         let cipher = Cipher::for_key(bytes.len()).ok_or(KeyError::Length { got: bytes.len() })?;
         let mut id = KeyId([0; 8]);
-        expand(None, bytes, &[ID_LABEL], &mut id.0);
+        Salted::extract(None, bytes).derive(&[ID_LABEL], &mut id.0);
         Ok(Key { bytes: Zeroizing::new(bytes.to_vec()), cipher, id })
     }
 
@@ -93,14 +93,14 @@ impl Key {
         self.cipher
     }
 
-    /// Derives `out` from the key; `salt` and `info` decide what comes out.
-    pub(crate) fn derive(&self, salt: &[u8], info: &[&[u8]], out: &mut [u8]) {
-        expand(Some(salt), &self.bytes, info, out);
+    /// What is derived from the key by this salt.
+    pub(crate) fn salted(&self, salt: &[u8]) -> Salted {
+        Salted::extract(Some(salt), &self.bytes)
     }
 
     /// The same without a salt, for what has one subkey per key.
-    pub(crate) fn derive_unsalted(&self, info: &[&[u8]], out: &mut [u8]) {
-        expand(None, &self.bytes, info, out);
+    pub(crate) fn unsalted(&self) -> Salted {
+        Salted::extract(None, &self.bytes)
     }
 
     /// The key as the text of a key file.
@@ -150,10 +150,22 @@ pub(crate) fn fill_random(bytes: &mut [u8]) -> io::Result<()> {
     getrandom::fill(bytes).map_err(io::Error::other)
 }
 
-fn expand(salt: Option<&[u8]>, key: &[u8], info: &[&[u8]], out: &mut [u8]) {
-    let (mut extracted, hkdf) = Hkdf::<Sha256>::extract(salt, key);
-    extracted.as_mut_slice().zeroize();
-    hkdf.expand_multi_info(info, out).expect("HKDF-SHA256 gives 8,160 bytes and is asked for 32 at most");
+/// A key that was salted: HKDF-SHA256, extracted once for all that is expanded. It wipes itself.
+pub(crate) struct Salted(Hkdf<Sha256>);
+
+impl Salted {
+    fn extract(salt: Option<&[u8]>, key: &[u8]) -> Self {
+        let (mut extracted, hkdf) = Hkdf::extract(salt, key);
+        extracted.as_mut_slice().zeroize();
+        Self(hkdf)
+    }
+
+    /// Derives `out`; `info` decides what comes out.
+    pub(crate) fn derive(&self, info: &[&[u8]], out: &mut [u8]) {
+        self.0
+            .expand_multi_info(info, out)
+            .expect("HKDF-SHA256 gives 8,160 bytes and is asked for 32 at most");
+    }
 }
 
 // Both wipe what they had decoded where the text turns out to be the other's: most of a key, often.

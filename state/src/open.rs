@@ -9,7 +9,7 @@ use crate::cipher::{Aead, NONCE, TAG};
 use crate::error::OpenError;
 use crate::header::{Body, Frame, Header};
 use crate::key::Key;
-use crate::subkey;
+use crate::subkey::{self, Subkeys};
 
 #[cfg(test)]
 mod tests;
@@ -122,6 +122,7 @@ pub(crate) fn unlock(key: &Key, service: &str, frame: &Frame, head: &[u8]) -> Re
         true => Ok(()),
         false => Err(OpenError::BadHeader { problem: "its cipher is not the one of its key" }),
     };
+    let subkeys = Subkeys::new(key, &frame.salt);
     match frame.body {
         Body::Message { nonce } => {
             of_service()?;
@@ -129,10 +130,10 @@ pub(crate) fn unlock(key: &Key, service: &str, frame: &Frame, head: &[u8]) -> Re
                 return wrong_key();
             }
             of_cipher()?;
-            Ok(Unlocked::Message(Message { aead: subkey::derive_1(key, &frame.salt), nonce }))
+            Ok(Unlocked::Message(Message { aead: subkeys.message_1(), nonce }))
         }
         Body::Chunks { chunk_len, declared, key_check, tag } => {
-            let checked = subkey::same(&key_check, &subkey::key_check(key, &frame.salt));
+            let checked = subkey::same(&key_check, &subkeys.key_check());
             match (same_id, checked) {
                 (false, false) => return wrong_key(),
                 (true, true) => {}
@@ -141,11 +142,11 @@ pub(crate) fn unlock(key: &Key, service: &str, frame: &Frame, head: &[u8]) -> Re
             }
             of_cipher()?;
             let before = &head[..head.len() - tag.len()];
-            if !subkey::same(&tag, &subkey::header_tag(key, &frame.salt, before)) {
+            if !subkey::same(&tag, &subkeys.header_tag(before)) {
                 return Err(OpenError::HeaderChanged);
             }
             of_service()?;
-            let chunks = Chunks::new(key, &frame.salt, head.to_vec(), chunk_len);
+            let chunks = Chunks::new(&subkeys, head.to_vec(), chunk_len);
             Ok(Unlocked::Chunks { chunks, declared })
         }
     }

@@ -9,7 +9,7 @@ use crate::key::{Key, fill_random};
 use crate::layout::{self, CHUNK_LOG2};
 use crate::name;
 use crate::open::Opened;
-use crate::subkey::{self, SALT};
+use crate::subkey::{SALT, Subkeys};
 
 #[cfg(test)]
 mod tests;
@@ -144,11 +144,11 @@ pub(crate) fn begin(
         plain_len: declared.unwrap_or(0),
         content_type: stamp.content_type.to_owned(),
     };
-    let salt = &once.salt;
-    let mut head = encode(&header, salt, &subkey::key_check(key, salt), once.chunk_log2, declared);
-    let tag = subkey::header_tag(key, salt, &head);
+    let subkeys = Subkeys::new(key, &once.salt);
+    let mut head = encode(&header, &once.salt, &subkeys.key_check(), once.chunk_log2, declared);
+    let tag = subkeys.header_tag(&head);
     head.extend_from_slice(&tag);
-    Ok((header, Chunks::new(key, salt, head, chunk_len)))
+    Ok((header, Chunks::new(&subkeys, head, chunk_len)))
 }
 
 /// Milliseconds since 1970. A clock set before that is as good as none.

@@ -7,7 +7,7 @@
 use zeroize::Zeroizing;
 
 use crate::cipher::{Aead, Cipher, NONCE};
-use crate::key::Key;
+use crate::key::{Key, Salted};
 
 pub(crate) const SALT: usize = 32;
 pub(crate) const CHECK: usize = 16;
@@ -22,38 +22,49 @@ const KEY_CHECK: &[u8] = b"hotbay state 2 key check";
 const HEADER: &[u8] = b"hotbay state 2 header";
 const SUBKEY_1: &[u8] = b"hotbay state 1 subkey";
 
-/// The cipher under the capsule's own key, and how its nonces begin.
-pub(crate) fn derive(key: &Key, salt: &[u8; SALT]) -> (Box<dyn Aead>, [u8; PREFIX]) {
-    let mut prefix = [0; PREFIX];
-    key.derive(salt, &[NONCES], &mut prefix);
-    (keyed(key, salt, SUBKEY), prefix)
+/// All that is derived from a key for the capsule with one salt.
+pub(crate) struct Subkeys {
+    cipher: Cipher,
+    salted: Salted,
 }
 
-/// The same in format 1, where nonces are in the header.
-pub(crate) fn derive_1(key: &Key, salt: &[u8; SALT]) -> Box<dyn Aead> {
-    keyed(key, salt, SUBKEY_1)
-}
+impl Subkeys {
+    pub(crate) fn new(key: &Key, salt: &[u8; SALT]) -> Self {
+        Self { cipher: key.cipher(), salted: key.salted(salt) }
+    }
 
-fn keyed(key: &Key, salt: &[u8; SALT], label: &[u8]) -> Box<dyn Aead> {
-    let cipher: Cipher = key.cipher();
-    let mut bytes = Zeroizing::new([0; 32]);
-    let subkey = &mut bytes[..cipher.key_len()];
-    key.derive(salt, &[label, &[cipher.code()]], subkey);
-    cipher.keyed(subkey)
-}
+    /// The cipher under the capsule's own key, and how its nonces begin.
+    pub(crate) fn stream(&self) -> (Box<dyn Aead>, [u8; PREFIX]) {
+        (self.keyed(SUBKEY), self.derive(&[NONCES]))
+    }
 
-/// Says, with its salt, which key a capsule is for. The tags of AES-GCM do not: one can be right under two keys.
-pub(crate) fn key_check(key: &Key, salt: &[u8; SALT]) -> [u8; CHECK] {
-    let mut check = [0; CHECK];
-    key.derive(salt, &[KEY_CHECK], &mut check);
-    check
-}
+    /// The cipher in format 1, where nonces are in the header.
+    pub(crate) fn message_1(&self) -> Box<dyn Aead> {
+        self.keyed(SUBKEY_1)
+    }
 
-/// Authenticates a header, whose bytes before this one are `head`.
-pub(crate) fn header_tag(key: &Key, salt: &[u8; SALT], head: &[u8]) -> [u8; CHECK] {
-    let mut tag = [0; CHECK];
-    key.derive(salt, &[HEADER, head], &mut tag);
-    tag
+    /// Says, with its salt, which key a capsule is for. The tags of AES-GCM do not: one can be right under two keys.
+    pub(crate) fn key_check(&self) -> [u8; CHECK] {
+        self.derive(&[KEY_CHECK])
+    }
+
+    /// Authenticates a header, whose bytes before this one are `head`.
+    pub(crate) fn header_tag(&self, head: &[u8]) -> [u8; CHECK] {
+        self.derive(&[HEADER, head])
+    }
+
+    fn keyed(&self, label: &[u8]) -> Box<dyn Aead> {
+        let mut bytes = Zeroizing::new([0; 32]);
+        let subkey = &mut bytes[..self.cipher.key_len()];
+        self.salted.derive(&[label, &[self.cipher.code()]], subkey);
+        self.cipher.keyed(subkey)
+    }
+
+    fn derive<const LEN: usize>(&self, info: &[&[u8]]) -> [u8; LEN] {
+        let mut out = [0; LEN];
+        self.salted.derive(info, &mut out);
+        out
+    }
 }
 
 /// Whether they are the same, in a time that does not tell where they differ.
