@@ -13,6 +13,9 @@ use crate::os;
 /// So many wait for work at any time.
 const READY: usize = 2;
 
+/// So many may: while one of them works there are enough, and nobody's operation waits until a thread was started.
+const KEPT: usize = READY + 1;
+
 type Work = Box<dyn FnOnce() + Send>;
 
 /// Ends its threads when it is dropped, each after its work.
@@ -39,7 +42,7 @@ impl Crew {
     /// Threads that cannot be had now are tried for with each work.
     pub(super) fn gather() -> Self {
         let crew = Self(Arc::default());
-        let _ = crew.fill_up(crew.0.lock());
+        let _ = crew.fill_up(crew.0.lock(), KEPT);
         crew
     }
 
@@ -49,7 +52,7 @@ impl Crew {
         let mut queue = self.0.lock();
         queue.work.push_back(work);
         self.0.changed.notify_one();
-        let filled = self.fill_up(queue);
+        let filled = self.fill_up(queue, READY);
         let mut queue = self.0.lock();
         if filled.is_err() && queue.unborn + queue.idle + queue.busy == 0 {
             queue.work.pop_back();
@@ -58,9 +61,9 @@ impl Crew {
         Ok(())
     }
 
-    /// Starts threads until enough are free when all work is taken.
-    fn fill_up<'a>(&'a self, mut queue: MutexGuard<'a, Queue>) -> io::Result<()> {
-        while queue.unborn + queue.idle < queue.work.len() + READY {
+    /// Starts threads until so many are free when all work is taken.
+    fn fill_up<'a>(&'a self, mut queue: MutexGuard<'a, Queue>, wanted: usize) -> io::Result<()> {
+        while queue.unborn + queue.idle < queue.work.len() + wanted {
             let shared = Arc::clone(&self.0);
             os::spawn("operation", move || shared.serve())?;
             queue.unborn += 1;
@@ -89,7 +92,7 @@ impl Shared {
                 work();
                 queue = self.lock();
                 queue.busy -= 1;
-            } else if queue.closed || queue.idle >= READY {
+            } else if queue.closed || queue.idle >= KEPT {
                 return;
             } else {
                 queue.idle += 1;
@@ -148,7 +151,7 @@ mod tests {
             std::time::Duration::from_millis(10),
             || {
                 let queue = crew.0.lock();
-                (queue.unborn + queue.busy == 0 && queue.idle == READY).then_some(())
+                (queue.unborn + queue.busy == 0 && (READY..=KEPT).contains(&queue.idle)).then_some(())
             },
         )
         .unwrap();
