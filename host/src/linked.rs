@@ -116,7 +116,7 @@ impl Bay {
         plugin.tick_on(&lane, load, &alarm);
         let path = std::path::PathBuf::from("linked");
         let staged = Staged {
-            object: Object::file(declaration.name, &path),
+            object: Object::named(declaration.name, &path),
             source: path.clone(),
             digest: Digest::of(&load.to_le_bytes()),
             manifest,

@@ -17,6 +17,7 @@ mod asker;
 mod bounds;
 mod census;
 mod means;
+mod open;
 mod private;
 mod sealed;
 #[cfg(feature = "cli")]
@@ -30,6 +31,7 @@ pub(crate) use asker::asked_line;
 pub(crate) use bounds::{Bounds, bound};
 pub(crate) use census::Census;
 pub(crate) use means::{Kind, Mean, limit_again, means};
+pub(crate) use open::{holding_reader, identity, is_link, make_unwritable, patient_reader, private_file};
 #[cfg(feature = "cli")]
 pub(crate) use private::keep_private;
 pub(crate) use sealed::SealedFile;
@@ -253,16 +255,6 @@ fn signal_name(signal: i32) -> Option<&'static str> {
     named.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
-/// Settings for a new file that only its owner can read.
-pub(crate) fn private_file() -> std::fs::OpenOptions {
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    // Windows: the folders that such files are made in hand down an access list of their owner alone.
-    options
-}
-
 /// Whether a folder is that of the user whom this process runs as.
 #[cfg(feature = "cli")]
 pub(crate) fn owns(path: &Path) -> io::Result<bool> {
@@ -310,53 +302,6 @@ pub(crate) fn is_held(_: &io::Error) -> bool {
 #[cfg(unix)]
 pub(crate) fn rename_over(from: &Path, to: &Path, _: Duration) -> io::Result<()> {
     std::fs::rename(from, to)
-}
-
-/// Settings to open a file for reading that never wait, also where the path turned into a FIFO, and follow no link there.
-pub(crate) fn patient_reader() -> std::fs::OpenOptions {
-    let mut options = std::fs::OpenOptions::new();
-    options.read(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, nonblocking());
-    // Windows: no path of a folder is a FIFO, sharing is the default, and links are made by administrators.
-    options
-}
-
-#[cfg(unix)]
-fn nonblocking() -> i32 {
-    i32::try_from((rustix::fs::OFlags::NONBLOCK | rustix::fs::OFlags::NOFOLLOW).bits()).unwrap_or_default()
-}
-
-/// Whether an error says that what was to be opened is a link. Windows: it is not asked for there.
-pub(crate) fn is_link(error: &io::Error) -> bool {
-    #[cfg(unix)]
-    {
-        rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::LOOP)
-    }
-    #[cfg(windows)]
-    {
-        let _ = error;
-        false
-    }
-}
-
-/// What tells one file from another without reading it: device, inode and change time where there are such.
-pub(crate) fn identity(metadata: &std::fs::Metadata) -> [u64; 4] {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        [
-            metadata.dev(),
-            metadata.ino(),
-            metadata.ctime().cast_unsigned(),
-            metadata.ctime_nsec().cast_unsigned(),
-        ]
-    }
-    #[cfg(windows)]
-    {
-        use std::os::windows::fs::MetadataExt;
-        [metadata.creation_time(), metadata.last_write_time(), 0, 0]
-    }
 }
 
 #[cfg(test)]

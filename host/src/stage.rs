@@ -2,7 +2,7 @@
 //!
 //! A loader returns the old library for a path that is already open, a mapped file that is truncated kills, and
 //! Windows locks it. So each load has an [`Object`] of its own, which nobody else writes: on Linux the sealed file in memory
-//! that was verified, elsewhere a copy under a fresh private name.
+//! that was verified, elsewhere a copy under a fresh private name, held against writing.
 //!
 //! On macOS the copy keeps the signature, which lies in the bytes: the linker puts an ad-hoc one into each library for aarch64,
 //! where the kernel runs nothing without. It is checked once per file, not per path, and remembered with the file: so a copy
@@ -10,10 +10,11 @@
 //! a download (`com.apple.quarantine`) is no part of the bytes, and is not on the copy. A host that is itself signed with the
 //! hardened runtime needs the entitlement `com.apple.security.cs.disable-library-validation`. None of it was run yet.
 
+mod copy;
 mod object;
 
 use std::fs::File;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
@@ -22,6 +23,7 @@ use std::time::Duration;
 use hotbay_plugin_api::manifest::Manifest;
 use memmap2::Mmap;
 
+use copy::PrivateCopy;
 pub(crate) use object::{Object, Way};
 
 use crate::kernel::patience::look_until;
@@ -49,6 +51,7 @@ pub(crate) struct Staged {
 impl Drop for Staged {
     fn drop(&mut self) {
         let (path, is_there) = &self.copy;
+        self.object.let_go();
         if is_there.get().is_some() {
             // Where Windows still maps it, the next start of the host removes it.
             let _ = std::fs::remove_file(path);
@@ -106,7 +109,7 @@ impl Stage {
             }
             Bytes::Private(bytes) => {
                 let path = self.write(&manifest.name, &digest, &bytes)?;
-                (Object::file(&manifest.name, &path), path, Some(()), None)
+                (Object::copied(&manifest.name, &path, &digest)?, path, Some(()), None)
             }
         };
         let copy = (path, is_there.map_or_else(OnceLock::new, OnceLock::from));
@@ -115,15 +118,13 @@ impl Stage {
 
     fn write(&self, name: &str, digest: &Digest, bytes: &[u8]) -> io::Result<PathBuf> {
         // Each turn meets a name that an earlier run left; they run out.
-        let (path, mut file): (_, File) = loop {
+        loop {
             let path = self.fresh_path(name, digest);
-            match os::private_file().open(&path) {
+            match PrivateCopy::write(&path, bytes) {
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                file => break (path, file?),
+                written => return written.map(|()| path),
             }
-        };
-        file.write_all(bytes).inspect_err(|_| _ = std::fs::remove_file(&path))?;
-        Ok(path)
+        }
     }
 
     fn fresh_path(&self, name: &str, digest: &Digest) -> PathBuf {

@@ -50,7 +50,12 @@ pub(crate) struct Digest(std::sync::Arc<str>);
 
 impl Digest {
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        Self(blake3::hash(bytes).to_hex().as_str().into())
+        Self::from_hash(blake3::hash(bytes))
+    }
+
+    /// As [`Digest::of`], of what was read piece by piece.
+    pub(crate) fn from_hash(hash: blake3::Hash) -> Self {
+        Self(hash.to_hex().as_str().into())
     }
 
     /// A digest as it was written down.

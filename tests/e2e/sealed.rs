@@ -73,6 +73,36 @@ fn where_sealed_files_are_refused_private_copies_are_mapped_and_all_goes_on() {
 }
 
 #[test]
+fn a_copy_that_somebody_writes_to_before_it_is_mapped_never_runs() {
+    let mut bay = Bay::new();
+    bay.start_with(|command| {
+        _ = command.env("FAILPOINTS", "sealed_file=return(no such call);load@echo=sleep(4000)");
+    });
+    bay.drop_in("echo", &example("echo"));
+    let copy = eventually("it is staged", || copies(&bay).pop());
+    let open = || {
+        #[cfg(unix)]
+        std::fs::set_permissions(&copy, std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
+        std::fs::write(&copy, std::fs::read(example("echo_v2"))?)
+    };
+    // Windows: who maps it lets nobody write, from the moment that it was staged. It may still be staging.
+    if cfg!(windows) {
+        let error = open().unwrap_err();
+        bay.wait_version("echo", "1.0.0");
+        assert_eq!(bay.call("echo.handle", ""), "echo service handled", "{error}");
+        return;
+    }
+    open().unwrap();
+    let why = eventually("it is refused", || {
+        Some(bay.hotbay(&["why", "echo"]).stdout).filter(|why| why.contains("HB0512"))
+    });
+    assert!(why.contains("operator") && bay.row("echo").is_none_or(|row| row.generation.is_none()), "{why}");
+    bay.hotbay(&["reload", "echo"]);
+    bay.wait_version("echo", "1.0.0");
+    assert_eq!(bay.call("echo.handle", ""), "echo service handled");
+}
+
+#[test]
 #[cfg(target_os = "linux")] // Elsewhere what is mapped lies on the disk.
 fn a_disk_that_takes_nothing_stops_no_load_and_costs_the_way_back_alone() {
     let bay = Bay::started();

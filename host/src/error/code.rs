@@ -138,6 +138,7 @@ codes! {
     509 CreateHangs
     510 LoaderKept
     511 NoRoom
+    512 CopyChanged
 
     // The callbacks of its life, and what it requires.
     601 CallbackFailed

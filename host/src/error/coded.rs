@@ -176,6 +176,7 @@ impl Coded for LoadError {
             Self::NoHeader(_) => Code::NoHeader,
             Self::Header(_) => Code::OtherHeader,
             Self::Layout(_) => Code::OtherLayout,
+            Self::Changed { .. } => Code::CopyChanged,
             Self::Stale => Code::MappedBefore,
         }
     }

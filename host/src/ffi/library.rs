@@ -60,6 +60,15 @@ pub(crate) enum LoadError {
     /// The layouts differ.
     #[error("failed to match the contract's layout: {0}; rebuild it with this host's hotbay-plugin-api")]
     Layout(String),
+    /// What would be mapped is not what was verified.
+    #[error(
+        "failed to map the library: its copy `{}` is not what was verified any more: something writes to the home folder; find out \
+         what, and drop the file in again", path.display()
+    )]
+    Changed {
+        /// The copy.
+        path: PathBuf,
+    },
     /// The loader handed out a library that is already open.
     #[error("failed to map the library anew: the loader returned one that is already open")]
     Stale,
@@ -90,6 +99,10 @@ impl Library {
     pub(crate) fn open(object: &Object) -> Result<(Self, PluginModuleRef), LoadError> {
         if !os::has_thread_slots() {
             return Err(LoadError::NoSlots);
+        }
+        // One that cannot be read is gone, or is another's by now.
+        if !object.is_as_verified().unwrap_or(false) {
+            return Err(LoadError::Changed { path: object.path().to_owned() });
         }
         let turn = loader::turn(object, Doing::Map);
         let handle = open_handle(object.path()).map_err(LoadError::Open)?;

@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn who_is_at_the_loader_is_known_until_the_turn_ends() {
-        let object = Object::file("slow", std::path::Path::new("slow-0-1.so"));
+        let object = Object::named("slow", std::path::Path::new("slow-0-1.so"));
         let is_it = |holder: Option<Holder>| holder.is_some_and(|holder| holder.object.is(&object));
         let turn = turn(&object, Doing::Map);
         assert!(is_it(held_up(Duration::ZERO)));

@@ -249,4 +249,17 @@ pub(super) const LOADED: &[Explanation] = &[
         next: &["raise the limit that is named, or take plugins away; `hotbay why NAME` tells the numbers"],
         example: "failed to load it now: of 64 open files (RLIMIT_NOFILE) 49 are taken, and a load is begun with 16 left; raise it, by `ulimit -n` or `LimitNOFILE=`, or take plugins away; it is tried again by itself",
     },
+    Explanation {
+        code: Code::CopyChanged,
+        title: "The copy is not what was verified any more",
+        blame: Blame::Operator,
+        meaning: "Where the system has no sealed files in memory, verified bytes are mapped from a private copy in the home folder. It is \
+                  read once more just before that, and something wrote to it, or put another file in its place.",
+        causes: &[
+            "a program that runs as the host's user and writes to `.hotbay/staged`: a cleaner, a scanner, an attacker",
+        ],
+        unchanged: AS_BEFORE,
+        next: &["find out what writes there; then drop the file in again, or `hotbay reload SERVICE`"],
+        example: "failed to map the library: its copy `staged/greeter-911e28954828bc9c-3.so` is not what was verified any more: something writes to the home folder; find out what, and drop the file in again",
+    },
 ];

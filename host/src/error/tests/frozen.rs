@@ -73,6 +73,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (509, "CreateHangs"),
     (510, "LoaderKept"),
     (511, "NoRoom"),
+    (512, "CopyChanged"),
     (601, "CallbackFailed"),
     (602, "CallbackPanicked"),
     (603, "CallbackHangs"),

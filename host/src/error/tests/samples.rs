@@ -125,6 +125,7 @@ fn lives() -> Vec<Trouble> {
         LoadError::NoSlots.into(),
         LoadError::Header("0.10".to_owned()).into(),
         LoadError::Layout("`create` has another type".to_owned()).into(),
+        LoadError::Changed { path: "staged/greeter-911e28954828bc9c-3.so".into() }.into(),
         LoadError::Stale.into(),
         CreateError::Failed(text()).into(),
         CreateError::Panicked("no luck, at src/lib.rs:7:9".to_owned()).into(),
