@@ -14,8 +14,8 @@ use crate::kernel::tables::{self, Table};
 use crate::os;
 pub use configured::{Configured, configured};
 
+use crate::probe::{ProbeError, Verdicts, behave, probe};
 pub use crate::probe::{Step, StepOutcome};
-use crate::probe::{Verdicts, behave, probe};
 use crate::stage::Stage;
 use crate::trust::{Distrust, Standing, Trust, signature};
 pub use crate::verify::{Anatomy, Needed, Place, ThreadLocals};
@@ -53,6 +53,9 @@ pub struct Report {
     /// Whether it was mapped, created and dropped in a process of its own, and passed.
     #[serde(default)]
     pub probed: bool,
+    /// Each difference between its layouts and the contract's, where that is why; pages.
+    #[serde(default)]
+    pub layout: Option<String>,
     /// The steps of its life that were tried, of [`check_deep`].
     #[serde(default)]
     pub steps: Vec<Step>,
@@ -94,6 +97,7 @@ fn looked(file: &Path, config: &Config, deep: bool) -> Report {
         anatomy: None,
         trust: None,
         probed: false,
+        layout: None,
         steps: Vec::new(),
     };
     let refused = look(file, config, deep, &mut report).err();
@@ -141,7 +145,12 @@ fn look(file: &Path, config: &Config, deep: bool, report: &mut Report) -> Result
     let stage = Stage::open(&folder.0).map_err(|e| not_staged("failed to stage it", e))?;
     let staged = stage.stage(verified).map_err(|e| not_staged("failed to stage it", e))?;
     let settings = crate::config::Probe { mode: ProbeMode::Always, ..config.probe.clone() };
-    let probed = probe(staged, &table.json, &settings, &Verdicts::default())?;
+    let probed = probe(staged, &table.json, &settings, &Verdicts::default());
+    let probed = probed.inspect_err(|error| {
+        if let ProbeError::Refused { report: differences, .. } = error {
+            report.layout.clone_from(differences);
+        }
+    })?;
     report.probed = true;
     if !deep {
         return Ok(());

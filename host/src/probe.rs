@@ -63,8 +63,12 @@ pub(crate) struct Probed {
 #[non_exhaustive]
 pub(crate) enum ProbeError {
     /// The plugin was refused in order.
-    #[error("{0}")]
-    Refused(Trouble),
+    #[error("{why}")]
+    Refused {
+        why: Trouble,
+        /// Each difference of the layouts, where that is why.
+        report: Option<String>,
+    },
     /// The process ended in the middle.
     #[error(
         "failed to probe it: while {stage}, {how}; the host is untouched, the file is not tried again until it changes"
@@ -120,7 +124,7 @@ fn run(object: &Object, plugin_config: &str, settings: &config::Probe) -> Result
     let (verdict, said) = ask(object, plugin_config, settings, None)?;
     match verdict {
         Ended::Passed => Ok(()),
-        Ended::Refused(reason) => Err(ProbeError::Refused(reason)),
+        Ended::Refused(why) => Err(ProbeError::Refused { why, report: said.report }),
         Ended::Died(how) => Err(ProbeError::Died { stage: said.stage, how }),
         Ended::Hung => Err(ProbeError::Hung { stage: said.stage, deadline: settings.deadline }),
     }

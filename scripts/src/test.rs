@@ -32,6 +32,8 @@ enum Step {
     Miri,
     /// Lints of the peers that the bench measures; only when asked for, since their dependencies take minutes
     Peers,
+    /// The storage's own tests with its other cipher; skipped, and said so, where no C compiler is
+    AwsLc,
     /// Everything that the tests need
     Build,
     /// All tests but those in the documentation
@@ -98,6 +100,9 @@ fn missing(step: Step) -> &'static str {
         Step::Miri => {
             "Miri is not installed (`rustup toolchain install nightly --component miri`): the unsafe parts were not run under it"
         }
+        Step::AwsLc => {
+            "there is no C compiler (`cc`): that both ciphers read each other's files was not tried"
+        }
         _ => "cargo-deny is not installed: licences, bans and sources were not checked",
     }
 }
@@ -150,6 +155,11 @@ fn command(step: Step) -> Option<Option<Command>> {
         Step::Deny if has("deny") => cargo(&["deny", "check", "licenses", "bans", "sources"]),
         Step::Deny => return None,
         Step::Miri => crate::miri::command()?,
+        // What is in its files is looked at there; the others are the same with either.
+        Step::AwsLc if has_c_compiler() => {
+            cargo(&["test", "--package", "hotbay-state", "--features", "aws-lc", "--lib"])
+        }
+        Step::AwsLc => return None,
         // A release build, with link-time optimisation, takes minutes: the lints know that it compiles.
         Step::Bench | Step::Peers => {
             let manifest =
@@ -170,6 +180,11 @@ fn command(step: Step) -> Option<Option<Command>> {
         command.env("RUSTDOCFLAGS", "--deny warnings");
     }
     Some(Some(command))
+}
+
+/// Windows: the compiler of Visual Studio is on no path, and cannot be looked for like this.
+fn has_c_compiler() -> bool {
+    cfg!(unix) && Command::new("cc").arg("--version").output().is_ok_and(|compiler| compiler.status.success())
 }
 
 fn words(command: &Command) -> String {
@@ -199,6 +214,7 @@ impl Step {
             Step::Bench => "bench",
             Step::Miri => "miri",
             Step::Peers => "peers",
+            Step::AwsLc => "aws-lc",
             Step::Build => "build",
             Step::Test => "test",
             Step::DocTest => "doc-test",

@@ -113,7 +113,7 @@ const BRIEF: [(&[&str], &[&str]); 6] = [
 ];
 
 /// After so long a brief run begins no more tests, and says which: CI has other things to do.
-const BRIEF_FOR: Duration = Duration::from_secs(100);
+const BRIEF_FOR: Duration = Duration::from_secs(60);
 
 /// What has to be installed and is not: the one reason not to run the tests that is no failure.
 #[derive(Debug)]

@@ -337,5 +337,9 @@ fn a_changed_table_is_refused_in_one_line_that_names_the_difference() {
         "{reason}"
     );
     assert!(!reason.contains('\n') && reason.len() < 700, "{reason}");
+    // The rest on request.
+    let checked = bay.hotbay(&["check", changed.to_str().unwrap()]);
+    assert!(checked.code == 4 && checked.stderr.contains("HB0505"), "{checked:?}");
+    assert!(checked.stdout.lines().count() > 50 && checked.stdout.contains("\nlayout\n"), "{checked:?}");
     assert_eq!(bay.call("echo.echo", "hello"), "hello");
 }

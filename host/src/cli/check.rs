@@ -48,6 +48,11 @@ impl<'a> Screen<'a> {
             screen.needs(anatomy);
         }
         screen.trial(report);
+        if let Some(layout) = &report.layout {
+            screen.title("layout");
+            let lines = layout.lines().map(|line| format!("  {}", one_line(line)).trim_end().to_owned());
+            screen.lines.extend(lines);
+        }
         screen
     }
 

@@ -159,7 +159,7 @@ impl Coded for Distrust {
 impl Coded for ProbeError {
     fn code(&self) -> Code {
         match self {
-            Self::Refused(why) => why.code,
+            Self::Refused { why, .. } => why.code,
             Self::Died { .. } => Code::ProbeDied,
             Self::Hung { .. } => Code::ProbeHangs,
             Self::Start { .. } => Code::ProbeNotStarted,
@@ -175,7 +175,7 @@ impl Coded for LoadError {
             Self::NoSlots => Code::NoThreadLocalSlots,
             Self::NoHeader(_) => Code::NoHeader,
             Self::Header(_) => Code::OtherHeader,
-            Self::Layout(_) => Code::OtherLayout,
+            Self::Layout { .. } => Code::OtherLayout,
             Self::Changed { .. } => Code::CopyChanged,
             Self::Stale => Code::MappedBefore,
         }

@@ -58,8 +58,15 @@ pub(crate) enum LoadError {
     )]
     Header(String),
     /// The layouts differ.
-    #[error("failed to match the contract's layout: {0}; rebuild it with this host's hotbay-plugin-api")]
-    Layout(String),
+    #[error(
+        "failed to match the contract's layout: {difference}; rebuild it with this host's hotbay-plugin-api"
+    )]
+    Layout {
+        /// The first.
+        difference: String,
+        /// All of them, as abi_stable tells them: pages.
+        report: Option<String>,
+    },
     /// What would be mapped is not what was verified.
     #[error(
         "failed to map the library: its copy `{}` is not what was verified any more: something writes to the home folder; find out \
@@ -72,6 +79,13 @@ pub(crate) enum LoadError {
     /// The loader handed out a library that is already open.
     #[error("failed to map the library anew: the loader returned one that is already open")]
     Stale,
+}
+
+impl LoadError {
+    /// A difference that there is no more to say of.
+    pub(super) fn layout(difference: impl Into<String>) -> Self {
+        Self::Layout { difference: difference.into(), report: None }
+    }
 }
 
 /// An open library, or plugins linked into this program (for tests of the kernel: no file, same life).
@@ -323,14 +337,13 @@ fn open_handle(path: &Path) -> Result<Handle, libloading::Error> {
 }
 
 fn checked_module(header: &'static LibHeader) -> Result<PluginModuleRef, LoadError> {
-    let layout = header.layout().ok_or_else(|| LoadError::Layout("it exports no layout".to_owned()))?;
+    let layout = header.layout().ok_or_else(|| LoadError::layout("it exports no layout"))?;
     // F3: fresh globals, dropped before the library is.
     let globals = CheckingGlobals::new();
     check_layout_compatibility_with_globals(<PluginModuleRef as StableAbi>::LAYOUT, layout, &globals)
         .map_err(|e| {
-            // The whole report is pages long; it names both layouts in its first lines.
-            tracing::debug!(report = %e, "layout mismatch");
-            LoadError::Layout(first_difference(&e.to_string()))
+            let report = e.to_string();
+            LoadError::Layout { difference: first_difference(&report), report: Some(report) }
         })?;
     // SAFETY: F3; the layout was just checked.
     unsafe { header.init_root_module_with_unchecked_layout::<PluginModuleRef>() }
@@ -342,7 +355,8 @@ fn first_difference(report: &str) -> String {
     let lines: Vec<&str> = report.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
     let at =
         lines.iter().position(|line| line.starts_with("Error:") || line.starts_with("Expected")).unwrap_or(0);
-    one_line(&lines[at..].iter().take(6).copied().collect::<Vec<_>>().join(" "))
+    // Its titles stand before their words without a space.
+    one_line(&lines[at..].iter().take(6).copied().collect::<Vec<_>>().join(" ").replace("Error:", "error: "))
 }
 
 fn one_line(text: &str) -> String {

@@ -90,7 +90,7 @@ impl Opened {
     pub(crate) fn open(object: &Object, name: &str) -> Result<Self, CreateError> {
         fault::point("load", name).map_err(|_| LoadError::Open(libloading::Error::DlOpenUnknown))?;
         let (library, module) = Library::open(object)?;
-        fault::point("layout", name).map_err(|e| LoadError::Layout(e.to_string()))?;
+        fault::point("layout", name).map_err(|e| LoadError::layout(e.to_string()))?;
         Ok(Self { module, library })
     }
 

@@ -16,7 +16,7 @@ use crate::bus::Bus;
 use crate::config::Service;
 use crate::context::Clock;
 use crate::error::{Code, Trouble};
-use crate::ffi::{HostSide, Opened, Plugin, Services};
+use crate::ffi::{CreateError, HostSide, LoadError, Opened, Plugin, Services};
 use crate::kernel::levels::Cell;
 use crate::kernel::patience::look_until;
 use crate::kernel::slot::Slot;
@@ -72,6 +72,13 @@ impl Say {
     /// What came of it.
     pub(super) fn step(&self, step: &Step) {
         self.line(&format!("step {}", serde_json::to_string(step).unwrap_or_default()));
+    }
+
+    /// All that there is to say of layouts that differ.
+    fn report(&self, error: &CreateError) {
+        if let CreateError::Load(LoadError::Layout { report: Some(report), .. }) = error {
+            self.line(&format!("report {}", serde_json::to_string(report).unwrap_or_default()));
+        }
     }
 
     fn line(&self, line: &str) {
@@ -166,7 +173,7 @@ fn broken(why: String) -> Trouble {
 /// Maps, creates and drops.
 fn once(object: &Object, host: Box<HostSide>, say: &Say) -> Result<Plugin, Trouble> {
     say.stage("mapping the library");
-    let opened = Opened::open(object, "probe")?;
+    let opened = Opened::open(object, "probe").inspect_err(|error| say.report(error))?;
     say.stage("creating the plugin");
     let mut plugin = opened.create(host)?;
     say.stage("dropping the plugin");
@@ -211,6 +218,7 @@ pub(super) struct Said {
     pub(super) began: bool,
     pub(super) stage: String,
     pub(super) steps: Vec<Step>,
+    pub(super) report: Option<String>,
     pub(super) verdict: Option<Verdict>,
 }
 
@@ -226,12 +234,19 @@ impl Said {
     /// Only lines with the nonce are the probe's; others are the plugin's.
     pub(super) fn parse(output: &[u8], nonce: &str) -> Self {
         let text = String::from_utf8_lossy(output);
-        let mut said = Self { began: false, stage: "starting".to_owned(), steps: Vec::new(), verdict: None };
+        let mut said = Self {
+            began: false,
+            stage: "starting".to_owned(),
+            steps: Vec::new(),
+            report: None,
+            verdict: None,
+        };
         for line in text.lines().filter_map(|line| line.strip_prefix(nonce)?.strip_prefix(' ')) {
             said.began = true;
             match line.split_once(' ') {
                 Some(("stage", stage)) => stage.clone_into(&mut said.stage),
                 Some(("step", step)) => said.steps.extend(serde_json::from_str::<Step>(step)),
+                Some(("report", report)) => said.report = serde_json::from_str(report).ok(),
                 Some(("refused", reason)) => said.verdict = Some(Verdict::Refused(refused(reason))),
                 Some(("unable", reason)) => said.verdict = Some(Verdict::Unable(reason.to_owned())),
                 None if line == "passed" => said.verdict = Some(Verdict::Passed),
@@ -257,7 +272,7 @@ mod tests {
     fn what_a_plugin_prints_is_no_verdict() {
         let said = Said::parse(b"hello\npassed\n\nn1 stage mapping\nx passed\nn2 passed\n", "n1");
         let (stage, steps) = ("mapping".to_owned(), Vec::new());
-        assert_eq!(said, Said { began: true, stage, steps, verdict: None });
+        assert_eq!(said, Said { began: true, stage, steps, report: None, verdict: None });
         assert_eq!(Said::parse(b"\nn1 stage a\n\nn1 passed\n", "n1").verdict, Some(Verdict::Passed));
         let refused = |line: &[u8]| Said::parse(line, "n1").verdict;
         assert_eq!(

@@ -165,14 +165,14 @@ pub(super) const LOADED: &[Explanation] = &[
         title: "The contract's layout differs",
         blame: Blame::Plugin,
         meaning: "The types that cross the boundary are compared, field by field, before anything is called. The first difference is \
-                  told.",
+                  told; `hotbay check FILE` tells them all.",
         causes: &[
             "a changed hotbay-plugin-api",
             "a plugin of a newer major version whose manifest claims this one",
         ],
         unchanged: AS_BEFORE,
         next: &["rebuild it with this host's hotbay-plugin-api; then `hotbay check FILE`"],
-        example: "failed to match the contract's layout: `create` has another type; rebuild it with this host's hotbay-plugin-api",
+        example: "failed to match the contract's layout: error: unexpected field; rebuild it with this host's hotbay-plugin-api",
     },
     Explanation {
         code: Code::MappedBefore,

@@ -109,7 +109,7 @@ fn lives() -> Vec<Trouble> {
     let program = || PathBuf::from("/usr/local/bin/hotbay");
     let text = || "the port is taken".to_owned();
     vec![
-        ProbeError::Refused(CreateError::Failed(text()).into()).into(),
+        ProbeError::Refused { why: CreateError::Failed(text()).into(), report: None }.into(),
         ProbeError::Start { program: program(), text: "too many open files".to_owned() }.into(),
         ProbeError::NoProbe { program: program() }.into(),
         ProbeError::Died {
@@ -124,7 +124,7 @@ fn lives() -> Vec<Trouble> {
         .into(),
         LoadError::NoSlots.into(),
         LoadError::Header("0.10".to_owned()).into(),
-        LoadError::Layout("`create` has another type".to_owned()).into(),
+        LoadError::Layout { difference: "error: unexpected field".to_owned(), report: None }.into(),
         LoadError::Changed { path: "staged/greeter-911e28954828bc9c-3.so".into() }.into(),
         LoadError::Stale.into(),
         CreateError::Failed(text()).into(),
