@@ -1,9 +1,11 @@
 //! Who is not to get in by HTTP, or wants to keep others out: refused, and others are served.
 
 use std::io;
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use hotbay_tests::{Answer, Bay, Web, example, peak_bytes, rounds};
+use hotbay::kernel::view::Phase;
+use hotbay_tests::{Answer, Bay, Web, eventually, example, peak_bytes, rounds};
 
 const GIB: u64 = 1 << 30;
 
@@ -189,6 +191,47 @@ fn ten_thousand_connections_keep_nobody_out() {
     drop(held);
     bay.assert_alive();
     others_are_served(&web);
+}
+
+#[test]
+fn who_calls_a_slow_service_over_and_over_keeps_nobody_from_others_by_http_or_by_the_socket() {
+    let (bay, web) = bay_with_echo();
+    bay.drop_in("slow", &hotbay_tests::fixture("slow"));
+    bay.wait_phase("slow", Phase::Running);
+    let slow = |timeout_ms: u32| format!("/v1/call/slow/until_given_up?timeout_ms={timeout_ms}");
+    let token = format!("host: {}\r\nauthorization: Bearer {}\r\n", web.address, web.token);
+    let mut waiting = Vec::new();
+    for _ in 0..100 {
+        let mut connection = web.connect();
+        connection.send("POST", &slow(50_000), &token, b"").unwrap();
+        waiting.push(connection);
+    }
+    let refused = eventually("its share is taken", || {
+        let answer = web.ask("POST", &slow(200), b"");
+        (answer.status == 503).then_some(answer)
+    });
+    assert_eq!(refused.json()["code"], "HB1277", "{refused:?}");
+    others_are_served(&web);
+    assert_eq!(web.ask("POST", "/v1/publish/a.topic", b"").status, 200);
+
+    let mut clients: Vec<_> = (0..60)
+        .map(|_| {
+            let mut client = bay.command();
+            client.args(["call", "slow.until_given_up", "--timeout", "50s"]);
+            client.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        })
+        .collect();
+    let refused = eventually("its share is taken here, too", || {
+        let ran = bay.hotbay(&["call", "slow.ping", "--timeout", "200ms"]);
+        ran.stderr.contains("HB1277").then_some(ran)
+    });
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert_eq!(bay.call("echo.echo", "hello"), "hello");
+    assert!(bay.ok(&["list"]).contains("slow"));
+    for client in &mut clients {
+        client.kill().unwrap();
+        client.wait().unwrap();
+    }
 }
 
 #[test]

@@ -23,6 +23,7 @@ use super::exit::Exit;
 use super::frame::{self, FrameError};
 use super::protocol::{Failure, Request, Response};
 use super::server::FOLLOWERS;
+use super::shares::Shares;
 use crate::bus::Cancel;
 use crate::error::Code;
 use crate::kernel::view::Event;
@@ -50,17 +51,30 @@ pub(super) enum Stage {
     Stopped,
 }
 
+/// As many clients as may be at what takes long.
+#[derive(Debug, Clone)]
+pub(super) struct Places {
+    pub(super) followers: Arc<Semaphore>,
+    pub(super) calls: Arc<Shares>,
+}
+
+/// Why somebody is not let in to wait for a plugin.
+pub(super) fn busy() -> Failure {
+    let message = "failed to begin: as many requests as may be are being answered; ask again later";
+    Failure::new(Exit::Refused, Code::HttpBusy, message)
+}
+
 /// A client that was let in.
 #[derive(Debug)]
 pub(super) struct Conversation {
     stream: Stream,
     stage: watch::Receiver<Stage>,
-    followers: Arc<Semaphore>,
+    places: Places,
 }
 
 impl Conversation {
-    pub(super) fn new(stream: Stream, stage: watch::Receiver<Stage>, followers: Arc<Semaphore>) -> Self {
-        Self { stream, stage, followers }
+    pub(super) fn new(stream: Stream, stage: watch::Receiver<Stage>, places: Places) -> Self {
+        Self { stream, stage, places }
     }
 
     /// One request and its answer. How the conversation fails is the client's to notice.
@@ -78,18 +92,21 @@ impl Conversation {
                 self.respond(Err(Failure::new(Exit::Failed, Code::NotUnderstood, message))).await
             }
             Ok(Ok((Request::Events { past, follow: false }, _))) => self.tell(answer, past, false).await,
-            Ok(Ok((Request::Events { past, follow: true }, _))) => match self.followers.try_acquire() {
-                Ok(_place) => self.tell(answer, past, true).await,
-                Err(_) => {
-                    let message = format!("failed to follow the events: {FOLLOWERS} clients do so already");
-                    self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
+            Ok(Ok((Request::Events { past, follow: true }, _))) => {
+                match self.places.followers.try_acquire() {
+                    Ok(_place) => self.tell(answer, past, true).await,
+                    Err(_) => {
+                        let message =
+                            format!("failed to follow the events: {FOLLOWERS} clients do so already");
+                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
+                    }
                 }
-            },
+            }
             Ok(Ok((Request::Logs { past, follow: false, service }, _))) => {
                 self.tell_lines(answer, past, false, service).await
             }
             Ok(Ok((Request::Logs { past, follow: true, service }, _))) => {
-                match self.followers.try_acquire() {
+                match self.places.followers.try_acquire() {
                     Ok(_place) => self.tell_lines(answer, past, true, service).await,
                     Err(_) => {
                         let message =
@@ -99,7 +116,7 @@ impl Conversation {
                 }
             }
             Ok(Ok((Request::Subscribe { patterns, queue, capacity }, _))) => {
-                match self.followers.try_acquire() {
+                match self.places.followers.try_acquire() {
                     Ok(_place) => {
                         self.bring(answer, messages::subscribe(CLIENT, patterns, queue.as_deref(), capacity))
                             .await
@@ -111,7 +128,7 @@ impl Conversation {
                     }
                 }
             }
-            Ok(Ok((request @ Request::Stream { .. }, body))) => match self.followers.try_acquire() {
+            Ok(Ok((request @ Request::Stream { .. }, body))) => match self.places.followers.try_acquire() {
                 Ok(_place) => self.stream(answer, request, body).await,
                 Err(_) => {
                     let message =
@@ -124,7 +141,12 @@ impl Conversation {
                 self.respond(done).await
             }
             Ok(Ok((request, body))) => {
-                let done = self.ask(answer, request, body).await;
+                let place = request.waits_for().map(|service| self.places.calls.place_now(service));
+                let done = match place {
+                    Some(None) => Err(busy()),
+                    _ => self.ask(answer, request, body).await,
+                };
+                drop(place);
                 self.respond(done).await
             }
         };

@@ -22,5 +22,6 @@ pub(crate) mod line;
 pub(crate) mod openmetrics;
 pub mod protocol;
 pub mod server;
+mod shares;
 #[cfg(test)]
 mod tests;

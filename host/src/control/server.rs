@@ -12,13 +12,20 @@ use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::answer::{Answer, Answers};
-use super::conversation::{Conversation, Stage};
+use super::conversation::{Conversation, Places, Stage};
 use super::endpoint::Endpoint;
+use super::shares::Shares;
 use crate::Host;
 
 /// As many as are served at once; more wait to be accepted. Each may hold a thread and a file descriptor, of which
 /// systems give a process 256 (macOS) or 1,024, and the plugins want theirs.
-const CONNECTIONS: usize = 64;
+const CONNECTIONS: usize = 128;
+
+/// As many may wait for plugins: who lists and stops them wants a place too.
+const CALLS: usize = 80;
+
+/// Of them, as many for one service.
+const CALLS_OF_ONE: usize = 40;
 
 /// As many may follow the events: they stay for days, and whoever has a command wants a place too.
 pub(super) const FOLLOWERS: usize = 32;
@@ -57,7 +64,10 @@ impl Server {
         end: impl Future<Output = ()>,
     ) -> Conversations {
         let room = Arc::new(Semaphore::new(CONNECTIONS));
-        let followers = Arc::new(Semaphore::new(FOLLOWERS));
+        let places = Places {
+            followers: Arc::new(Semaphore::new(FOLLOWERS)),
+            calls: Arc::new(Shares::new(CALLS, CALLS_OF_ONE)),
+        };
         let (stage, stages) = watch::channel(Stage::Open);
         let mut tasks = JoinSet::new();
         let mut end = pin!(end);
@@ -67,7 +77,7 @@ impl Server {
                 () = &mut end => break,
                 accepted = self.accept(&room) => accepted,
             };
-            let conversation = Conversation::new(stream, stages.clone(), Arc::clone(&followers));
+            let conversation = Conversation::new(stream, stages.clone(), places.clone());
             let answer = answer.clone();
             tasks.spawn(async move {
                 conversation.hold(answer).await;

@@ -135,7 +135,7 @@ pub(super) async fn call(
     let trace = trace(incoming.headers());
     let body = whole(incoming, &http.room, deadline_ms).await?;
     let request = Request::Call { service, method, deadline_ms, own_deadline };
-    let (_, reply) = http.ask_at(At::Call, trace, request, body).await?;
+    let (_, reply) = http.wait_for_plugins(trace, request, body).await?;
     Ok(answer("application/octet-stream", reply))
 }
 
@@ -150,7 +150,7 @@ pub(super) async fn publish(
     let deadline_ms = deadline(timeout_ms);
     let body = whole(incoming, &http.room, deadline_ms).await?;
     let request = Request::Publish { topic, headers, confirm, deadline_ms };
-    let (published, _) = http.ask_at(At::Call, trace, request, body).await?;
+    let (published, _) = http.wait_for_plugins(trace, request, body).await?;
     Ok(json(&published))
 }
 
@@ -205,19 +205,30 @@ impl Shared {
     }
 
     async fn ask(&self, at: At, request: Request) -> Result<(Value, Vec<u8>), Problem> {
-        self.ask_at(at, None, request, Whole::default()).await
+        let place = self.room.place(at, request.deadline().unwrap_or(PULSE)).await?;
+        self.ask_in(place, None, request, Whole::default()).await
     }
 
-    /// Has a request answered on a thread that may block, within the trace of who asks. Should the client go, what it asked for is called off; a command that was
-    /// begun goes on, as one from the command line does.
-    async fn ask_at(
+    async fn wait_for_plugins(
         &self,
-        at: At,
         trace: Option<Trace>,
         request: Request,
         body: Whole,
     ) -> Result<(Value, Vec<u8>), Problem> {
-        let place = self.room.place(at, request.deadline().unwrap_or(PULSE)).await?;
+        let service = request.waits_for().flatten();
+        let place = self.room.call(service, request.deadline().unwrap_or(PULSE)).await?;
+        self.ask_in(place, trace, request, body).await
+    }
+
+    /// Has a request answered on a thread that may block, within the trace of who asks. Should the client go, what it asked for is called off; a command that was
+    /// begun goes on, as one from the command line does.
+    async fn ask_in(
+        &self,
+        place: impl Send + 'static,
+        trace: Option<Trace>,
+        request: Request,
+        body: Whole,
+    ) -> Result<(Value, Vec<u8>), Problem> {
         let (answers, gone) = (self.answers.clone(), Cancel::new());
         let _gone = gone.on_drop();
         let answered = spawn_blocking(move || -> Answered {

@@ -7,11 +7,16 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
 use super::problem::Problem;
+use crate::control::conversation::busy;
 use crate::control::exit::Exit;
+use crate::control::shares::{Place, Shares};
 use crate::error::Code;
 
 /// Calls and messages that are with plugins at once, each with a thread that waits for it. Beyond them, requests wait without one.
-const CALLS: usize = 64;
+const CALLS: usize = 96;
+
+/// Of them, so many with one service: who calls a slow one keeps nobody from the others.
+const CALLS_OF_ONE: usize = 32;
 
 /// Commands that change something: each waits for the kernel, for half a minute by default.
 const COMMANDS: usize = 8;
@@ -31,7 +36,7 @@ pub(super) const THREADS: usize = CALLS + COMMANDS + LOOKS + FOLLOWERS;
 /// Of one control plane.
 #[derive(Debug)]
 pub(super) struct Room {
-    calls: Arc<Semaphore>,
+    calls: Shares,
     commands: Arc<Semaphore>,
     looks: Arc<Semaphore>,
     followers: Arc<Semaphore>,
@@ -41,7 +46,6 @@ pub(super) struct Room {
 /// What somebody is at.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum At {
-    Call,
     Command,
     Look,
 }
@@ -50,7 +54,7 @@ impl Default for Room {
     fn default() -> Self {
         let room = |size| Arc::new(Semaphore::new(size));
         Self {
-            calls: room(CALLS),
+            calls: Shares::new(CALLS, CALLS_OF_ONE),
             commands: room(COMMANDS),
             looks: room(LOOKS),
             followers: room(FOLLOWERS),
@@ -63,11 +67,15 @@ impl Room {
     /// A place, when there is one, within `deadline`.
     pub(super) async fn place(&self, at: At, deadline: Duration) -> Result<OwnedSemaphorePermit, Problem> {
         let room = match at {
-            At::Call => &self.calls,
             At::Command => &self.commands,
             At::Look => &self.looks,
         };
         take(room, 1, deadline).await
+    }
+
+    /// The same for who waits for plugins, and for which, where that is one.
+    pub(super) async fn call(&self, service: Option<&str>, deadline: Duration) -> Result<Place, Problem> {
+        self.calls.place(service, deadline).await.ok_or_else(|| busy().into())
     }
 
     /// Memory for a body of so many bytes, when there is as much, within `deadline`.
@@ -92,10 +100,7 @@ async fn take(room: &Arc<Semaphore>, many: u32, deadline: Duration) -> Result<Ow
     match timeout(deadline, Arc::clone(room).acquire_many_owned(many)).await {
         Ok(Ok(place)) => Ok(place),
         // They are never closed.
-        Ok(Err(_)) | Err(_) => {
-            let message = "failed to begin: as many requests as may be are being answered; ask again later";
-            Err(Problem::new(Exit::Refused, Code::HttpBusy, message))
-        }
+        Ok(Err(_)) | Err(_) => Err(busy().into()),
     }
 }
 

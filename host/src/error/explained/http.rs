@@ -89,10 +89,13 @@ pub(super) const TABLE: &[Explanation] = &[
         code: Code::HttpBusy,
         title: "Too many requests are being answered",
         blame: Blame::Operator,
-        meaning: "As many requests as may be are with plugins, and none of them was done in time for this one to have its turn.",
+        meaning: "As many requests as may be are with plugins, or with this one: of all places a service has no more than its share. None of \
+                  them was done in time for this one to have its turn.",
         causes: &["a plugin that is slow or hangs, and many who call it"],
         unchanged: NOTHING,
-        next: &["ask again after the header `Retry-After`; `hotbay list` and `/metrics` show who is slow"],
+        next: &[
+            "ask again, by HTTP after the header `Retry-After`; `hotbay list` and `/metrics` show who is slow",
+        ],
         example: "failed to begin: as many requests as may be are being answered; ask again later",
     },
     Explanation {
