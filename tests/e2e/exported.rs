@@ -1,0 +1,63 @@
+//! State as files that are given out and taken in: what is wrong with one is told of that one.
+
+use hotbay_tests::{Bay, Ran, fixture};
+
+/// Two snapshots of a service, of a host on whose clock none is taken.
+fn with_two() -> Bay {
+    let bay = Bay::with("[state]\ninterval_ms = 3600000").up();
+    bay.drop_in("counter", &fixture("counter"));
+    bay.wait_version("counter", "1.0.0");
+    for _ in 0..2 {
+        bay.call("counter.add", "");
+        bay.ok(&["state", "snapshot", "counter"]);
+    }
+    bay
+}
+
+/// Changes the last byte.
+fn damage(file: &std::path::Path) {
+    let mut bytes = std::fs::read(file).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    std::fs::write(file, bytes).unwrap();
+}
+
+#[track_caller]
+fn assert_tells(ran: &Ran, code: &str, words: &[&str], never: &[&str]) {
+    assert_eq!((ran.code, ran.stdout.as_str()), (1, ""), "{ran:?}");
+    assert!(ran.stderr.starts_with(&format!("error[{code}]: ")), "{ran:?}");
+    for word in words {
+        assert!(ran.stderr.contains(word), "no `{word}` in {ran:?}");
+    }
+    for word in never {
+        assert!(!ran.stderr.contains(word), "`{word}` in {ran:?}");
+    }
+}
+
+#[test]
+fn a_damaged_snapshot_that_is_to_be_exported_is_named_and_not_the_disk_that_is_written_to() {
+    let mut bay = with_two();
+    assert_eq!(bay.stop(), Some(0));
+    let shown: serde_json::Value =
+        serde_json::from_str(&bay.ok(&["state", "show", "counter", "-o", "json"])).unwrap();
+    let older = &shown["older"][0];
+    let number = older["header"]["sequence"].to_string();
+    let older = std::path::PathBuf::from(older["file"].as_str().unwrap());
+    let disk = ["disk is full", "temporary", "x1"];
+
+    damage(&older);
+    let name = older.file_name().unwrap().to_str().unwrap();
+    for to in ["x1", "-"] {
+        let ran = bay.hotbay(&["state", "export", "counter", to, "--at", &number]);
+        assert_tells(&ran, "HB1007", &[name], &disk);
+    }
+    assert_tells(&bay.hotbay(&["state", "diff", "counter"]), "HB1007", &["failed to compare"], &[]);
+
+    damage(&bay.state_file("counter"));
+    for more in [&["x1"][..], &["x1", "--plain"], &["-"]] {
+        let ran = bay.hotbay(&[&["state", "export", "counter"], more].concat());
+        assert_tells(&ran, "HB1007", &["counter.state: authenticate chunk 0"], &disk);
+    }
+    let entries = std::fs::read_dir(bay.path("")).unwrap().map(|entry| entry.unwrap().file_name());
+    let left: Vec<_> = entries.filter(|name| name.to_string_lossy().contains("x1")).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
