@@ -61,3 +61,32 @@ fn a_damaged_snapshot_that_is_to_be_exported_is_named_and_not_the_disk_that_is_w
     let left: Vec<_> = entries.filter(|name| name.to_string_lossy().contains("x1")).collect();
     assert!(left.is_empty(), "{left:?}");
 }
+
+#[test]
+fn a_file_that_cannot_be_imported_is_named_and_the_state_that_is_there_is_not() {
+    let mut bay = with_two();
+    bay.ok(&["stop", "counter"]);
+    bay.ok(&["state", "export", "counter", "whole"]);
+    std::fs::write(bay.path("text"), "no state").unwrap();
+    std::fs::write(bay.path("cut"), &std::fs::read(bay.path("whole")).unwrap()[..150]).unwrap();
+    std::fs::copy(bay.path("whole"), bay.path("damaged")).unwrap();
+    damage(&bay.path("damaged"));
+    let before = std::fs::read(bay.state_file("counter")).unwrap();
+
+    let bad = [("text", "HB1001", "--plain"), ("cut", "HB1002", "copy"), ("damaged", "HB1007", "copy")];
+    let all_are_told = |bay: &Bay| {
+        for (file, code, next) in bad {
+            let ran = bay.hotbay(&["state", "import", "counter", file]);
+            let named = format!("]: {file}: failed to take it as state of counter: ");
+            assert_tells(&ran, code, &[&named, next], &["counter.state", "aside"]);
+        }
+        let ran = bay.hotbay(&["state", "import", "kv", "whole"]);
+        let words = ["]: whole: failed to take it as state of kv", "it is the state of counter"];
+        assert_tells(&ran, "HB1005", &words, &["kv.state"]);
+    };
+    all_are_told(&bay);
+    assert_eq!(bay.stop(), Some(0));
+    all_are_told(&bay);
+    assert_eq!(std::fs::read(bay.state_file("counter")).unwrap(), before);
+    bay.ok(&["state", "import", "counter", "whole"]);
+}

@@ -368,6 +368,7 @@ impl Coded for ImportError {
     fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
+            Self::Capsule { why, .. } => why.code(),
             Self::TooLarge { .. } => Code::StateTooLong,
         }
     }
