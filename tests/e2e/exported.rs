@@ -63,6 +63,22 @@ fn a_damaged_snapshot_that_is_to_be_exported_is_named_and_not_the_disk_that_is_w
 }
 
 #[test]
+fn a_home_that_is_not_there_is_not_found_to_be_well_and_is_not_made() {
+    let bay = Bay::new();
+    for command in [&["state", "verify"][..], &["state", "verify", "counter"], &["state", "prune"]] {
+        let ran = bay.hotbay(command);
+        assert_eq!((ran.code, ran.stdout.as_str()), (3, ""), "{ran:?}");
+        for words in ["error[HB1020]: failed to find the home folder", ".hotbay", "`--home`"] {
+            assert!(ran.stderr.contains(words), "no `{words}` in {ran:?}");
+        }
+    }
+    assert!(!bay.home().exists());
+    // There, and empty.
+    std::fs::create_dir(bay.home()).unwrap();
+    bay.ok(&["state", "verify"]);
+}
+
+#[test]
 fn a_file_that_cannot_be_imported_is_named_and_the_state_that_is_there_is_not() {
     let mut bay = with_two();
     bay.ok(&["stop", "counter"]);

@@ -143,6 +143,7 @@ pub(super) fn prune(
     aside: bool,
     out: &Output,
 ) -> anyhow::Result<()> {
+    at.existing_home()?;
     let keep = keep.unwrap_or(at.config.state.keep);
     let mut services: Vec<String> = match name {
         Some(name) => {

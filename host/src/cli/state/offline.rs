@@ -85,6 +85,20 @@ impl Offline {
         }
     }
 
+    /// That the home folder is there: what looks for trouble would find none in a path that was mistyped.
+    pub(super) fn existing_home(&self) -> anyhow::Result<()> {
+        let home = &self.config.home;
+        let is_there = home.try_exists();
+        if is_there.map_err(|source| failed(StoreError::Folder { path: home.clone(), source }))? {
+            return Ok(());
+        }
+        let message = format!(
+            "failed to find the home folder `{}`: nothing is there; name that of the host with `--home`",
+            home.display()
+        );
+        Err(Failure::new(Exit::NotFound, Code::NoSuchSnapshot, message).into())
+    }
+
     /// The keys that the host would use. None is made.
     pub(in crate::cli) fn keys(&self) -> Result<KeyRing, HostError> {
         keys::existing_ring(&self.config)
