@@ -72,8 +72,7 @@ pub(super) fn import(
     let (snapshot, by_host) = match client.stream::<Snapshot>(&request, &mut source) {
         // Nothing was read then.
         Err(ClientError::Unreachable { .. }) => {
-            let _lock = at.lock()?;
-            crate::os::private_folder(&at.config.home)?;
+            let _lock = at.lock_anew()?;
             let store = hotbay_state::Store::open(at.config.home.join("state")).map_err(failed)?;
             let snapshots = at.snapshots(store)?;
             let max = at.config.state.max_bytes;

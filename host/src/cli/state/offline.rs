@@ -104,6 +104,18 @@ impl Offline {
         keys::existing_ring(&self.config)
     }
 
+    /// As [`lock`](Self::lock), also where no host ran yet and the keys lie elsewhere: then the home folder is made. In a path that was
+    /// mistyped there are no keys, and nothing is made.
+    pub(in crate::cli) fn lock_anew(&self) -> anyhow::Result<File> {
+        let home = &self.config.home;
+        if !home.exists() {
+            self.keys()?;
+            let made = crate::os::private_folder(home);
+            made.map_err(|source| HostError::Home { path: home.clone(), source })?;
+        }
+        self.lock()
+    }
+
     /// Keeps hosts away while files are changed; refused while one runs.
     pub(in crate::cli) fn lock(&self) -> anyhow::Result<File> {
         let home = &self.config.home;
