@@ -63,6 +63,30 @@ fn a_damaged_snapshot_that_is_to_be_exported_is_named_and_not_the_disk_that_is_w
 }
 
 #[test]
+fn a_damaged_head_is_told_as_what_it_is_a_byte_as_where_states_part_and_services_as_those_that_there_are() {
+    let mut bay = with_two();
+    assert_eq!(bay.stop(), Some(0));
+    let missing = bay.hotbay(&["state", "export", "nosuch", "-"]);
+    assert!(missing.code == 3 && missing.stderr.contains("; there are: counter\n"), "{missing:?}");
+
+    // No JSON.
+    for (text, file) in [("counted 1", "one"), ("counted 2", "two")] {
+        std::fs::write(bay.path(file), text).unwrap();
+        let plain = ["--plain", "--schema", "1", "--from-version", "1.0.0"];
+        bay.ok(&[&["state", "import", "text", file][..], &plain].concat());
+    }
+    let diff = bay.ok(&["state", "diff", "text"]);
+    assert!(diff.contains("changed from byte 8 on"), "{diff}");
+
+    let head = bay.home().join("state").join("HEAD");
+    damage(&head);
+    let verified = bay.hotbay(&["state", "verify"]);
+    let told = "HEAD, which tells old snapshots from new ones: it was damaged or changed; a host that runs here sets it aside";
+    assert!(verified.code == 1 && verified.stderr.contains(told), "{verified:?}");
+    assert!(!verified.stderr.contains("chunk"), "{verified:?}");
+}
+
+#[test]
 fn a_home_that_is_not_there_is_not_found_to_be_well_and_is_not_made() {
     let bay = Bay::new();
     for command in [&["state", "verify"][..], &["state", "verify", "counter"], &["state", "prune"]] {

@@ -161,7 +161,13 @@ fn screen(diff: &Diff) -> String {
             (None, None) => String::new(),
             (from, to) => format!(": {} → {}", from.unwrap_or("-".to_owned()), to.unwrap_or("-".to_owned())),
         };
-        one_line(&format!("  {:<8}{}{values}", change.kind, change.path))
+        // A pointer into JSON begins with a slash. What is no JSON has a first byte that differs, and what follows is not compared.
+        let from = if change.path.starts_with("byte ") {
+            format!("from {} on", change.path)
+        } else {
+            change.path.clone()
+        };
+        one_line(&format!("  {:<8}{from}{values}", change.kind))
     }));
     // A line's blanks at its begin are no more than looks.
     lines.join("\n")

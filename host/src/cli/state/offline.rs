@@ -60,7 +60,7 @@ impl Offline {
             // It may be whole, and is not to be replaced.
             Err(
                 error @ StoreError::Head {
-                    source: OpenError::WrongKey { .. } | OpenError::Newer { .. } | OpenError::Read { .. },
+                    why: OpenError::WrongKey { .. } | OpenError::Newer { .. } | OpenError::Read { .. },
                     ..
                 },
             ) => Err(failed(error)),
