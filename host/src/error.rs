@@ -345,7 +345,7 @@ impl ControlError {
     }
 }
 
-fn available(what: &str, known: &[String]) -> String {
+pub(crate) fn available(what: &str, known: &[String]) -> String {
     if known.is_empty() { "there is none".to_owned() } else { format!("{what}: {}", known.join(", ")) }
 }
 

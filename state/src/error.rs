@@ -332,12 +332,12 @@ pub enum StoreError {
         kept_ones: Vec<u64>,
     },
     /// `HEAD` cannot be used. It was not touched.
-    #[error("read {path}, which tells old snapshots from new ones")]
+    #[error("read {path}, which tells old snapshots from new ones: {}", of_head(why))]
     Head {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
-        source: OpenError,
+        /// What is wrong with it. Its own words are about a state, which this is not.
+        why: OpenError,
     },
     /// What is damaged could not be moved out of the way.
     #[error("move {path} into quarantine")]
@@ -355,6 +355,20 @@ pub enum StoreError {
         /// What the operating system said.
         source: io::Error,
     },
+}
+
+fn of_head(why: &OpenError) -> String {
+    match why {
+        OpenError::Newer { format, known } => {
+            format!("a newer Hotbay wrote it (format {format}), this one reads up to {known}; update Hotbay")
+        }
+        OpenError::WrongKey { sealed_with, ours } => {
+            format!("it is sealed with key {sealed_with}, and the key in use is {ours}; use the key it was sealed with")
+        }
+        OpenError::Read { source } => format!("its bytes cannot be read: {source}"),
+        _ => "it was damaged or changed; a host that runs here sets it aside, and begins another with its next snapshot"
+            .to_owned(),
+    }
 }
 
 fn kept(sequences: &[u64]) -> String {

@@ -204,7 +204,7 @@ impl Store {
     /// [`StoreError::Head`]
     pub fn head(&self, keys: &KeyRing) -> Result<Head, StoreError> {
         let path = self.folder.join(HEAD);
-        let failed = |source| StoreError::Head { path: path.clone(), source };
+        let failed = |why| StoreError::Head { path: path.clone(), why };
         match read_at_most(&path, head::MAX_FILE) {
             Ok(bytes) => Head::open(keys, &bytes).map_err(failed),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Head::default()),

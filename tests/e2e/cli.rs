@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use hotbay_tests::{Bay, eventually, example, fixture};
+use hotbay::kernel::view::Phase;
+use hotbay_tests::{Bay, Ran, eventually, example, fixture, run};
 use serde_json::Value;
 
 fn with_echo() -> Bay {
@@ -180,6 +181,36 @@ fn check_needs_no_host_and_judges_as_one() {
         assert!(format!("{}{}", bad.stdout, bad.stderr).contains(word), "{bad:?}");
     }
     assert_eq!(bay.hotbay(&["check", "nowhere.so"]).code, 3);
+}
+
+#[test]
+fn a_check_judges_by_the_configuration_that_is_named_and_why_names_that_of_the_host() {
+    let bay = Bay::with("[trust]\nunsigned = \"refuse\"\n").up();
+    bay.drop_in("echo", &example("echo"));
+    bay.wait_phase("echo", Phase::Rejected);
+    let elsewhere = bay.path("elsewhere");
+    std::fs::create_dir(&elsewhere).unwrap();
+    let there = |arguments: &[&str]| run(bay.command().current_dir(&elsewhere).args(arguments));
+    let advised = |why: &Ran| {
+        let (_, rest) = why.stdout.split_once("`hotbay check ").expect("advice");
+        format!("check {}", rest.split('`').next().unwrap())
+    };
+
+    let file = bay.file("echo").to_str().unwrap().to_owned();
+    assert_eq!(there(&["check", &file]).code, 0, "by the defaults it would be taken");
+    let command = advised(&there(&["why", "echo"]));
+    let refused = there(&command.split(' ').collect::<Vec<_>>());
+    assert!(command.contains(" --config "), "{command}");
+    assert!(refused.code == 4 && refused.stderr.contains("unsigned"), "{command}: {refused:?}");
+    assert_eq!(advised(&bay.hotbay(&["why", "echo"])), format!("check {file}"), "it is found there");
+
+    let other = bay.path("other.toml");
+    std::fs::write(&other, "[plugin.logger]\nlevl = \"warn\"\n").unwrap();
+    let logger = example("logger");
+    let refused = there(&["check", logger.to_str().unwrap(), "--config", other.to_str().unwrap()]);
+    assert!(refused.code == 4 && refused.stderr.contains("error[HB0640]"), "{refused:?}");
+    let wrong = there(&["check", &file, "--config", "nowhere.toml"]);
+    assert!(wrong.code == 2 && wrong.stderr.contains("nowhere.toml"), "{wrong:?}");
 }
 
 #[test]

@@ -170,6 +170,55 @@ fn a_key_that_was_taken_away_moves_nothing() {
     assert_eq!(bay.hotbay(&["state", "verify"]).code, 1);
 }
 
+#[test]
+fn a_key_file_that_is_gone_is_told_with_the_ids_that_are_missing_and_so_is_a_key_made_in_its_place() {
+    let mut bay = counted();
+    let id = keys(&bay)[0].0.clone();
+    assert_eq!(bay.stop(), Some(0));
+    let file = bay.home().join("state.key");
+    hotbay_tests::rename(&file, &bay.path("kept.key"));
+    let listed = bay.hotbay(&["keys", "list", "-o", "json"]);
+    assert!(listed.code == 1 && listed.stderr.contains("error[HB1104]"), "{listed:?}");
+    let all: Value = serde_json::from_str(&listed.stdout).unwrap();
+    assert_eq!(
+        (&all[0]["id"], &all[0]["role"], &all[1]),
+        (&id.clone().into(), &"missing".into(), &Value::Null)
+    );
+    let files = all[0]["files"].as_u64().unwrap();
+    assert!(files >= 3, "{all}");
+
+    let made = bay.hotbay(&["keys", "init"]);
+    assert!(made.code == 0 && made.stderr.contains(&format!("none of the {files} files")), "{made:?}");
+    assert!(keys(&bay).contains(&(id, "missing".to_owned(), files)));
+    hotbay_tests::rename(&bay.path("kept.key"), &file);
+    assert_eq!(keys(&bay).len(), 1);
+}
+
+#[test]
+fn a_key_beside_a_home_that_is_not_there_yet_is_rotated_and_takes_an_import_and_a_mistyped_home_is_not_made()
+{
+    let bay = Bay::with("[state]\nkey_file = \"outside.key\"");
+    let made = bay.hotbay(&["keys", "init", "--config", "hotbay.toml"]);
+    assert!(made.code == 0 && !made.stderr.contains("another key"), "{made:?}");
+    assert!(!bay.home().exists());
+    bay.ok(&["keys", "rotate"]);
+    assert_eq!(keys(&bay).len(), 2);
+    std::fs::remove_dir_all(bay.home()).unwrap();
+    std::fs::write(bay.path("plain"), "{}").unwrap();
+    let import =
+        ["state", "import", "counter", "plain", "--plain", "--schema", "1", "--from-version", "1.0.0"];
+    bay.ok(&import);
+    bay.ok(&["state", "verify", "counter"]);
+
+    let bay = Bay::new();
+    for command in [&["keys", "rotate"][..], &import] {
+        std::fs::write(bay.path("plain"), "{}").unwrap();
+        let refused = bay.hotbay(command);
+        assert!(refused.code == 1 && refused.stderr.contains("error[HB1104]"), "{refused:?}");
+        assert!(!bay.home().exists());
+    }
+}
+
 #[cfg(target_os = "linux")] // Where the limit can be read of another process.
 #[test]
 fn a_crash_writes_no_core_and_the_host_still_sees_its_own_mappings() {

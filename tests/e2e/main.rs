@@ -12,6 +12,7 @@ mod doctor;
 mod drop_in;
 mod edited;
 mod errors;
+mod exported;
 mod faults;
 mod fixtures;
 mod flood;

@@ -280,6 +280,9 @@ fn a_key_with_a_password_asks_for_it() {
         bay.hotbay(&["sign", library.to_str().unwrap(), "--key", secret, "--password-file", word])
     };
     assert_eq!(sign(&wrong).code, 1);
+    let public = bay.hotbay(&["sign", library.to_str().unwrap(), "--key", &format!("{secret}.pub")]);
+    let told = "release.key.pub`: it is a public key";
+    assert!(public.code == 1 && public.stderr.contains(told), "{public:?}");
     assert_eq!(sign(&word).code, 0);
 }
 

@@ -230,6 +230,9 @@ pub(super) enum Command {
         /// Also have it live once in a process of its own: start, call each method, export, import, stop, unload
         #[arg(long)]
         deep: bool,
+        /// The configuration of the host that is to take it [default: hotbay.toml, if there is one]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
     },
     /// Sign a plugin, as FILE.minisig beside it: hosts that trust the key take it, and nobody can change it
     Sign(super::sign::Sign),

@@ -1,4 +1,4 @@
-//! `hotbay check FILE`, with the settings of `hotbay.toml` in the working directory.
+//! `hotbay check FILE`, with the settings that a host would have.
 
 use std::path::{Path, PathBuf};
 
@@ -12,9 +12,15 @@ use crate::control::protocol::Failure;
 /// A title of a part stands alone; what is told of it, below.
 const WIDTH: usize = 14;
 
-pub(super) fn check(file: &Path, deep: bool, home: Option<PathBuf>, out: &Output) -> anyhow::Result<()> {
+pub(super) fn check(
+    file: &Path,
+    deep: bool,
+    settings: Option<&Path>,
+    home: Option<PathBuf>,
+    out: &Output,
+) -> anyhow::Result<()> {
     existing(file)?;
-    let mut config = Config::load(None)?;
+    let mut config = Config::load(settings)?;
     config.home = home.unwrap_or(config.home);
     let report = if deep { check::check_deep(file, &config) } else { check::check(file, &config) };
     if out.is_json() {

@@ -52,36 +52,58 @@ fn init(at: &Offline, out: &Output) -> anyhow::Result<()> {
         );
         return Err(Failure::new(Exit::Refused, Code::KeyThere, message).into());
     }
+    let id = ring.primary().id().to_string();
     tell(
         &rotated(&ring),
-        &format!("key {} is in `{}`: keep a copy where it is safe", ring.primary().id(), path.display()),
+        &format!("key {id} is in `{}`: keep a copy where it is safe", path.display()),
         out,
-    )
+    )?;
+    // The new one opens none of them: a service whose state is among them is not started.
+    let others: usize =
+        files_by_key(at)?.into_iter().filter(|(key, _)| *key != id).map(|(_, files)| files).sum();
+    if others > 0 {
+        narrate(&format!(
+            "it opens none of the {others} files that another key sealed: bring that key back as a further line of `{}`; \
+             `hotbay keys list` tells which are missing",
+            path.display()
+        ));
+    }
+    Ok(())
 }
 
 fn list(at: &Offline, out: &Output) -> anyhow::Result<()> {
-    let ring = at.keys()?;
+    // Who lost a key is to be told which it is.
+    let (ring, trouble) = keys::readable_ring(&at.config);
+    let mut files = files_by_key(at)?;
+    let mut all: Vec<Shown> = Vec::new();
+    for (at, key) in ring.iter().flat_map(KeyRing::keys).enumerate() {
+        let id = key.id().to_string();
+        // While one of the sources cannot be read no host starts, and none of them seals.
+        let role = if at == 0 && trouble.is_none() { "primary" } else { "reads" };
+        all.push(Shown { files: files.remove(&id).unwrap_or(0), id, role, bits: Some(key.bits()) });
+    }
+    all.extend(files.into_iter().map(|(id, files)| Shown { id, role: "missing", bits: None, files }));
+    if out.is_json() {
+        out.json(&all)?;
+    } else {
+        let row = |shown: &Shown| {
+            let bits = super::output::or_dash(shown.bits);
+            vec![shown.id.clone(), shown.role.to_owned(), bits, shown.files.to_string()]
+        };
+        out.table(&["KEY", "ROLE", "BITS", "FILES"], &all.iter().map(row).collect::<Vec<_>>())?;
+    }
+    trouble.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// How many files of state at rest each key sealed, by the ids that they tell.
+fn files_by_key(at: &Offline) -> anyhow::Result<BTreeMap<String, usize>> {
     let mut files: BTreeMap<String, usize> = BTreeMap::new();
     for store in stores(at)? {
         for listed in store.headers().map_err(failed)?.into_iter().filter_map(|listed| listed.header.ok()) {
             *files.entry(listed.key_id.to_string()).or_default() += 1;
         }
     }
-    let mut all: Vec<Shown> = Vec::new();
-    for (at, key) in ring.keys().enumerate() {
-        let id = key.id().to_string();
-        let role = if at == 0 { "primary" } else { "reads" };
-        all.push(Shown { files: files.remove(&id).unwrap_or(0), id, role, bits: Some(key.bits()) });
-    }
-    all.extend(files.into_iter().map(|(id, files)| Shown { id, role: "missing", bits: None, files }));
-    if out.is_json() {
-        return out.json(&all);
-    }
-    let row = |shown: &Shown| {
-        let bits = super::output::or_dash(shown.bits);
-        vec![shown.id.clone(), shown.role.to_owned(), bits, shown.files.to_string()]
-    };
-    out.table(&["KEY", "ROLE", "BITS", "FILES"], &all.iter().map(row).collect::<Vec<_>>())
+    Ok(files)
 }
 
 fn rotate(at: &Offline, client: &Client, out: &Output) -> anyhow::Result<()> {
@@ -97,7 +119,7 @@ fn rotate(at: &Offline, client: &Client, out: &Output) -> anyhow::Result<()> {
             return tell(&rotated, &told, out);
         }
     }
-    let lock = at.lock()?;
+    let lock = at.lock_anew()?;
     let path = file(at)?;
     keys::has_room(&at.config).map_err(Failure::from)?;
     KeyRing::rotate_file(&path).map_err(key_failed)?;

@@ -134,7 +134,7 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             lifecycle::lifecycle(&client(), Action::Restart, services, false, deadline, &out)
         }
         Command::Breaker { name, wanted } => lifecycle::breaker(&client(), name, wanted, &out),
-        Command::Check { file, deep } => check::check(&file, deep, home, &out),
+        Command::Check { file, deep, config } => check::check(&file, deep, config.as_deref(), home, &out),
         Command::Sign(asked) => sign::sign(&asked, &out),
         Command::Trust { config, command } => {
             trust::trust(&state::Offline::new(home, config.as_deref(), false)?, &command, &out)

@@ -119,6 +119,13 @@ pub(super) fn replace(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 fn secret_key(path: &Path, password_file: Option<&Path>) -> anyhow::Result<SecretKey> {
     let failed = || format!("failed to read the secret key `{}`", path.display());
     let text = std::fs::read_to_string(path).otherwise(Code::NotSigned, failed)?;
+    if PublicKey::parse(&text).is_ok() {
+        let message = format!(
+            "{}: it is a public key, which signs nothing; name the secret one, which lies beside it or with who made both",
+            failed()
+        );
+        return Err(Failure::new(Exit::Failed, Code::NotSigned, message).into());
+    }
     if let Some(secret) = without_checksum(&text) {
         return Ok(secret);
     }

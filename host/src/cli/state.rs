@@ -19,7 +19,7 @@ use crate::PlainState;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
-use crate::error::{Code, Trouble, shown};
+use crate::error::{Code, Trouble, available, shown};
 pub(super) use offline::{Offline, failed};
 
 /// A snapshot as it is shown. The header is what the file says of itself: only who has the key can tell whether it
@@ -127,8 +127,8 @@ fn as_text<S: serde::Serializer>(error: &Option<Trouble>, into: S) -> Result<S::
 }
 
 fn not_found(name: &str, home: &Path, known: &[String]) -> Failure {
-    let known = if known.is_empty() { "there is none".to_owned() } else { known.join(", ") };
-    let message = format!("failed to find state of `{name}` in `{}`: {known}", home.display());
+    let known = available("there are", known);
+    let message = format!("failed to find state of `{name}` in `{}`; {known}", home.display());
     Failure::new(Exit::NotFound, Code::NoSuchSnapshot, message)
 }
 

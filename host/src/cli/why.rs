@@ -1,11 +1,14 @@
 //! `hotbay why NAME`: why it is as it is, what did not change, what to do next.
 
+use std::path::Path;
+
 use serde::Serialize;
 
 use super::lifecycle;
 use super::output::{Output, one_line, or_dash, quoted, short_digest};
 use super::status::{restarts, title, told};
 use super::when::stamp_and_age;
+use crate::config::FILE;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::error::{Blame, Code};
@@ -24,7 +27,8 @@ struct Why<'a> {
 }
 
 pub(super) fn why(client: &Client, name: &str, out: &Output) -> anyhow::Result<()> {
-    let status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
+    let mut status: Status = client.ask(&Request::Status { name: name.to_owned() })?;
+    status.configuration = status.configuration.filter(|file| is_to_be_named(file));
     let why = explain(&status);
     if out.is_json() {
         return out.json(&why);
@@ -40,6 +44,12 @@ pub(super) fn why(client: &Client, name: &str, out: &Output) -> anyhow::Result<(
     out.text(&lines.join("\n"))
 }
 
+/// Whether a command in this folder would not read this file of the host's settings by itself.
+fn is_to_be_named(file: &Path) -> bool {
+    let read = std::fs::canonicalize(FILE).ok();
+    std::fs::canonicalize(file).is_ok_and(|file| Some(file) != read)
+}
+
 fn explain(status: &Status) -> Why<'_> {
     let row = &status.row;
     let name = &row.name;
@@ -49,6 +59,12 @@ fn explain(status: &Status) -> Why<'_> {
     let said = |otherwise: &str| vec![reason.clone().unwrap_or_else(|| otherwise.to_owned())];
     let lines = |sentences: &[&str]| sentences.iter().map(|s| (*s).to_owned()).collect::<Vec<_>>();
     let again = format!("repair or replace {file}: the host takes it as soon as its bytes change");
+    // By other settings it would be judged otherwise than the host judged it.
+    let settings = status.configuration.as_ref();
+    let settings =
+        settings.map(|file| format!(" --config {}", quoted(&file.display().to_string()))).unwrap_or_default();
+    let check =
+        |file: &str| format!("see all that can be said of it with `hotbay check {}{settings}`", quoted(file));
     let state_kept = "its state on disk, and every other service";
 
     let (mut because, mut unchanged, mut next) = match row.phase {
@@ -76,7 +92,7 @@ fn explain(status: &Status) -> Why<'_> {
         Phase::Rejected => (
             said("the file is no plugin that can be loaded"),
             lines(&["nothing of this file was taken; every service runs as before"]),
-            vec![again, format!("see all that can be said of it with `hotbay check {}`", quoted(&file))],
+            vec![again, check(&file)],
         ),
         Phase::Shadowed => (
             said("another file provides this service in a higher version"),
@@ -172,7 +188,7 @@ fn explain(status: &Status) -> Why<'_> {
             (or_dash(other.source.as_ref().map(|path| path.display())), or_dash(other.version.as_ref()));
         let reason = other.reason.as_deref().unwrap_or("it is no plugin that can be loaded");
         because.push(format!("{version} in {file} was not taken: {reason}"));
-        next.push(format!("see all that can be said of it with `hotbay check {}`", quoted(&file)));
+        next.push(check(&file));
     }
     for pinned in &status.pinned {
         let text = format!("generation {} is retired and still mapped: {}", pinned.generation, pinned.reason);
@@ -309,5 +325,9 @@ mod tests {
         let next = |phase| explain(&after_a_failed_swap(phase, None)).next.join("\n");
         assert!(next(Phase::Quarantined).contains("`hotbay start echo --fresh`"));
         assert!(next(Phase::Rejected).contains(&format!("`hotbay check {}`", quoted("plugins/my echo.so"))));
+        let mut status = after_a_failed_swap(Phase::Rejected, None);
+        status.configuration = Some("etc/my bay.toml".into());
+        let told = explain(&status).next.join("\n");
+        assert!(told.contains(&format!(" --config {}`", quoted("etc/my bay.toml"))), "{told}");
     }
 }

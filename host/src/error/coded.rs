@@ -325,9 +325,8 @@ impl Coded for StoreError {
             Self::Folder { .. } => Code::StateFolder,
             Self::Service { .. } => Code::StateName,
             Self::Seal { source, .. } => source.code(),
-            Self::Capsule { source, .. } | Self::Load { source, .. } | Self::Head { source, .. } => {
-                source.code()
-            }
+            Self::Capsule { source, .. } | Self::Load { source, .. } => source.code(),
+            Self::Head { why, .. } => why.code(),
             Self::Save { .. } => Code::StateNotWritten,
             Self::Older { .. } => Code::StateOlder,
             Self::Gone { .. } => Code::StateGone,
@@ -369,6 +368,7 @@ impl Coded for ImportError {
     fn code(&self) -> Code {
         match self {
             Self::Store(error) => error.code(),
+            Self::Capsule { why, .. } => why.code(),
             Self::TooLarge { .. } => Code::StateTooLong,
         }
     }

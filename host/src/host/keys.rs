@@ -60,6 +60,18 @@ pub(crate) fn existing_ring(config: &Config) -> Result<KeyRing, HostError> {
     read(config, KeyRing::load)
 }
 
+/// The keys that can be read, and why the first of the other sources cannot: for who asks which keys are missing.
+pub(crate) fn readable_ring(config: &Config) -> (Option<KeyRing>, Option<HostError>) {
+    let (mut all, mut trouble) = (None, None);
+    for source in sources(config) {
+        let read = of_source(config, source, &KeyRing::load);
+        if let Err(error) = read.and_then(|ring| join(&mut all, ring)) {
+            trouble = trouble.or(Some(error));
+        }
+    }
+    (all, trouble)
+}
+
 /// The file that a rotation writes: the first source, where that is a file.
 pub(crate) fn file(config: &Config) -> Option<PathBuf> {
     match config.state.keys.first() {
@@ -74,32 +86,47 @@ fn in_home(config: &Config) -> PathBuf {
 }
 
 fn read(config: &Config, home: impl Fn(&Path) -> Result<KeyRing, KeyError>) -> Result<KeyRing, HostError> {
-    let mut all: Option<KeyRing> = None;
-    let sources = if config.state.keys.is_empty() { &[KeySource::Home][..] } else { &config.state.keys };
-    for source in sources {
-        let ring = match source {
-            KeySource::Home => home(&in_home(config))?,
-            KeySource::File(path) => KeyRing::load(path)?,
-            KeySource::Credential(name) => {
-                let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
-                let folder = folder.ok_or_else(|| HostError::NoCredentials { name: name.clone() })?;
-                KeyRing::load_credential(&Path::new(&folder).join(name))?
-            }
-            KeySource::Environment(name) => {
-                let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
-                tracing::warn!(
-                    "the key that seals state is in the environment, as `{name}`: plugins, child processes and whoever may look at \
-                     this process can read it; `state.key_file` or `state.key_credential` keeps it from them"
-                );
-                KeyRing::parse(&zeroize::Zeroizing::new(text))?
-            }
-        };
-        match &mut all {
-            None => all = Some(ring),
-            Some(all) => all.join(&ring)?,
-        }
+    let mut all = None;
+    for source in sources(config) {
+        join(&mut all, of_source(config, source, &home)?)?;
     }
     Ok(all.expect("there is a source"))
+}
+
+fn sources(config: &Config) -> &[KeySource] {
+    if config.state.keys.is_empty() { &[KeySource::Home] } else { &config.state.keys }
+}
+
+fn join(all: &mut Option<KeyRing>, ring: KeyRing) -> Result<(), HostError> {
+    match all {
+        None => *all = Some(ring),
+        Some(all) => all.join(&ring)?,
+    }
+    Ok(())
+}
+
+fn of_source(
+    config: &Config,
+    source: &KeySource,
+    home: &impl Fn(&Path) -> Result<KeyRing, KeyError>,
+) -> Result<KeyRing, HostError> {
+    Ok(match source {
+        KeySource::Home => home(&in_home(config))?,
+        KeySource::File(path) => KeyRing::load(path)?,
+        KeySource::Credential(name) => {
+            let folder = std::env::var_os("CREDENTIALS_DIRECTORY").filter(|folder| !folder.is_empty());
+            let folder = folder.ok_or_else(|| HostError::NoCredentials { name: name.clone() })?;
+            KeyRing::load_credential(&Path::new(&folder).join(name))?
+        }
+        KeySource::Environment(name) => {
+            let text = std::env::var(name).map_err(|_| HostError::NoKey { name: name.clone() })?;
+            tracing::warn!(
+                "the key that seals state is in the environment, as `{name}`: plugins, child processes and whoever may look at \
+                 this process can read it; `state.key_file` or `state.key_credential` keeps it from them"
+            );
+            KeyRing::parse(&zeroize::Zeroizing::new(text))?
+        }
+    })
 }
 
 #[cfg(test)]

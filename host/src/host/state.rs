@@ -76,6 +76,7 @@ impl Host {
         let imported = self.inner.shared.snapshots.import(name, source, plain, max);
         let header = imported.map_err(|error| match error {
             ImportError::Store(error) => store_error(error),
+            error @ ImportError::Capsule { .. } => ControlError::Failed { reason: error.into() },
             error @ ImportError::TooLarge { .. } => ControlError::Refused { reason: error.into() },
         })?;
         let text = format!("a file was imported, as {}", header.sequence);

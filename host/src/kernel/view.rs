@@ -133,6 +133,9 @@ pub struct Status {
     /// Why the file of the settings is not in force as it is now; `null` where it is.
     #[serde(default)]
     pub settings: Option<String>,
+    /// The file of the settings, absolute, whether it is there or not; `null` where none is read, or its name is no Unicode.
+    #[serde(default)]
+    pub configuration: Option<std::path::PathBuf>,
     /// Other files that hold this service.
     pub candidates: Vec<Row>,
     /// Versions that served and were rolled back, oldest first: they are not loaded again by themselves.

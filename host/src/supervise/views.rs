@@ -116,6 +116,7 @@ impl Kernel {
                 candidates: Vec::new(),
                 trust: None,
                 settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
+                configuration: self.configuration(),
                 rolled_back: self.rolled_back.of(name).to_vec(),
                 events,
             });
@@ -144,9 +145,15 @@ impl Kernel {
                 .and_then(|s| self.shared.trust.origin(name, &s.digest))
                 .map(|o| o.by),
             settings: self.settings_trouble.as_ref().map(|why| why.text.clone()),
+            configuration: self.configuration(),
             rolled_back: self.rolled_back.of(name).to_vec(),
             events,
         })
+    }
+
+    /// The file of the settings; JSON holds no name that is no Unicode.
+    fn configuration(&self) -> Option<std::path::PathBuf> {
+        self.shared.settings().source.file.clone().filter(|file| file.to_str().is_some())
     }
 
     /// The error for a name that nothing has, with those that there are.

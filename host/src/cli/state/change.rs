@@ -72,21 +72,48 @@ pub(super) fn import(
     let (snapshot, by_host) = match client.stream::<Snapshot>(&request, &mut source) {
         // Nothing was read then.
         Err(ClientError::Unreachable { .. }) => {
-            let _lock = at.lock()?;
-            crate::os::private_folder(&at.config.home)?;
+            let _lock = at.lock_anew()?;
             let store = hotbay_state::Store::open(at.config.home.join("state")).map_err(failed)?;
             let snapshots = at.snapshots(store)?;
             let max = at.config.state.max_bytes;
             let imported = snapshots.import(&name, &mut source, plain.as_ref(), max);
             let header = imported.map_err(|error| match error {
                 ImportError::Store(error) => failed(error),
-                error @ ImportError::TooLarge { .. } => Failure::of(Exit::Refused, error).into(),
+                error @ ImportError::Capsule { .. } => told_of(file, Failure::of(Exit::Failed, error)).into(),
+                error @ ImportError::TooLarge { .. } => {
+                    told_of(file, Failure::of(Exit::Refused, error)).into()
+                }
             })?;
             (header.into(), false)
+        }
+        Err(ClientError::Failed(failure)) if is_of_the_file(&failure) => {
+            return Err(told_of(file, failure).into());
         }
         done => (done?, true),
     };
     tell_newest(&name, &format!("`{}`", file.display()), &snapshot, by_host, out)
+}
+
+/// Whether the host says of what it was given that it cannot be taken. It does not know the file's name.
+fn is_of_the_file(failure: &Failure) -> bool {
+    const CODES: [Code; 11] = [
+        Code::NotState,
+        Code::StateTruncated,
+        Code::StateNewer,
+        Code::StateHeader,
+        Code::StateOfAnother,
+        Code::StateWrongKey,
+        Code::StateChanged,
+        Code::StateMisplaced,
+        Code::StateTrailing,
+        Code::StateUnread,
+        Code::StateTooLong,
+    ];
+    failure.code.as_deref().and_then(|code| code.parse().ok()).is_some_and(|code: Code| CODES.contains(&code))
+}
+
+fn told_of(file: &Path, failure: Failure) -> Failure {
+    Failure { message: format!("{}: {}", file.display(), failure.message), ..failure }
 }
 
 fn tell_newest(
@@ -115,6 +142,7 @@ pub(super) fn prune(
     aside: bool,
     out: &Output,
 ) -> anyhow::Result<()> {
+    at.existing_home()?;
     let keep = keep.unwrap_or(at.config.state.keep);
     let mut services: Vec<String> = match name {
         Some(name) => {

@@ -1,9 +1,10 @@
 //! One snapshot as a file. Content is written in the clear only to who asks for it.
 
+use std::fs::File;
 use std::io::{self, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use hotbay_state::{Sealer, StoreError};
+use hotbay_state::{Listed, OpenError, Opener, Sealer, Store, StoreError};
 
 use super::{Offline, failed};
 use crate::cli::failed::Otherwise as _;
@@ -27,19 +28,22 @@ pub(super) fn export(
     };
     let mut opener = open()?;
     let header = opener.header().clone();
+    let path = path_of(&store, name, sequence)?;
+    let damaged = |source| failed(StoreError::Load { path: path.clone(), source });
+    // What is wrong with the snapshot is not to be told of the file that is written.
+    let mut unopened = None;
     let mut write = |out: &mut dyn Write| {
         if plain {
-            return io::copy(&mut opener, out).map(drop);
+            return pass(&mut opener, out, &mut unopened);
         }
         let sealer = Sealer::new(keys.primary(), &header.stamp(), Some(header.plain_len), out);
         let mut sealer = sealer.map_err(io::Error::other)?;
-        io::copy(&mut opener, &mut sealer)?;
+        pass(&mut opener, &mut sealer, &mut unopened)?;
         sealer.finish().map(drop).map_err(io::Error::other)
     };
     if file == Path::new("-") {
         // What was given out cannot be taken back: it is gone through once before.
-        let path = store.path(name);
-        open()?.finish().map_err(|source| failed(StoreError::Load { path, source }))?;
+        open()?.finish().map_err(damaged)?;
         return out.written(write);
     }
     if file.exists() {
@@ -47,8 +51,11 @@ pub(super) fn export(
         return Err(Failure::new(Exit::Refused, Code::FileThere, message).into());
     }
     // Also what is sealed is opened: a file that cannot be is no copy to keep.
-    hotbay_state::write_durably_by(file, std::time::Duration::ZERO, &mut write)
-        .otherwise(Code::NotWritten, || format!("failed to write `{}`", file.display()))?;
+    let written = hotbay_state::write_durably_by(file, std::time::Duration::ZERO, &mut write);
+    if let Some(source) = unopened {
+        return Err(damaged(source));
+    }
+    written.otherwise(Code::NotWritten, || format!("failed to write `{}`", file.display()))?;
     let how = if plain { "in the clear" } else { "sealed" };
     let told = format!(
         "{name}: snapshot {} is in `{}`, {how}, {} bytes",
@@ -58,6 +65,28 @@ pub(super) fn export(
     );
     narrate(&one_line(&told));
     if out.is_json() { out.json(&header) } else { Ok(()) }
+}
+
+/// The file that a snapshot is in: the newest, or the one of this number.
+fn path_of(store: &Store, name: &str, sequence: Option<u64>) -> anyhow::Result<PathBuf> {
+    let older = if sequence.is_some() { store.older(name).map_err(failed)? } else { Vec::new() };
+    let is_it =
+        |listed: &Listed| listed.header.as_ref().is_ok_and(|header| Some(header.sequence) == sequence);
+    Ok(older.into_iter().find(is_it).map_or_else(|| store.path(name), |listed| listed.path))
+}
+
+/// Writes all that is opened. Why it cannot be opened stands in `unopened` then.
+fn pass(opener: &mut Opener<File>, to: &mut dyn Write, unopened: &mut Option<OpenError>) -> io::Result<()> {
+    loop {
+        match opener.next_chunk() {
+            Ok(Some(chunk)) => to.write_all(chunk)?,
+            Ok(None) => return Ok(()),
+            Err(error) => {
+                *unopened = Some(error);
+                return Err(io::Error::other("the snapshot cannot be opened"));
+            }
+        }
+    }
 }
 
 pub(super) fn gone(name: &str) -> anyhow::Error {

@@ -3,8 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 
-use anyhow::Context as _;
-use hotbay_state::{HELD, Opener, Store};
+use hotbay_state::{HELD, OpenError, Opener, Store};
 use serde::Serialize;
 use serde_json::Value;
 
@@ -13,7 +12,7 @@ use super::{Offline, failed};
 use crate::cli::output::{Output, one_line};
 use crate::control::exit::Exit;
 use crate::control::protocol::Failure;
-use crate::error::Code;
+use crate::error::{Code, Coded, chain};
 use crate::start::Plain;
 
 /// The difference of two snapshots.
@@ -55,8 +54,11 @@ pub(super) fn diff(
     let from = from.map_or_else(|| before(&store, name, new.header().sequence), Ok)?;
     let old = open(Some(from))?;
     let headers = (old.header().clone(), new.header().clone());
-    let (mut changes, first) = differences(old, new).with_context(|| {
-        format!("failed to compare snapshots {from} and {} of `{name}`", headers.1.sequence)
+    let (mut changes, first) = differences(old, new).map_err(|error| {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<OpenError>());
+        let code = cause.map_or(Code::StateUnread, Coded::code);
+        let what = format!("failed to compare snapshots {from} and {} of `{name}`", headers.1.sequence);
+        Failure::new(Exit::Failed, code, format!("{what}: {}", chain(&error)))
     })?;
     if !plain {
         changes.iter_mut().for_each(|change| (change.from, change.to) = (None, None));
@@ -159,7 +161,13 @@ fn screen(diff: &Diff) -> String {
             (None, None) => String::new(),
             (from, to) => format!(": {} → {}", from.unwrap_or("-".to_owned()), to.unwrap_or("-".to_owned())),
         };
-        one_line(&format!("  {:<8}{}{values}", change.kind, change.path))
+        // A pointer into JSON begins with a slash. What is no JSON has a first byte that differs, and what follows is not compared.
+        let from = if change.path.starts_with("byte ") {
+            format!("from {} on", change.path)
+        } else {
+            change.path.clone()
+        };
+        one_line(&format!("  {:<8}{from}{values}", change.kind))
     }));
     // A line's blanks at its begin are no more than looks.
     lines.join("\n")

@@ -60,7 +60,7 @@ impl Offline {
             // It may be whole, and is not to be replaced.
             Err(
                 error @ StoreError::Head {
-                    source: OpenError::WrongKey { .. } | OpenError::Newer { .. } | OpenError::Read { .. },
+                    why: OpenError::WrongKey { .. } | OpenError::Newer { .. } | OpenError::Read { .. },
                     ..
                 },
             ) => Err(failed(error)),
@@ -85,9 +85,35 @@ impl Offline {
         }
     }
 
+    /// That the home folder is there: what looks for trouble would find none in a path that was mistyped.
+    pub(super) fn existing_home(&self) -> anyhow::Result<()> {
+        let home = &self.config.home;
+        let is_there = home.try_exists();
+        if is_there.map_err(|source| failed(StoreError::Folder { path: home.clone(), source }))? {
+            return Ok(());
+        }
+        let message = format!(
+            "failed to find the home folder `{}`: nothing is there; name that of the host with `--home`",
+            home.display()
+        );
+        Err(Failure::new(Exit::NotFound, Code::NoSuchSnapshot, message).into())
+    }
+
     /// The keys that the host would use. None is made.
     pub(in crate::cli) fn keys(&self) -> Result<KeyRing, HostError> {
         keys::existing_ring(&self.config)
+    }
+
+    /// As [`lock`](Self::lock), also where no host ran yet and the keys lie elsewhere: then the home folder is made. In a path that was
+    /// mistyped there are no keys, and nothing is made.
+    pub(in crate::cli) fn lock_anew(&self) -> anyhow::Result<File> {
+        let home = &self.config.home;
+        if !home.exists() {
+            self.keys()?;
+            let made = crate::os::private_folder(home);
+            made.map_err(|source| HostError::Home { path: home.clone(), source })?;
+        }
+        self.lock()
     }
 
     /// Keeps hosts away while files are changed; refused while one runs.

@@ -21,6 +21,7 @@ struct Checked {
 }
 
 pub(super) fn verify(at: &Offline, name: Option<&str>, out: &Output) -> anyhow::Result<()> {
+    at.existing_home()?;
     let mut all = Vec::new();
     // The states that the last good versions had are sealed like any other.
     for folder in ["state", "good"] {

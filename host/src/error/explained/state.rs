@@ -236,10 +236,11 @@ pub(super) const TABLE: &[Explanation] = &[
         code: Code::NoSuchSnapshot,
         title: "There is no such snapshot",
         blame: Blame::Operator,
-        meaning: "No state of that service, or none of that number, is kept. Those that are, are told.",
+        meaning: "No state of that service, or none of that number, is kept, or the home folder that it is looked for in is not there. \
+                  What there is, is told.",
         causes: &[
             "it went with newer ones: `state.keep` are kept",
-            "another home folder than the host's: `--home`",
+            "another home folder than the host's: `--home`, or another working directory",
         ],
         unchanged: NOTHING_WRITTEN,
         next: &["`hotbay state show SERVICE` shows those that there are, `hotbay state list` the services"],

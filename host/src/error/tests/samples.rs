@@ -249,6 +249,7 @@ fn state() -> Vec<Trouble> {
         StoreError::Service { service: "../greeter".to_owned() }.into(),
         SealError::Text { field: "plugin version", text: "1.0.0 β".to_owned() }.into(),
         ImportError::TooLarge { max: 256 << 20 }.into(),
+        ImportError::Capsule { service: service(), why: OpenError::NotState }.into(),
         SealError::Length { declared: 10, got: 9 }.into(),
         SealError::Write { source: io::Error::other("no space left on device") }.into(),
         SealError::Random { source: denied() }.into(),

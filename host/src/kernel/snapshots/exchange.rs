@@ -17,9 +17,49 @@ const PIECE: usize = 1 << 16;
 pub(crate) enum ImportError {
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// It is told of what was given, and not of the state that is there, which is as it was.
+    #[error("take it as state of {service}: {}", wrong_with(why))]
+    Capsule { service: String, why: OpenError },
     /// A plugin could not be given it, or give it back.
     #[error("import more than {max} bytes: raise `max_bytes` under `[state]` in hotbay.toml")]
     TooLarge { max: u64 },
+}
+
+/// What is wrong with a file that somebody gives, and what to do: another copy may be whole, and there is nothing to be set aside.
+fn wrong_with(why: &OpenError) -> String {
+    match why {
+        OpenError::NotState => {
+            "it begins with other bytes than sealed state; what is in the clear comes in with \
+                                `--plain --schema NUMBER --from-version VERSION`"
+                .to_owned()
+        }
+        OpenError::Truncated { got, expected } => {
+            format!("it is cut short at {got} of at least {expected} bytes; give a whole copy")
+        }
+        OpenError::Newer { format, known } => {
+            format!("a newer Hotbay wrote it (format {format}), this one reads up to {known}; update Hotbay")
+        }
+        OpenError::BadHeader { problem } => {
+            format!("its header cannot be understood: {problem}; give another copy")
+        }
+        OpenError::OtherService { found, .. } => {
+            format!("it is the state of {found}; name that service")
+        }
+        OpenError::WrongKey { sealed_with, ours } => {
+            format!("it is sealed with key {sealed_with}, and the key in use is {ours}; bring back the key")
+        }
+        OpenError::HeaderChanged => {
+            "its header was damaged or changed after it was sealed; give another copy".to_owned()
+        }
+        OpenError::Damaged { chunk } => {
+            format!("its chunk {chunk} was damaged or changed after it was sealed; give another copy")
+        }
+        OpenError::Misplaced { chunk, belongs } => {
+            format!("its chunk {chunk} is in the place of {belongs}: it was put together; give another copy")
+        }
+        OpenError::Trailing { extra } => format!("{extra} bytes follow its end; give another copy"),
+        OpenError::Read { source } => format!("it cannot be read: {source}"),
+    }
 }
 
 impl Snapshots {
@@ -46,7 +86,7 @@ impl Snapshots {
         max: u64,
     ) -> Result<Header, ImportError> {
         let keys = self.keys();
-        let capsule = |source| StoreError::Capsule { path: self.store.path(service), source };
+        let capsule = |why| ImportError::Capsule { service: service.to_owned(), why };
         let Some(PlainState { schema, version }) = plain else {
             let mut opener = keys.opener(service, &mut source).map_err(capsule)?;
             if opener.declared_len().is_some_and(|len| len > max) {
@@ -80,7 +120,7 @@ impl Snapshots {
                 Ok(0) => break,
                 Ok(len) => len,
                 Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
-                Err(source) => return Err(capsule(OpenError::Read { source }).into()),
+                Err(source) => return Err(capsule(OpenError::Read { source })),
             };
             taken += len as u64;
             if taken > max {

@@ -260,7 +260,11 @@ fn head_is_written_read_and_found_out_when_it_was_changed() {
     let path = store.folder().join("HEAD");
     spoil(&path);
     let error = store.head(&ring()).unwrap_err();
-    assert!(matches!(error, StoreError::Head { source: OpenError::Damaged { .. }, .. }), "{error}");
+    assert!(matches!(error, StoreError::Head { why: OpenError::Damaged { .. }, .. }), "{error}");
+    // It is no state, has no chunks, and there is no copy of it to be restored.
+    let told = error.to_string();
+    assert!(told.contains("HEAD") && told.contains("sets it aside, and begins another"), "{told}");
+    assert!(!told.contains("chunk") && !told.contains("restore"), "{told}");
     let aside = store.set_head_aside().unwrap().unwrap();
     assert!(aside.exists() && !path.exists());
     fs::write(store.folder().join(".HEAD.1-2.tmp"), "half").unwrap();
