@@ -38,6 +38,25 @@ fn a_dry_run_names_the_cascade_and_changes_nothing_and_a_stop_says_whom_it_took_
 }
 
 #[test]
+fn a_dry_run_of_a_start_names_whom_it_restarts_and_so_does_the_start() {
+    let bay = Bay::with("[service.top]\nwhen_dependency_stops = \"restart\"").up();
+    bay.drop_in("top", &fixture("top"));
+    bay.drop_in("base", &fixture("base"));
+    bay.wait_phase("top", Phase::Running);
+    bay.ok(&["stop", "base"]);
+    let answer: serde_json::Value =
+        serde_json::from_str(&bay.ok(&["start", "base", "--dry-run", "-o", "json"])).unwrap();
+    let plan: Vec<Planned> = serde_json::from_value(answer["plan"].clone()).unwrap();
+    let steps: Vec<_> = plan.iter().map(|step| (step.level, &*step.service, step.action)).collect();
+    assert_eq!(steps, [(1, "base", Action::Start), (2, "top", Action::Restart)]);
+
+    let started = bay.hotbay(&["start", "base"]);
+    assert!(started.code == 0 && started.stderr.contains("restart top, because of base"), "{started:?}");
+    let starts = || bay.status("top").events.iter().filter(|event| event.kind == "started").count();
+    eventually("it is restarted", || (starts() == 2).then_some(()));
+}
+
+#[test]
 fn what_is_refused_ends_with_4_and_is_told_when_to_try_again() {
     let bay = Bay::with("[service.echo]\nmax_rate = 1\nmax_burst = 1").up();
     bay.drop_in("echo", &example("echo"));
