@@ -44,6 +44,13 @@ fn a_dry_run_of_a_start_names_whom_it_restarts_and_so_does_the_start() {
     bay.drop_in("base", &fixture("base"));
     bay.wait_phase("top", Phase::Running);
     bay.ok(&["stop", "base"]);
+    let why = bay.ok(&["why", "top"]);
+    let says = |text| why.contains(text);
+    assert!(
+        says("service `base`, which it requires, does not serve") && says("`hotbay start base`"),
+        "{why}"
+    );
+    assert!(!says("nothing is wrong"), "{why}");
     let answer: serde_json::Value =
         serde_json::from_str(&bay.ok(&["start", "base", "--dry-run", "-o", "json"])).unwrap();
     let plan: Vec<Planned> = serde_json::from_value(answer["plan"].clone()).unwrap();
@@ -71,7 +78,8 @@ fn what_is_refused_ends_with_4_and_is_told_when_to_try_again() {
     let refused = bay.hotbay(&["call", "echo.echo", "-d", "x"]);
     assert!(refused.code == 4 && refused.stderr.contains("HB0760"), "{refused:?}");
     assert!(bay.ok(&["status", "echo"]).contains("open, held there"));
-    assert!(bay.ok(&["why", "echo"]).contains("`hotbay breaker echo auto`"));
+    let why = bay.ok(&["why", "echo"]);
+    assert!(why.contains("`hotbay breaker echo auto`") && !why.contains("nothing is wrong"), "{why}");
     bay.ok(&["breaker", "echo", "auto"]);
     eventually("it is let in", || (bay.hotbay(&["call", "echo.echo", "-d", "x"]).code == 0).then_some(()));
 }

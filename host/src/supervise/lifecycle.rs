@@ -38,7 +38,7 @@ impl Kernel {
         self.leaving.iter().any(|leaving| leaving == name)
     }
 
-    fn serves(&self, name: &str) -> bool {
+    pub(super) fn serves(&self, name: &str) -> bool {
         self.services.get(name).is_some_and(|service| service.serving.is_some())
     }
 
