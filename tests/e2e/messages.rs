@@ -191,16 +191,18 @@ fn listens_to_what_waited_while_it_was_stopped_where_that_is_kept() {
 }
 
 #[test]
-fn listens_to_nothing_while_it_is_stopped_and_who_publishes_is_told() {
-    let bay = Bay::started();
+fn listens_to_nothing_while_it_is_stopped_and_who_publishes_is_refused_at_once() {
+    let (bay, web) = Bay::new().up_with_http();
     bay.drop_in("listens", &fixture("listens"));
     bay.wait_version("listens", "1.0.0");
     bay.ok(&["stop", "listens"]);
     let sent = published(&bay, &["numbers.next", "-d", "1"]);
     assert_eq!((sent.taken, sent.refused), (0, 1));
     let confirmed = bay.hotbay(&["publish", "numbers.next", "-d", "1", "--confirm"]);
-    assert_eq!(confirmed.code, 7, "{confirmed:?}");
+    assert_eq!(confirmed.code, 4, "{confirmed:?}");
     assert!(confirmed.stderr.contains("its service is stopped"), "{confirmed:?}");
+    let confirmed = web.ask("POST", "/v1/publish/numbers.next?confirm=true", b"1");
+    assert_eq!((confirmed.status, &confirmed.json()["code"]), (409, &"HB1303".into()), "{confirmed:?}");
     bay.ok(&["start", "listens"]);
     published(&bay, &["numbers.next", "-d", "5"]);
     eventually("it was heard", || (heard(&bay)["last"] == 5).then_some(()));

@@ -124,7 +124,7 @@ pub(super) enum Command {
         /// What stands beside the bytes; may be given more than once
         #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
         headers: Vec<(String, String)>,
-        /// Wait until every mailbox took it, and name those that did not
+        /// Wait until every mailbox took it, and name those that did not: with exit code 7 where one was full all the time, else with 4
         #[arg(long)]
         confirm: bool,
     },

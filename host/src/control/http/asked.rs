@@ -76,7 +76,7 @@ pub(super) struct Starting {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Publishing {
-    /// Wait until every mailbox took it, or say which did not.
+    /// Wait until every mailbox took it, or say which did not: with 504 where one was full until the time was over, else with 409.
     pub(super) confirm: bool,
     /// Milliseconds that the answer may take; 30,000 without, 600,000 at most.
     pub(super) timeout_ms: Option<u64>,

@@ -31,11 +31,13 @@ pub(super) const TABLE: &[Explanation] = &[
         code: Code::NotTakenByAll,
         title: "Not every mailbox took the message",
         blame: Blame::Operator,
-        meaning: "It was to be confirmed, and within its deadline some mailbox had no room, or its service is stopped. Which, is told; the \
-                  others have it, so that to publish it again is to have it twice there.",
+        meaning: "It was to be confirmed, and some mailbox did not take it. Where one was full until the deadline, that is a time-out (7); where \
+                  nobody was waited for, as of a service that is stopped, or is set to reject what it has no room for, a refusal (4). Which, is \
+                  told; the others have it, so that to publish it again is to have it twice there.",
         causes: &[
             "a subscriber that is slower than the publisher",
             "a service that is stopped and whose messages are rejected",
+            "`when_full = \"reject\"`, and no room",
         ],
         unchanged: "Those that took it keep it; the others have nothing of it.",
         next: &[

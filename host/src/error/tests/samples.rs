@@ -142,7 +142,7 @@ fn lives() -> Vec<Trouble> {
 fn messages() -> Vec<Trouble> {
     let topic = || "orders.created".to_owned();
     let wrong = Pattern::parse("orders..created").unwrap_err();
-    let refused = vec![NotTaken { name: "logger".to_owned(), why: "is full" }];
+    let refused = vec![NotTaken { name: "logger".to_owned(), why: "is full", waited: true }];
     vec![
         PublishError::Topic(wrong).into(),
         PublishError::TooManyHops { topic: topic() }.into(),
