@@ -124,6 +124,19 @@ fn subjects_that_cannot_be_meant_are_refused_as_usage() {
 }
 
 #[test]
+fn topics_of_the_kernel_are_refused_for_good_to_everybody_else() {
+    let (bay, web) = Bay::new().up_with_http();
+    let published = bay.hotbay(&["publish", "hotbay.service.echo"]);
+    assert!(published.code == 2 && published.stderr.contains("HB1305"), "{published:?}");
+    let asked = bay.hotbay(&["request", "hotbay.service.echo"]);
+    assert!(asked.code == 2 && asked.stderr.contains("HB1305"), "{asked:?}");
+    let published = web.ask("POST", "/v1/publish/hotbay.service.echo", b"");
+    assert_eq!((published.status, &published.json()["code"]), (403, &"HB1305".into()), "{published:?}");
+    let says_when = published.head.iter().any(|line| line.starts_with("retry-after"));
+    assert!(!says_when, "it never works: {published:?}");
+}
+
+#[test]
 fn echo_and_logger_exchange_events_and_know_nothing_of_each_other() {
     let bay = Bay::started();
     bay.drop_in("echo", &example("echo"));

@@ -69,6 +69,14 @@ pub enum PublishError {
         /// Those that did not.
         refused: Vec<NotTaken>,
     },
+    /// What begins with `hotbay.` the kernel alone publishes.
+    #[error(
+        "failed to publish to `{topic}`: what begins with `hotbay.` is told by the kernel alone; begin with another word"
+    )]
+    Reserved {
+        /// The topic.
+        topic: String,
+    },
     /// The sender may not publish now.
     #[error("failed to publish to `{topic}`: {text}")]
     Refused {
@@ -146,9 +154,7 @@ impl Bus {
         let found = self.find(topic)?;
         let known = &found.topic;
         if known.is_kernels && **sender != *KERNEL {
-            let text =
-                "what begins with `hotbay.` is told by the kernel alone; begin with another word".to_owned();
-            return Err(PublishError::Refused { topic: topic.to_owned(), text });
+            return Err(PublishError::Reserved { topic: topic.to_owned() });
         }
         let message = Message::new(Envelope {
             id: self.next_id(),

@@ -99,7 +99,7 @@ impl From<&StreamError> for Exit {
 impl From<&PublishError> for Exit {
     fn from(error: &PublishError) -> Self {
         match error {
-            PublishError::Topic(_) => Exit::Usage,
+            PublishError::Topic(_) | PublishError::Reserved { .. } => Exit::Usage,
             // One that was waited for may have room later; who refuses it now has said so.
             PublishError::NotTaken { refused, .. } if refused.iter().any(|one| one.waited) => Exit::TimedOut,
             PublishError::NotTaken { .. } => Exit::Refused,

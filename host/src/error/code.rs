@@ -279,6 +279,7 @@ codes! {
     1302 MessageCircle
     1303 NotTakenByAll
     1304 PublishRefused
+    1305 TopicReserved
     1380 NobodyAnswers
     1381 RequestNotTaken
     1382 RequestDropped

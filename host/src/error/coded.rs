@@ -73,6 +73,7 @@ impl Coded for PublishError {
             Self::Topic(_) => Code::SubjectWrong,
             Self::TooManyHops { .. } => Code::MessageCircle,
             Self::NotTaken { .. } => Code::NotTakenByAll,
+            Self::Reserved { .. } => Code::TopicReserved,
             Self::Refused { .. } => Code::PublishRefused,
         }
     }

@@ -46,7 +46,7 @@ impl Problem {
     pub(super) fn status(&self) -> u16 {
         let by_code = self.code().and_then(|code| match code {
             Code::HttpNoToken => Some(401),
-            Code::HttpForeign => Some(403),
+            Code::HttpForeign | Code::TopicReserved => Some(403),
             Code::HttpNoRoute => Some(404),
             Code::HttpMethod => Some(405),
             Code::HttpTooSlow => Some(408),
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(status(Exit::Refused, Code::BreakerOpen), 503);
         assert_eq!(status(Exit::Refused, Code::TooFast), 429);
         assert_eq!(status(Exit::Usage, Code::SubjectWrong), 400);
+        assert_eq!(status(Exit::Usage, Code::TopicReserved), 403);
         assert_eq!(status(Exit::Failed, Code::Defect), 500);
         // Of every code it is one that tells of trouble.
         for code in Code::ALL {

@@ -59,6 +59,17 @@ pub(super) const TABLE: &[Explanation] = &[
         example: "failed to publish to `orders.created`: the host is being stopped",
     },
     Explanation {
+        code: Code::TopicReserved,
+        title: "That topic is the kernel's own",
+        blame: Blame::Operator,
+        meaning: "What begins with `hotbay.` the kernel alone publishes, so that who subscribes to it can believe it. Nobody else may, whenever it \
+                  is tried. Everybody may subscribe to it.",
+        causes: &["a topic of one's own that begins with `hotbay.`"],
+        unchanged: NOT_PUBLISHED,
+        next: &["begin the topic with another word"],
+        example: "failed to publish to `hotbay.service.shop`: what begins with `hotbay.` is told by the kernel alone; begin with another word",
+    },
+    Explanation {
         code: Code::NobodyAnswers,
         title: "Nobody answers that topic",
         blame: Blame::Operator,

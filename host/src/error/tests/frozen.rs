@@ -198,6 +198,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (1302, "MessageCircle"),
     (1303, "NotTakenByAll"),
     (1304, "PublishRefused"),
+    (1305, "TopicReserved"),
     (1380, "NobodyAnswers"),
     (1381, "RequestNotTaken"),
     (1382, "RequestDropped"),

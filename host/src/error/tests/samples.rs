@@ -147,6 +147,7 @@ fn messages() -> Vec<Trouble> {
         PublishError::Topic(wrong).into(),
         PublishError::TooManyHops { topic: topic() }.into(),
         PublishError::NotTaken { taken: 2, refused }.into(),
+        PublishError::Reserved { topic: "hotbay.service.shop".to_owned() }.into(),
         PublishError::Refused { topic: topic(), text: "the host is being stopped".to_owned() }.into(),
         RequestError::NobodyAnswers {
             topic: "orders.prise".to_owned(),
