@@ -115,6 +115,19 @@ fn of_a_queue_group_each_message_comes_to_one_member_by_the_command_line_and_by_
 }
 
 #[test]
+fn what_is_followed_lasts_as_long_as_the_timeout_says_and_too_few_messages_in_it_are_told() {
+    let bay = Bay::started();
+    let too_few = bay.hotbay(&["subscribe", "orders", "-n", "1", "--timeout", "200ms"]);
+    assert!(too_few.code == 7 && too_few.stderr.contains("HB1223"), "{too_few:?}");
+    // Of these nothing was asked for but what comes in that time.
+    for follow in [&["subscribe", "orders"][..], &["logs", "-f"], &["events", "-f"]] {
+        let arguments = [follow, &["--timeout", "200ms"]].concat();
+        let ran = bay.hotbay(&arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
 fn subjects_that_cannot_be_meant_are_refused_as_usage() {
     let bay = Bay::started();
     for arguments in [["publish", "orders.*"], ["publish", "a..b"], ["subscribe", "a.>.b"]] {

@@ -86,13 +86,17 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Status { name } => status::status(&client(), &name, &out),
         Command::Why { name } => why::why(&client(), &name, &out),
         Command::History { name } => history::history(&client(), &name, &out),
-        Command::Events { follow, past } => events::events(&client(), past, follow, &out),
+        Command::Events { follow, past } => {
+            events::events(&client().lasting(args.timeout), past, follow, &out)
+        }
         Command::Call { target, data } => {
             // Where nobody says, the service's settings do, which may be longer.
             let patient = Client::new(&home_or_default(home.clone()), args.timeout.unwrap_or(LONGEST));
             call::call(&patient, &target, data.as_deref(), args.timeout, &out)
         }
-        Command::Logs { name, follow, past } => logs::logs(&client(), name, past, follow, &out),
+        Command::Logs { name, follow, past } => {
+            logs::logs(&client().lasting(args.timeout), name, past, follow, &out)
+        }
         Command::LogLevel { name, level } => logs::set_level(&client(), name, level.0, &out),
         Command::Config { command: args::Config::Check { file, plugins } } => {
             config::check(file.as_deref(), plugins.as_deref(), &out)
@@ -107,7 +111,7 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             request::request(&client(), topic, data.as_deref(), headers, deadline, &out)
         }
         Command::Subscribe { patterns, queue, count } => {
-            subscribe::subscribe(&client(), patterns, queue, count, &out)
+            subscribe::subscribe(&client().lasting(args.timeout), patterns, queue, count, &out)
         }
         Command::Stream(asked) => stream::stream(&client(), asked, args.timeout, &out),
         Command::Topics => topics::topics(&client(), &out),

@@ -264,6 +264,7 @@ codes! {
     1220 OwnSide
     1221 NoContractThere
     1222 NoSuchCode
+    1223 TooFewCame
     1270 HttpNotLocal
     1271 HttpNoToken
     1272 HttpForeign

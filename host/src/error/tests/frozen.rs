@@ -185,6 +185,7 @@ pub(super) const CODES: &[(u16, &str)] = &[
     (1220, "OwnSide"),
     (1221, "NoContractThere"),
     (1222, "NoSuchCode"),
+    (1223, "TooFewCame"),
     (1270, "HttpNotLocal"),
     (1271, "HttpNoToken"),
     (1272, "HttpForeign"),
