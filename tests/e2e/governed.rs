@@ -27,6 +27,9 @@ fn a_dry_run_names_the_cascade_and_changes_nothing_and_a_stop_says_whom_it_took_
     bay.wait_phase("top", Phase::Stopped);
     let why = bay.ok(&["why", "top"]);
     assert!(why.contains("HB0664") && why.contains("`base`"), "{why}");
+    let started = bay.hotbay(&["start", "top"]);
+    assert!(started.code == 4 && started.stderr.contains("HB0664"), "{started:?}");
+    assert!(started.stderr.contains("`hotbay start base`"), "{started:?}");
     bay.ok(&["start", "--all"]);
     assert_eq!(bay.row("top").unwrap().phase, Phase::Running);
     bay.ok(&["restart", "top", "base"]);
