@@ -128,12 +128,27 @@ fn what_is_followed_lasts_as_long_as_the_timeout_says_and_too_few_messages_in_it
 }
 
 #[test]
-fn subjects_that_cannot_be_meant_are_refused_as_usage() {
-    let bay = Bay::started();
-    for arguments in [["publish", "orders.*"], ["publish", "a..b"], ["subscribe", "a.>.b"]] {
-        let ran = bay.hotbay(&arguments);
+fn subjects_queue_groups_and_headers_that_cannot_be_meant_are_refused_as_usage() {
+    let (bay, web) = Bay::new().up_with_http();
+    for arguments in [
+        &["publish", "orders.*"][..],
+        &["publish", "a..b"],
+        &["publish", "a", "-H", "=1"],
+        &["subscribe", "a.>.b"],
+        &["subscribe", "a", "--queue", "", "--timeout", "5s"],
+        &["subscribe", "a", "--queue", "two words", "--timeout", "5s"],
+    ] {
+        let ran = bay.hotbay(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
     }
+    for group in ["", "two%20words"] {
+        let asked = web.ask("GET", &format!("/v1/subscribe/a?queue={group}"), b"");
+        assert_eq!((asked.status, &asked.json()["code"]), (400, &"HB1301".into()), "{asked:?}");
+    }
+    let headers =
+        format!("host: {}\r\nauthorization: Bearer {}\r\nhotbay-header-: 1\r\n", web.address, web.token);
+    let published = web.connect().ask_with("POST", "/v1/publish/a", &headers, b"").unwrap();
+    assert_eq!((published.status, &published.json()["code"]), (400, &"HB1278".into()), "{published:?}");
 }
 
 #[test]

@@ -44,7 +44,8 @@ use clap::Parser as _;
 use crate::Config;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
-use crate::control::protocol::Request;
+use crate::control::protocol::{Failure, Request};
+use crate::error::Code;
 use crate::kernel::view::Action;
 use args::{Args, Command};
 use output::{Closed, Output};
@@ -115,7 +116,7 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         }
         Command::Stream(asked) => stream::stream(&client(), asked, args.timeout, &out),
         Command::Topics => topics::topics(&client(), &out),
-        Command::Metrics => out.bytes(&client().pass(&Request::Metrics, &[])?),
+        Command::Metrics => metrics(&client(), &out),
         Command::Doctor { config, plugins } => doctor::doctor(config.as_deref(), plugins, home, &out),
         Command::Completions { shell } => completions::completions(shell, &out),
         Command::Add { file, force } => change::add(&client(), &file, force, deadline, &out),
@@ -154,6 +155,15 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             keys::keys(&at, &command, &Client::new(&at.config.home, deadline), &out)
         }
     }
+}
+
+fn metrics(client: &Client, out: &Output) -> anyhow::Result<()> {
+    if out.is_json() {
+        let message =
+            "failed to show metrics as JSON: they are OpenMetrics text, which `-o table` shows as it is";
+        return Err(Failure::new(Exit::Usage, Code::CommandLine, message).into());
+    }
+    out.bytes(&client.pass(&Request::Metrics, &[])?)
 }
 
 /// The home folder of a command that is not `run`.

@@ -98,7 +98,7 @@ impl Coded for RequestError {
 impl Coded for SubscribeError {
     fn code(&self) -> Code {
         match self {
-            Self::Pattern(_) => Code::SubjectWrong,
+            Self::Pattern(_) | Self::Group { .. } => Code::SubjectWrong,
             Self::Stopping => Code::Stopping,
         }
     }

@@ -158,6 +158,16 @@ mod tests {
     }
 
     #[test]
+    fn a_breaker_that_somebody_holds_open_is_for_the_operator_to_mend() {
+        let blame = |retry_after| {
+            let (service, why) = ("echo".to_owned(), "it is held open".to_owned());
+            Failure::from(CallError::BreakerOpen { service, why, retry_after }).blame
+        };
+        assert_eq!(blame(None), Some(Blame::Operator));
+        assert_eq!(blame(Some(std::time::Duration::from_secs(1))), Some(Blame::Plugin));
+    }
+
+    #[test]
     fn a_problem_says_what_the_command_line_says() {
         let error = CallError::Failed { service: "echo".to_owned(), text: "no such thing".to_owned() };
         let problem = Problem::from(Failure::from(error));

@@ -8,10 +8,10 @@ const NOT_PUBLISHED: &str = "The message was not published: no mailbox has it.";
 pub(super) const TABLE: &[Explanation] = &[
     Explanation {
         code: Code::SubjectWrong,
-        title: "A topic or pattern cannot be meant",
+        title: "A topic, pattern or queue group cannot be meant",
         blame: Blame::Operator,
         meaning: "Topics are words with dots between them, such as `orders.created`. In a pattern a `*` stands for one word, and a `>` at \
-                  its end for one or more.",
+                  its end for one or more. A queue group is a name of one character at least, without blanks.",
         causes: &["a wildcard in a topic that is published to", "an empty word, or a blank in one"],
         unchanged: "Nothing was published, and nobody subscribed.",
         next: &["`hotbay topics` lists those that there are"],

@@ -156,6 +156,7 @@ fn messages() -> Vec<Trouble> {
         .into(),
         RequestError::NotTaken { topic: topic(), name: "shop".to_owned(), why: "is full" }.into(),
         RequestError::Dropped { topic: topic(), name: "shop".to_owned() }.into(),
+        SubscribeError::Group { group: String::new() }.into(),
         SubscribeError::Stopping.into(),
     ]
 }
