@@ -294,7 +294,8 @@ impl Host {
         self.command(name, deadline, move |kernel, reply| kernel.remove(wish, reply))
     }
 
-    /// Starts a service that was stopped, or that failed. `fresh` begins with empty state and keeps the old file aside.
+    /// Starts a service that was stopped, or that failed. `fresh` begins with empty state and keeps the old file aside. Services that wait
+    /// for it start too, and those are restarted that served without it and are set to; the answer names them.
     ///
     /// # Errors
     /// There is no such service, it cannot be started, or `deadline` passed.
@@ -304,8 +305,10 @@ impl Host {
         fresh: bool,
         deadline: Duration,
     ) -> Result<Changed, ControlError> {
+        let also = self.also(Action::Start, name);
         let wish = name.to_owned();
-        self.command(name, deadline, move |kernel, reply| kernel.start(wish, fresh, reply))
+        let changed = self.command(name, deadline, move |kernel, reply| kernel.start(wish, fresh, reply))?;
+        Ok(Changed { also, ..changed })
     }
 
     /// Stops a service until [`Host::start_service`], also over a restart of the host. Its state is written first; with `force` it stops

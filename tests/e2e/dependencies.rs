@@ -44,7 +44,7 @@ fn what_is_required_goes_before_priority_and_priority_before_the_rest() {
 
 #[test]
 fn requires_missing_waits_and_says_for_whom() {
-    let bay = Bay::started();
+    let (bay, web) = Bay::new().up_with_http();
     bay.drop_in("a", &fixture("requires_missing"));
     bay.drop_in("echo", &example("echo"));
     let row = bay.wait_for("requires_missing", |row| row.reason.is_some());
@@ -52,6 +52,12 @@ fn requires_missing_waits_and_says_for_whom() {
     assert!(row.reason.unwrap().contains("`nowhere`"));
     bay.wait_version("echo", "1.0.0");
     assert_ne!(bay.hotbay(&["call", "requires_missing.ping"]).code, 0);
+    // It was not even tried: that is a refusal, and for the operator to mend.
+    let started = bay.hotbay(&["start", "requires_missing"]);
+    assert!(started.code == 4 && started.stderr.contains("HB0606"), "{started:?}");
+    let started = web.ask("POST", "/v1/plugins/requires_missing/start", b"");
+    let told = started.json();
+    assert_eq!((started.status, &told["code"], &told["blame"]), (409, &"HB0606".into(), &"operator".into()));
 }
 
 #[test]

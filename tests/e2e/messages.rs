@@ -115,12 +115,53 @@ fn of_a_queue_group_each_message_comes_to_one_member_by_the_command_line_and_by_
 }
 
 #[test]
-fn subjects_that_cannot_be_meant_are_refused_as_usage() {
+fn what_is_followed_lasts_as_long_as_the_timeout_says_and_too_few_messages_in_it_are_told() {
     let bay = Bay::started();
-    for arguments in [["publish", "orders.*"], ["publish", "a..b"], ["subscribe", "a.>.b"]] {
+    let too_few = bay.hotbay(&["subscribe", "orders", "-n", "1", "--timeout", "200ms"]);
+    assert!(too_few.code == 7 && too_few.stderr.contains("HB1223"), "{too_few:?}");
+    // Of these nothing was asked for but what comes in that time.
+    for follow in [&["subscribe", "orders"][..], &["logs", "-f"], &["events", "-f"]] {
+        let arguments = [follow, &["--timeout", "200ms"]].concat();
         let ran = bay.hotbay(&arguments);
+        assert_eq!(ran.code, 0, "{arguments:?}: {ran:?}");
+    }
+}
+
+#[test]
+fn subjects_queue_groups_and_headers_that_cannot_be_meant_are_refused_as_usage() {
+    let (bay, web) = Bay::new().up_with_http();
+    for arguments in [
+        &["publish", "orders.*"][..],
+        &["publish", "a..b"],
+        &["publish", "a", "-H", "=1"],
+        &["subscribe", "a.>.b"],
+        &["subscribe", "a", "--queue", "", "--timeout", "5s"],
+        &["subscribe", "a", "--queue", "two words", "--timeout", "5s"],
+    ] {
+        let ran = bay.hotbay(arguments);
         assert_eq!(ran.code, 2, "{arguments:?}: {ran:?}");
     }
+    for group in ["", "two%20words"] {
+        let asked = web.ask("GET", &format!("/v1/subscribe/a?queue={group}"), b"");
+        assert_eq!((asked.status, &asked.json()["code"]), (400, &"HB1301".into()), "{asked:?}");
+    }
+    let headers =
+        format!("host: {}\r\nauthorization: Bearer {}\r\nhotbay-header-: 1\r\n", web.address, web.token);
+    let published = web.connect().ask_with("POST", "/v1/publish/a", &headers, b"").unwrap();
+    assert_eq!((published.status, &published.json()["code"]), (400, &"HB1278".into()), "{published:?}");
+}
+
+#[test]
+fn topics_of_the_kernel_are_refused_for_good_to_everybody_else() {
+    let (bay, web) = Bay::new().up_with_http();
+    let published = bay.hotbay(&["publish", "hotbay.service.echo"]);
+    assert!(published.code == 2 && published.stderr.contains("HB1305"), "{published:?}");
+    let asked = bay.hotbay(&["request", "hotbay.service.echo"]);
+    assert!(asked.code == 2 && asked.stderr.contains("HB1305"), "{asked:?}");
+    let published = web.ask("POST", "/v1/publish/hotbay.service.echo", b"");
+    assert_eq!((published.status, &published.json()["code"]), (403, &"HB1305".into()), "{published:?}");
+    let says_when = published.head.iter().any(|line| line.starts_with("retry-after"));
+    assert!(!says_when, "it never works: {published:?}");
 }
 
 #[test]
@@ -191,16 +232,18 @@ fn listens_to_what_waited_while_it_was_stopped_where_that_is_kept() {
 }
 
 #[test]
-fn listens_to_nothing_while_it_is_stopped_and_who_publishes_is_told() {
-    let bay = Bay::started();
+fn listens_to_nothing_while_it_is_stopped_and_who_publishes_is_refused_at_once() {
+    let (bay, web) = Bay::new().up_with_http();
     bay.drop_in("listens", &fixture("listens"));
     bay.wait_version("listens", "1.0.0");
     bay.ok(&["stop", "listens"]);
     let sent = published(&bay, &["numbers.next", "-d", "1"]);
     assert_eq!((sent.taken, sent.refused), (0, 1));
     let confirmed = bay.hotbay(&["publish", "numbers.next", "-d", "1", "--confirm"]);
-    assert_eq!(confirmed.code, 7, "{confirmed:?}");
+    assert_eq!(confirmed.code, 4, "{confirmed:?}");
     assert!(confirmed.stderr.contains("its service is stopped"), "{confirmed:?}");
+    let confirmed = web.ask("POST", "/v1/publish/numbers.next?confirm=true", b"1");
+    assert_eq!((confirmed.status, &confirmed.json()["code"]), (409, &"HB1303".into()), "{confirmed:?}");
     bay.ok(&["start", "listens"]);
     published(&bay, &["numbers.next", "-d", "5"]);
     eventually("it was heard", || (heard(&bay)["last"] == 5).then_some(()));

@@ -63,6 +63,8 @@ fn what_is_counted_is_told_by_service_generation_and_method_and_goes_with_its_ge
     assert_eq!(seen.get("hotbay_service_calls_total", &[("service", "echo")]), Some(5.0), "this one goes on");
     // The same text by the control socket.
     let told = Exposition::read(&bay.ok(&["metrics"]));
+    let as_json = bay.hotbay(&["metrics", "-o", "json"]);
+    assert!(as_json.code == 2 && as_json.stdout.is_empty(), "{as_json:?}");
     assert_eq!(told.with("service", "echo"), seen.with("service", "echo"));
     assert!(seen.get("hotbay_breaker_state", &[("service", "echo"), ("state", "closed")]).is_none());
     bay.ok(&["breaker", "echo", "open"]);

@@ -14,7 +14,7 @@ use super::mailbox::Took;
 use super::question::Asked;
 use super::route::{Carried, Route};
 use super::trace::along;
-use super::{Bus, Headers, KERNEL, Message, MessageId, PATIENCE, SubjectError};
+use super::{Bus, Headers, KERNEL, Message, MessageId, PATIENCE, SubjectError, WhenFull};
 
 /// What is to be published, beside its topic.
 #[derive(Debug, Clone, Default)]
@@ -69,6 +69,14 @@ pub enum PublishError {
         /// Those that did not.
         refused: Vec<NotTaken>,
     },
+    /// What begins with `hotbay.` the kernel alone publishes.
+    #[error(
+        "failed to publish to `{topic}`: what begins with `hotbay.` is told by the kernel alone; begin with another word"
+    )]
+    Reserved {
+        /// The topic.
+        topic: String,
+    },
     /// The sender may not publish now.
     #[error("failed to publish to `{topic}`: {text}")]
     Refused {
@@ -86,10 +94,12 @@ pub struct NotTaken {
     pub name: String,
     /// Why.
     pub why: &'static str,
+    /// Whether it was waited for until the deadline, and had no room still. The others take nothing now, however long one waits.
+    pub waited: bool,
 }
 
 fn told(refused: &[NotTaken]) -> String {
-    let each = refused.iter().map(|NotTaken { name, why }| format!("the mailbox of `{name}` {why}"));
+    let each = refused.iter().map(|NotTaken { name, why, .. }| format!("the mailbox of `{name}` {why}"));
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -144,9 +154,7 @@ impl Bus {
         let found = self.find(topic)?;
         let known = &found.topic;
         if known.is_kernels && **sender != *KERNEL {
-            let text =
-                "what begins with `hotbay.` is told by the kernel alone; begin with another word".to_owned();
-            return Err(PublishError::Refused { topic: topic.to_owned(), text });
+            return Err(PublishError::Reserved { topic: topic.to_owned() });
         }
         let message = Message::new(Envelope {
             id: self.next_id(),
@@ -234,9 +242,11 @@ pub(super) fn why_not(took: Took) -> &'static str {
 fn conclude(id: MessageId, carried: Carried, manner: Manner) -> Result<Published, PublishError> {
     let Carried { taken, refused, .. } = carried;
     if matches!(manner, Manner::Confirm(_)) && !refused.is_empty() {
-        let refused = refused
-            .into_iter()
-            .map(|(subscriber, took)| NotTaken { name: subscriber.name.to_string(), why: why_not(took) });
+        let refused = refused.into_iter().map(|(subscriber, took)| NotTaken {
+            name: subscriber.name.to_string(),
+            why: why_not(took),
+            waited: took == Took::Full && subscriber.mailbox.rules().1 == WhenFull::Block,
+        });
         return Err(PublishError::NotTaken { taken, refused: refused.collect() });
     }
     Ok(Published { id, taken, refused: refused.len() })

@@ -76,6 +76,18 @@ impl Subscribe {
     }
 }
 
+impl Subscribe {
+    /// Whether its queue group, if it has one, can be meant.
+    pub(crate) fn check(&self) -> Result<(), SubscribeError> {
+        let is_name =
+            |group: &str| !group.is_empty() && !group.contains(|c: char| c.is_whitespace() || c.is_control());
+        match self.queue.as_deref() {
+            Some(group) if !is_name(group) => Err(SubscribeError::Group { group: group.to_owned() }),
+            _ => Ok(()),
+        }
+    }
+}
+
 /// A subscription that cannot be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -83,6 +95,12 @@ pub enum SubscribeError {
     /// A pattern is none.
     #[error(transparent)]
     Pattern(#[from] SubjectError),
+    /// A queue group's name is none.
+    #[error("failed to join the queue group `{group}`: a name has a character at least, and no blanks")]
+    Group {
+        /// What was given for it.
+        group: String,
+    },
     /// The host ends.
     #[error("failed to subscribe: the host is being stopped")]
     Stopping,

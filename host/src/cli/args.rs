@@ -34,7 +34,8 @@ pub(super) struct Args {
     #[arg(short, long, global = true, env = "HOTBAY_OUTPUT", value_name = "FORMAT", default_value = "table")]
     pub(super) output: Format,
 
-    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit [default: 30s; of a call, what the service's settings say]
+    /// How long to wait: `30s`, `500ms`, `2m`; seconds without a unit. What is followed ends after so long
+    /// [default: 30s; of a call, what the service's settings say; of what is followed, for ever]
     #[arg(long, global = true, value_name = "TIME", value_parser = duration)]
     pub(super) timeout: Option<Duration>,
 
@@ -124,7 +125,7 @@ pub(super) enum Command {
         /// What stands beside the bytes; may be given more than once
         #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
         headers: Vec<(String, String)>,
-        /// Wait until every mailbox took it, and name those that did not
+        /// Wait until every mailbox took it, and name those that did not: with exit code 7 where one was full all the time, else with 4
         #[arg(long)]
         confirm: bool,
     },
@@ -139,7 +140,7 @@ pub(super) enum Command {
         #[arg(short = 'H', long = "header", value_name = "NAME=VALUE", value_parser = header)]
         headers: Vec<(String, String)>,
     },
-    /// Show messages as they come, until Ctrl-C
+    /// Show messages as they come, until Ctrl-C or for `--timeout`; where fewer come in that time than `-n` says, that ends with 7
     Subscribe {
         /// What to subscribe to: `orders.created`, `orders.*` for any one word, `orders.>` for all that follows
         #[arg(required = true, value_name = "PATTERN")]

@@ -65,8 +65,9 @@ pub(super) fn lifecycle(
 /// Says what was done to services that were not named.
 pub(super) fn tell<'a>(steps: impl Iterator<Item = &'a Planned>) {
     for Planned { service, action, because_of, note, .. } in steps {
-        let (because_of, note) = (or_dash(because_of.as_ref()), or_dash(note.as_ref()));
-        narrate(&one_line(&format!("{action} {service}, because of {because_of}: {note}")));
+        let because_of = or_dash(because_of.as_ref());
+        let note = note.as_ref().map(|note| format!(": {note}")).unwrap_or_default();
+        narrate(&one_line(&format!("{action} {service}, because of {because_of}{note}")));
     }
 }
 

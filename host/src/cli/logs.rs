@@ -4,6 +4,7 @@ use std::ops::ControlFlow;
 
 use serde_json::Value;
 
+use super::events::until_over;
 use super::output::{Output, narrate, one_line};
 use super::when::stamp;
 use crate::config::level::Spell;
@@ -19,7 +20,7 @@ pub(super) fn logs(
     out: &Output,
 ) -> anyhow::Result<()> {
     let mut written = Ok(());
-    client.lines(past, follow, service, |heard| {
+    let followed = client.lines(past, follow, service, |heard| {
         match heard {
             Heard::Line(line) => {
                 written = if out.is_json() { json_line(&line, out) } else { out.text(&words(&line)) };
@@ -29,7 +30,8 @@ pub(super) fn logs(
             }
         }
         if written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
-    })?;
+    });
+    until_over(followed)?;
     written
 }
 

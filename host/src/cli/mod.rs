@@ -44,7 +44,8 @@ use clap::Parser as _;
 use crate::Config;
 use crate::control::client::Client;
 use crate::control::exit::Exit;
-use crate::control::protocol::Request;
+use crate::control::protocol::{Failure, Request};
+use crate::error::Code;
 use crate::kernel::view::Action;
 use args::{Args, Command};
 use output::{Closed, Output};
@@ -86,13 +87,17 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
         Command::Status { name } => status::status(&client(), &name, &out),
         Command::Why { name } => why::why(&client(), &name, &out),
         Command::History { name } => history::history(&client(), &name, &out),
-        Command::Events { follow, past } => events::events(&client(), past, follow, &out),
+        Command::Events { follow, past } => {
+            events::events(&client().lasting(args.timeout), past, follow, &out)
+        }
         Command::Call { target, data } => {
             // Where nobody says, the service's settings do, which may be longer.
             let patient = Client::new(&home_or_default(home.clone()), args.timeout.unwrap_or(LONGEST));
             call::call(&patient, &target, data.as_deref(), args.timeout, &out)
         }
-        Command::Logs { name, follow, past } => logs::logs(&client(), name, past, follow, &out),
+        Command::Logs { name, follow, past } => {
+            logs::logs(&client().lasting(args.timeout), name, past, follow, &out)
+        }
         Command::LogLevel { name, level } => logs::set_level(&client(), name, level.0, &out),
         Command::Config { command: args::Config::Check { file, plugins } } => {
             config::check(file.as_deref(), plugins.as_deref(), &out)
@@ -107,11 +112,11 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             request::request(&client(), topic, data.as_deref(), headers, deadline, &out)
         }
         Command::Subscribe { patterns, queue, count } => {
-            subscribe::subscribe(&client(), patterns, queue, count, &out)
+            subscribe::subscribe(&client().lasting(args.timeout), patterns, queue, count, &out)
         }
         Command::Stream(asked) => stream::stream(&client(), asked, args.timeout, &out),
         Command::Topics => topics::topics(&client(), &out),
-        Command::Metrics => out.bytes(&client().pass(&Request::Metrics, &[])?),
+        Command::Metrics => metrics(&client(), &out),
         Command::Doctor { config, plugins } => doctor::doctor(config.as_deref(), plugins, home, &out),
         Command::Completions { shell } => completions::completions(shell, &out),
         Command::Add { file, force } => change::add(&client(), &file, force, deadline, &out),
@@ -150,6 +155,15 @@ fn dispatch(args: Args) -> anyhow::Result<()> {
             keys::keys(&at, &command, &Client::new(&at.config.home, deadline), &out)
         }
     }
+}
+
+fn metrics(client: &Client, out: &Output) -> anyhow::Result<()> {
+    if out.is_json() {
+        let message =
+            "failed to show metrics as JSON: they are OpenMetrics text, which `-o table` shows as it is";
+        return Err(Failure::new(Exit::Usage, Code::CommandLine, message).into());
+    }
+    out.bytes(&client.pass(&Request::Metrics, &[])?)
 }
 
 /// The home folder of a command that is not `run`.

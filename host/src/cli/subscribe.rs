@@ -2,12 +2,15 @@
 
 use std::ops::ControlFlow;
 
+use super::events::until_over;
 use super::output::{Output, narrate, one_line};
 use super::when::stamp;
 use crate::bus::{MessageView, Pattern};
-use crate::control::client::Client;
+use crate::control::client::{Client, ClientError};
+use crate::control::exit::Exit;
 use crate::control::line::Line;
-use crate::control::protocol::Request;
+use crate::control::protocol::{Failure, Request};
+use crate::error::Code;
 
 /// Messages that may wait for a terminal.
 const ROOM: usize = 10_000;
@@ -23,7 +26,7 @@ pub(super) fn subscribe(
     let request = Request::Subscribe { patterns, queue, capacity: ROOM };
     let (mut written, mut left, mut dropped) = (Ok(()), count, 0);
     let subscribed = || narrate(&format!("subscribed to {subjects}"));
-    client.messages(&request, subscribed, |message, bytes| {
+    let followed = client.messages(&request, subscribed, |message, bytes| {
         if message.dropped > dropped {
             let missed = message.dropped - dropped;
             narrate(&format!("{missed} messages were missed: they came faster than they were taken"));
@@ -33,8 +36,20 @@ pub(super) fn subscribe(
             if out.is_json() { json_line(message, bytes, out) } else { out.text(&line(&message, bytes)) };
         left = left.map(|left| left.saturating_sub(1));
         if written.is_err() || left == Some(0) { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    })?;
-    written
+    });
+    match (followed, count.zip(left)) {
+        (Err(ClientError::Over { after }), Some((count, left))) => {
+            let (ms, came) = (after.as_millis(), count - left);
+            let message = format!(
+                "failed to get as many messages as were asked for, {count}, within {ms} ms: {came} came; wait longer with `--timeout`"
+            );
+            Err(Failure::new(Exit::TimedOut, Code::TooFewCame, message).into())
+        }
+        (followed, _) => {
+            until_over(followed)?;
+            written
+        }
+    }
 }
 
 fn json_line(message: MessageView, bytes: &[u8], out: &Output) -> anyhow::Result<()> {

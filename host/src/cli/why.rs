@@ -12,7 +12,7 @@ use crate::config::FILE;
 use crate::control::client::Client;
 use crate::control::protocol::Request;
 use crate::error::{Blame, Code};
-use crate::kernel::view::{Outcome, Phase, Side, Status};
+use crate::kernel::view::{BreakerState, BreakerView, Outcome, Phase, Side, Status};
 
 #[derive(Debug, Serialize)]
 struct Why<'a> {
@@ -68,7 +68,10 @@ fn explain(status: &Status) -> Why<'_> {
     let state_kept = "its state on disk, and every other service";
 
     let (mut because, mut unchanged, mut next) = match row.phase {
-        Phase::Running => (said(&format!("nothing is wrong: it answers since {since}")), vec![], vec![]),
+        Phase::Running if is_well(status) => {
+            (said(&format!("nothing is wrong: it answers since {since}")), vec![], vec![])
+        }
+        Phase::Running => (said(&format!("it runs since {since}")), vec![], vec![]),
         Phase::Starting => (
             said(&format!("it is being started since {since}")),
             vec![],
@@ -132,6 +135,16 @@ fn explain(status: &Status) -> Why<'_> {
             ],
         ),
     };
+    // Of one that does not run, what it waits for is said already.
+    for missing in status.missing.iter().filter(|_| matches!(row.phase, Phase::Running | Phase::Swapping)) {
+        let other = &missing.service;
+        because.push(format!("service `{other}`, which it requires, does not serve"));
+        next.push(match missing.phase {
+            None => format!("add a file that holds service `{other}`: `hotbay add FILE`"),
+            Some(Phase::Stopped) => format!("`hotbay start {other}`"),
+            Some(_) => format!("see why with `hotbay why {other}`"),
+        });
+    }
     if let Some(supervised) = &status.supervised {
         because.push(format!("restarts by supervision: {}", restarts(supervised)));
     }
@@ -139,6 +152,10 @@ fn explain(status: &Status) -> Why<'_> {
         because.push(format!("its breaker is {}", lifecycle::told(breaker)));
         if breaker.forced.is_some() {
             next.push(format!("`hotbay breaker {name} auto` leaves the breaker to itself"));
+        } else if breaker.state != BreakerState::Closed {
+            next.push(format!(
+                "mend why its calls fail: the breaker lets a few in to see, and closes by itself; or have all pass with `hotbay breaker {name} close`"
+            ));
         }
     }
     if let Some(settings) = &status.settings {
@@ -204,6 +221,12 @@ fn explain(status: &Status) -> Why<'_> {
     Why { name, phase: row.phase, code, blame, because, unchanged, next }
 }
 
+/// Whether one that runs has all that it requires, and lets callers in.
+fn is_well(status: &Status) -> bool {
+    let is_closed = |breaker: &BreakerView| breaker.state == BreakerState::Closed;
+    status.missing.is_empty() && status.breaker.as_ref().is_none_or(is_closed)
+}
+
 /// The code of what matters most: why it does not run; else why another version does not; else what holds old code.
 fn told_first(status: &Status) -> Option<(String, Option<Blame>)> {
     let receipt = status.last_swap.as_ref().filter(|receipt| receipt.outcome == Outcome::RolledBack);
@@ -237,6 +260,7 @@ fn serves(status: &Status, side: &Side) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::view::Missing;
 
     /// Version 1.0.0 in this phase, after a swap to 2.0.0 that was rolled back.
     fn after_a_failed_swap(phase: Phase, generation: Option<u64>) -> Status {
@@ -318,6 +342,40 @@ mod tests {
         let next = why.next.join("\n");
         assert!(next.contains("`hotbay start echo` starts it again"), "{next}");
         assert!(!next.contains("right key"), "{next}");
+    }
+
+    #[test]
+    fn nothing_is_said_to_be_right_while_what_it_requires_is_down_or_its_breaker_refuses() {
+        let mut status = after_a_failed_swap(Phase::Running, Some(1));
+        status.last_swap = None;
+        let said = |status: &Status| {
+            let why = explain(status);
+            (why.because.join("\n"), why.next.join("\n"))
+        };
+        assert!(said(&status).0.contains("nothing is wrong"));
+        let (stopped, faulted) = (Some(Phase::Stopped), Some(Phase::Faulted));
+        for (phase, step) in
+            [(stopped, "`hotbay start base`"), (faulted, "`hotbay why base`"), (None, "`hotbay add FILE`")]
+        {
+            status.missing = vec![Missing { service: "base".to_owned(), phase }];
+            let (because, next) = said(&status);
+            assert!(!because.contains("nothing is wrong"), "{because}");
+            assert!(because.contains("service `base`, which it requires, does not serve"), "{because}");
+            assert!(next.contains(step), "{next}");
+        }
+        status.missing.clear();
+        for (state, forced, step) in
+            [("open", Some("open"), "breaker echo auto"), ("open", None, "breaker echo close")]
+        {
+            status.breaker = serde_json::from_value(serde_json::json!({
+                "state": state, "forced": forced, "why": null, "opened": 1, "again_in_ms": null,
+            }))
+            .unwrap();
+            let (because, next) = said(&status);
+            assert!(!because.contains("nothing is wrong") && next.contains(step), "{because} {next}");
+        }
+        status.breaker.as_mut().unwrap().state = BreakerState::Closed;
+        assert!(said(&status).0.contains("nothing is wrong"));
     }
 
     #[test]

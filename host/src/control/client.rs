@@ -10,7 +10,7 @@ use interprocess::local_socket::tokio::Stream;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use tokio::runtime::{Builder, Runtime};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use zeroize::Zeroizing;
 
 mod lines;
@@ -54,6 +54,12 @@ pub enum ClientError {
         /// How long was waited.
         limit: Duration,
     },
+    /// What was followed was to last no longer.
+    #[error("failed to follow any longer than {} ms, as was asked for", after.as_millis())]
+    Over {
+        /// How long it lasted.
+        after: Duration,
+    },
     /// The host says why not.
     #[error(transparent)]
     Failed(#[from] Failure),
@@ -72,7 +78,7 @@ impl ClientError {
         match self {
             ClientError::Unreachable { .. } | ClientError::Broken(FrameError::Ended(_)) => Exit::Unreachable,
             ClientError::Broken(_) | ClientError::Own(_) | ClientError::Source(_) => Exit::Failed,
-            ClientError::Silent { .. } => Exit::TimedOut,
+            ClientError::Silent { .. } | ClientError::Over { .. } => Exit::TimedOut,
             ClientError::Failed(failure) => failure.exit,
         }
     }
@@ -85,6 +91,7 @@ impl ClientError {
             ClientError::Broken(FrameError::TooLong { .. }) => Code::TooLongToSend,
             ClientError::Broken(FrameError::Json(_)) => Code::NotUnderstood,
             ClientError::Silent { .. } => Code::Silent,
+            ClientError::Over { .. } => Code::TooFewCame,
             ClientError::Failed(failure) => return failure.code.clone(),
             ClientError::Source(_) => Code::NotRead,
             ClientError::Own(_) => Code::OwnSide,
@@ -98,13 +105,20 @@ impl ClientError {
 pub struct Client {
     home: PathBuf,
     limit: Duration,
+    lasting: Option<Duration>,
 }
 
 impl Client {
     /// A client of the host that runs on `home`. The host is given `deadline` for what it is asked.
     #[must_use]
     pub fn new(home: &Path, deadline: Duration) -> Self {
-        Self { home: home.to_owned(), limit: deadline.saturating_add(GRACE) }
+        Self { home: home.to_owned(), limit: deadline.saturating_add(GRACE), lasting: None }
+    }
+
+    /// The same, for whom what is followed lasts so long, and then ends with [`ClientError::Over`]. Without, it may take days.
+    #[must_use]
+    pub fn lasting(self, lasting: Option<Duration>) -> Self {
+        Self { lasting, ..self }
     }
 
     /// Asks, and waits for the answer.
@@ -203,12 +217,15 @@ impl Client {
         runtime()?.block_on(async {
             let stream =
                 timeout(self.limit, self.send(request, &[])).await.unwrap_or_else(|_| Err(silent()))?;
-            let mut from = &stream;
+            let (mut from, until) = (&stream, self.until());
             loop {
-                // What is past is there; what is to come may take days.
-                let limit = if follow { Duration::MAX } else { self.limit };
-                let read = timeout(limit, frame::read(&mut from)).await;
-                match read.map_err(|_| silent())??.0 {
+                let read = frame::read(&mut from);
+                let heard = match follow {
+                    true => self.next(until, read).await?,
+                    // What is past is there.
+                    false => timeout(self.limit, read).await.map_err(|_| silent())??,
+                };
+                match heard.0 {
                     Response::Failed(failure) => return Err(failure.into()),
                     heard => {
                         if each(heard).is_break() {
@@ -218,6 +235,22 @@ impl Client {
                 }
             }
         })
+    }
+
+    /// Until when what is followed from now on lasts.
+    fn until(&self) -> Option<Instant> {
+        self.lasting.and_then(|lasting| Instant::now().checked_add(lasting))
+    }
+
+    /// What comes next of it.
+    async fn next<T>(
+        &self,
+        until: Option<Instant>,
+        read: impl Future<Output = Result<T, FrameError>>,
+    ) -> Result<T, ClientError> {
+        let Some(until) = until else { return Ok(read.await?) };
+        let over = |_| ClientError::Over { after: self.lasting.unwrap_or_default() };
+        Ok(timeout_at(until, read).await.map_err(over)??)
     }
 
     fn exchange(&self, request: &Request, body: &[u8]) -> Result<(Value, Vec<u8>), ClientError> {

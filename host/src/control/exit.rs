@@ -99,8 +99,10 @@ impl From<&StreamError> for Exit {
 impl From<&PublishError> for Exit {
     fn from(error: &PublishError) -> Self {
         match error {
-            PublishError::Topic(_) => Exit::Usage,
-            PublishError::NotTaken { .. } => Exit::TimedOut,
+            PublishError::Topic(_) | PublishError::Reserved { .. } => Exit::Usage,
+            // One that was waited for may have room later; who refuses it now has said so.
+            PublishError::NotTaken { refused, .. } if refused.iter().any(|one| one.waited) => Exit::TimedOut,
+            PublishError::NotTaken { .. } => Exit::Refused,
             PublishError::TooManyHops { .. } | PublishError::Refused { .. } => Exit::Refused,
         }
     }
@@ -146,7 +148,28 @@ impl From<&HostError> for Exit {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use super::*;
+    use crate::bus::{Bus, Manner, Pattern, Subscribe, WhenFull};
+
+    #[test]
+    fn a_message_that_is_refused_at_once_is_no_time_out() {
+        let (bus, pattern) = (Arc::new(Bus::default()), Pattern::parse("orders").unwrap());
+        let publish = |manner| bus.publish(&"test".into(), "orders", b""[..].into(), manner);
+        let full = |name, when_full| {
+            let subscribe = Subscribe::new(name, vec![pattern.clone()]).capacity(1).when_full(when_full);
+            let subscription = bus.subscribe(subscribe);
+            publish(Manner::Forget).unwrap();
+            subscription
+        };
+        let confirmed = || Exit::from(&publish(Manner::Confirm(Duration::from_millis(1))).unwrap_err());
+        let _rejects = full("rejects", WhenFull::Reject);
+        assert_eq!(confirmed(), Exit::Refused);
+        let _blocks = full("blocks", WhenFull::Block);
+        assert_eq!(confirmed(), Exit::TimedOut, "one of them was waited for");
+    }
 
     #[test]
     fn codes_are_the_contract() {

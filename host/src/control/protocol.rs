@@ -371,7 +371,11 @@ impl From<CallError> for Failure {
         let again = error
             .retry_after()
             .map(|after| u64::try_from(after.as_micros().div_ceil(1000)).unwrap_or(u64::MAX));
-        let failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        let mut failure = Self::new(Exit::from(&error), error.code(), error.to_string());
+        // Somebody holds it open: that is not the plugin's doing.
+        if matches!(error, CallError::BreakerOpen { retry_after: None, .. }) {
+            failure.blame = Some(Blame::Operator);
+        }
         Self { retry_after_ms: again, ..failure }
     }
 }

@@ -265,6 +265,7 @@ codes! {
     1220 OwnSide
     1221 NoContractThere
     1222 NoSuchCode
+    1223 TooFewCame
     1270 HttpNotLocal
     1271 HttpNoToken
     1272 HttpForeign
@@ -280,6 +281,7 @@ codes! {
     1302 MessageCircle
     1303 NotTakenByAll
     1304 PublishRefused
+    1305 TopicReserved
     1380 NobodyAnswers
     1381 RequestNotTaken
     1382 RequestDropped

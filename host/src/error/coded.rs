@@ -73,6 +73,7 @@ impl Coded for PublishError {
             Self::Topic(_) => Code::SubjectWrong,
             Self::TooManyHops { .. } => Code::MessageCircle,
             Self::NotTaken { .. } => Code::NotTakenByAll,
+            Self::Reserved { .. } => Code::TopicReserved,
             Self::Refused { .. } => Code::PublishRefused,
         }
     }
@@ -97,7 +98,7 @@ impl Coded for RequestError {
 impl Coded for SubscribeError {
     fn code(&self) -> Code {
         match self {
-            Self::Pattern(_) => Code::SubjectWrong,
+            Self::Pattern(_) | Self::Group { .. } => Code::SubjectWrong,
             Self::Stopping => Code::Stopping,
         }
     }

@@ -158,7 +158,9 @@ extern "C" fn is_cancelled(_: HostHandle) -> bool {
 fn status(failure: &PublishError) -> Status {
     match failure {
         PublishError::NotTaken { .. } => Status::TIMED_OUT,
-        PublishError::TooManyHops { .. } | PublishError::Refused { .. } => Status::REFUSED,
+        PublishError::TooManyHops { .. } | PublishError::Reserved { .. } | PublishError::Refused { .. } => {
+            Status::REFUSED
+        }
         PublishError::Topic(_) => Status::FAILED,
     }
 }

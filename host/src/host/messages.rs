@@ -124,6 +124,7 @@ impl Host {
     /// The host is being stopped.
     pub fn subscribe(&self, subscribe: Subscribe) -> Result<Subscription, SubscribeError> {
         let bus = self.inner.shared.registry.bus();
+        subscribe.check()?;
         if bus.is_closed() { Err(SubscribeError::Stopping) } else { Ok(bus.subscribe(subscribe)) }
     }
 

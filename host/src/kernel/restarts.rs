@@ -90,10 +90,12 @@ impl Restarts {
     }
 }
 
-/// `first`, twice that, four times, up to `longest`; a quarter more or less, by chance.
+/// `first`, twice that, four times; a quarter more or less, by chance, and never more than `longest`.
 pub(crate) fn pause(first: Duration, longest: Duration, before: u32, chance: f64) -> Duration {
     let doubled = first.saturating_mul(2u32.saturating_pow(before.min(30)));
-    doubled.min(longest).mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0)
+    // So that the quarter fits below the longest: cut off at it, half of those that wait for so long would start together.
+    let middle = doubled.min(longest.div_f64(1.25));
+    middle.mul_f64(0.75 + chance.clamp(0.0, 1.0) / 2.0).min(longest)
 }
 
 /// From 0 to 1, for jitter. Nothing hangs on how well it is spread.
@@ -128,12 +130,13 @@ mod tests {
     }
 
     #[test]
-    fn pauses_double_up_to_the_longest_with_a_quarter_of_jitter() {
+    fn pauses_double_with_a_quarter_of_jitter_and_none_is_longer_than_the_longest() {
         let ms = Duration::from_millis;
         let of = |before, chance| pause(ms(100), ms(1000), before, chance);
         assert_eq!((of(0, 0.5), of(1, 0.5), of(3, 0.5)), (ms(100), ms(200), ms(800)));
         assert_eq!((of(0, 0.0), of(0, 1.0)), (ms(75), ms(125)));
-        assert_eq!((of(9, 0.5), of(u32::MAX, 0.5)), (ms(1000), ms(1000)));
+        assert_eq!((of(9, 0.5), of(u32::MAX, 0.5)), (ms(800), ms(800)));
+        assert_eq!((of(9, 0.0), of(9, 1.0)), (ms(600), ms(1000)), "they are spread there too");
         let chances: Vec<f64> = (0..50).map(|_| chance()).collect();
         assert!(chances.iter().all(|chance| (0.0..=1.0).contains(chance)));
         assert!(chances.iter().any(|chance| (chance - chances[0]).abs() > 1e-3));

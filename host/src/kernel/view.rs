@@ -16,7 +16,7 @@ use crate::error::Blame;
 
 mod govern;
 
-pub use govern::{Action, BreakerForce, BreakerState, BreakerView, Planned, Supervised};
+pub use govern::{Action, BreakerForce, BreakerState, BreakerView, Missing, Planned, Supervised};
 
 /// Where a service, or a file that was not taken, is in its life.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -115,6 +115,9 @@ pub struct Status {
     /// What supervision made of it; `null` where it was never restarted.
     #[serde(default)]
     pub supervised: Option<Supervised>,
+    /// Services that it requires and that do not serve.
+    #[serde(default)]
+    pub missing: Vec<Missing>,
     /// What its context gives it right now; `null` where nothing serves.
     #[serde(default)]
     pub given: Option<Given>,

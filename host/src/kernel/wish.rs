@@ -214,6 +214,10 @@ impl Wish {
                 Phase::Quarantined | Phase::Rejected | Phase::RolledBack => {
                     Some(Err(ControlError::Refused { reason: why(service) }))
                 }
+                _ if lacks_another(service) => {
+                    let what = format!("failed to start service `{}`", self.name);
+                    Some(Err(ControlError::Refused { reason: why(service).within(what) }))
+                }
                 _ => Some(Err(ControlError::Failed { reason: why(service) })),
             },
             Goal::Stops => match (service.phase, last_failure) {
@@ -319,6 +323,12 @@ impl Wish {
             (_, None) => ControlError::Failed { reason },
         }
     }
+}
+
+/// Whether it was not even tried, since what it requires is stopped, missing, or requires it.
+fn lacks_another(service: &Service) -> bool {
+    let code = service.reason.as_ref().and_then(|why| why.code);
+    matches!(code, Some(Code::DependencyStopped | Code::RequiredMissing | Code::RequiresItself))
 }
 
 /// Why a service does not run, or not as it should.

@@ -38,7 +38,7 @@ impl Kernel {
         self.leaving.iter().any(|leaving| leaving == name)
     }
 
-    fn serves(&self, name: &str) -> bool {
+    pub(super) fn serves(&self, name: &str) -> bool {
         self.services.get(name).is_some_and(|service| service.serving.is_some())
     }
 
@@ -218,7 +218,9 @@ impl Kernel {
     /// Why a service cannot run for one that it requires and that somebody stopped.
     pub(super) fn stopped_dependency(&self, required: &str) -> Option<Trouble> {
         self.held.contains(required).then(|| {
-            let text = format!("service `{required}`, which it requires, is stopped");
+            let text = format!(
+                "service `{required}`, which it requires, is stopped; `hotbay start {required}` starts it"
+            );
             Trouble::new(Code::DependencyStopped, text)
         })
     }

@@ -6,7 +6,7 @@ use crate::error::{Code, Trouble, shown};
 use crate::kernel::clock;
 use crate::kernel::files::Candidate;
 use crate::kernel::service::{FailureKind, Service};
-use crate::kernel::view::{Phase, Row, Status};
+use crate::kernel::view::{Missing, Phase, Row, Status};
 
 /// Events that a status shows.
 const EVENTS: usize = 20;
@@ -108,6 +108,7 @@ impl Kernel {
                 errors: 0,
                 breaker: None,
                 supervised: None,
+                missing: Vec::new(),
                 given: None,
                 snapshot: None,
                 recovered: None,
@@ -123,9 +124,11 @@ impl Kernel {
         };
         let (calls, errors) = service.counts();
         let serving = service.serving.as_ref().map(|serving| serving.manifest.clone());
+        let manifest = serving.or_else(|| self.target(name).map(|target| target.manifest.clone()));
         Ok(Status {
             row: service.row(name, self.target(name)),
-            manifest: serving.or_else(|| self.target(name).map(|target| target.manifest.clone())),
+            missing: manifest.iter().flat_map(|manifest| self.not_serving(&manifest.requires)).collect(),
+            manifest,
             since_unix_ms: service.since_unix_ms,
             calls,
             errors,
@@ -154,6 +157,16 @@ impl Kernel {
     /// The file of the settings; JSON holds no name that is no Unicode.
     fn configuration(&self) -> Option<std::path::PathBuf> {
         self.shared.settings().source.file.clone().filter(|file| file.to_str().is_some())
+    }
+
+    /// Of these services, such as do not serve.
+    fn not_serving(&self, requires: &[String]) -> Vec<Missing> {
+        let missing = |required: &&String| !self.serves(required);
+        let told = |required: &String| Missing {
+            service: required.clone(),
+            phase: self.services.get(required).map(|service| service.phase),
+        };
+        requires.iter().filter(missing).map(told).collect()
     }
 
     /// The error for a name that nothing has, with those that there are.

@@ -1,7 +1,6 @@
 //! Messages for a command: each is handed over as it comes.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use tokio::time::timeout;
 
@@ -30,11 +29,9 @@ impl Client {
             });
             let stream = begun.await.unwrap_or_else(|_| Err(silent()))?;
             subscribed();
-            let mut from = &stream;
+            let (mut from, until) = (&stream, self.until());
             loop {
-                // What is to come may take days.
-                let read = timeout(Duration::MAX, frame::read(&mut from)).await;
-                match read.map_err(|_| silent())?? {
+                match self.next(until, frame::read(&mut from)).await? {
                     (Response::Message(view), body) => {
                         if each(view, &body).is_break() {
                             return Ok(());

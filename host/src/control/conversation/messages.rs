@@ -118,7 +118,7 @@ pub(in crate::control) fn forward(subscription: &Subscription, way: &Way) {
 impl From<SubscribeError> for Failure {
     fn from(error: SubscribeError) -> Self {
         let exit = match error {
-            SubscribeError::Pattern(_) => Exit::Usage,
+            SubscribeError::Pattern(_) | SubscribeError::Group { .. } => Exit::Usage,
             SubscribeError::Stopping => Exit::Refused,
         };
         Self::new(exit, error.code(), error.to_string())

@@ -76,7 +76,7 @@ pub(super) struct Starting {
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Publishing {
-    /// Wait until every mailbox took it, or say which did not.
+    /// Wait until every mailbox took it, or say which did not: with 504 where one was full until the time was over, else with 409.
     pub(super) confirm: bool,
     /// Milliseconds that the answer may take; 30,000 without, 600,000 at most.
     pub(super) timeout_ms: Option<u64>,
@@ -159,6 +159,11 @@ pub(super) fn trace(headers: &HeaderMap) -> Option<Trace> {
 pub(super) fn beside(headers: &HeaderMap) -> Result<Vec<(String, String)>, Problem> {
     let own = headers.iter().filter_map(|(name, value)| Some((name.as_str().strip_prefix(HEADER)?, value)));
     own.map(|(name, value)| match value.to_str() {
+        Ok(_) if name.is_empty() => {
+            let message =
+                format!("failed to understand the header `{HEADER}`: name it, as in `{HEADER}trace`");
+            Err(Problem::new(Exit::Usage, Code::HttpWrong, message))
+        }
         Ok(value) => Ok((name.to_owned(), value.to_owned())),
         Err(_) => {
             let message = format!("failed to understand the header `{HEADER}{name}`: it is no plain text");

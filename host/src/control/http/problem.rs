@@ -46,7 +46,7 @@ impl Problem {
     pub(super) fn status(&self) -> u16 {
         let by_code = self.code().and_then(|code| match code {
             Code::HttpNoToken => Some(401),
-            Code::HttpForeign => Some(403),
+            Code::HttpForeign | Code::TopicReserved => Some(403),
             Code::HttpNoRoute => Some(404),
             Code::HttpMethod => Some(405),
             Code::HttpTooSlow => Some(408),
@@ -133,6 +133,7 @@ mod tests {
         assert_eq!(status(Exit::Refused, Code::BreakerOpen), 503);
         assert_eq!(status(Exit::Refused, Code::TooFast), 429);
         assert_eq!(status(Exit::Usage, Code::SubjectWrong), 400);
+        assert_eq!(status(Exit::Usage, Code::TopicReserved), 403);
         assert_eq!(status(Exit::Failed, Code::Defect), 500);
         // Of every code it is one that tells of trouble.
         for code in Code::ALL {
@@ -154,6 +155,16 @@ mod tests {
         let unknown = Problem::new(Exit::Refused, Code::NotRunning, "it does not run");
         assert!(serde_json::to_value(unknown.told()).unwrap().get("retry_after_ms").is_none());
         assert_eq!(unknown.into_response().headers()[RETRY_AFTER], "1");
+    }
+
+    #[test]
+    fn a_breaker_that_somebody_holds_open_is_for_the_operator_to_mend() {
+        let blame = |retry_after| {
+            let (service, why) = ("echo".to_owned(), "it is held open".to_owned());
+            Failure::from(CallError::BreakerOpen { service, why, retry_after }).blame
+        };
+        assert_eq!(blame(None), Some(Blame::Operator));
+        assert_eq!(blame(Some(std::time::Duration::from_secs(1))), Some(Blame::Plugin));
     }
 
     #[test]

@@ -243,6 +243,19 @@ pub(super) const TABLE: &[Explanation] = &[
         next: &["`hotbay explain` lists them all"],
         example: "failed to find the code `HB0299`: there is none of this number; near it are HB0219, HB0220, HB0221; `hotbay explain` lists them all",
     },
+    Explanation {
+        code: Code::TooFewCame,
+        title: "Fewer came in time than were asked for",
+        blame: Blame::Operator,
+        meaning: "`-n` says how many are waited for, and `--timeout` how long. Those that came were shown. The command ends with 7.",
+        causes: &[
+            "nobody publishes to that topic, or not so often",
+            "a topic that is spelt otherwise where it is published to",
+        ],
+        unchanged: "Nothing was changed: who follows only looks.",
+        next: &["wait longer with `--timeout`", "`hotbay topics` shows what was published"],
+        example: "failed to get as many messages as were asked for, 3, within 1000 ms: 1 came; wait longer with `--timeout`",
+    },
 ];
 
 pub(super) const DEFECTS: &[Explanation] = &[Explanation {

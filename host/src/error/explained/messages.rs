@@ -8,10 +8,10 @@ const NOT_PUBLISHED: &str = "The message was not published: no mailbox has it.";
 pub(super) const TABLE: &[Explanation] = &[
     Explanation {
         code: Code::SubjectWrong,
-        title: "A topic or pattern cannot be meant",
+        title: "A topic, pattern or queue group cannot be meant",
         blame: Blame::Operator,
         meaning: "Topics are words with dots between them, such as `orders.created`. In a pattern a `*` stands for one word, and a `>` at \
-                  its end for one or more.",
+                  its end for one or more. A queue group is a name of one character at least, without blanks.",
         causes: &["a wildcard in a topic that is published to", "an empty word, or a blank in one"],
         unchanged: "Nothing was published, and nobody subscribed.",
         next: &["`hotbay topics` lists those that there are"],
@@ -31,11 +31,13 @@ pub(super) const TABLE: &[Explanation] = &[
         code: Code::NotTakenByAll,
         title: "Not every mailbox took the message",
         blame: Blame::Operator,
-        meaning: "It was to be confirmed, and within its deadline some mailbox had no room, or its service is stopped. Which, is told; the \
-                  others have it, so that to publish it again is to have it twice there.",
+        meaning: "It was to be confirmed, and some mailbox did not take it. Where one was full until the deadline, that is a time-out (7); where \
+                  nobody was waited for, as of a service that is stopped, or is set to reject what it has no room for, a refusal (4). Which, is \
+                  told; the others have it, so that to publish it again is to have it twice there.",
         causes: &[
             "a subscriber that is slower than the publisher",
             "a service that is stopped and whose messages are rejected",
+            "`when_full = \"reject\"`, and no room",
         ],
         unchanged: "Those that took it keep it; the others have nothing of it.",
         next: &[
@@ -55,6 +57,17 @@ pub(super) const TABLE: &[Explanation] = &[
         unchanged: NOT_PUBLISHED,
         next: &["publish in `start` or later; where the host was stopped, start it: `hotbay run`"],
         example: "failed to publish to `orders.created`: the host is being stopped",
+    },
+    Explanation {
+        code: Code::TopicReserved,
+        title: "That topic is the kernel's own",
+        blame: Blame::Operator,
+        meaning: "What begins with `hotbay.` the kernel alone publishes, so that who subscribes to it can believe it. Nobody else may, whenever it \
+                  is tried. Everybody may subscribe to it.",
+        causes: &["a topic of one's own that begins with `hotbay.`"],
+        unchanged: NOT_PUBLISHED,
+        next: &["begin the topic with another word"],
+        example: "failed to publish to `hotbay.service.shop`: what begins with `hotbay.` is told by the kernel alone; begin with another word",
     },
     Explanation {
         code: Code::NobodyAnswers,

@@ -191,6 +191,6 @@ pub(super) const TABLE: &[Explanation] = &[
         causes: &["the other one was stopped, or failed"],
         unchanged: "Its state on disk, and every other service.",
         next: &["`hotbay why OTHER` says why that one does not run, `hotbay start OTHER` starts it"],
-        example: "service `logger`, which it requires, is stopped",
+        example: "service `logger`, which it requires, is stopped; `hotbay start logger` starts it",
     },
 ];

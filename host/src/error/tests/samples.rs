@@ -143,11 +143,12 @@ fn lives() -> Vec<Trouble> {
 fn messages() -> Vec<Trouble> {
     let topic = || "orders.created".to_owned();
     let wrong = Pattern::parse("orders..created").unwrap_err();
-    let refused = vec![NotTaken { name: "logger".to_owned(), why: "is full" }];
+    let refused = vec![NotTaken { name: "logger".to_owned(), why: "is full", waited: true }];
     vec![
         PublishError::Topic(wrong).into(),
         PublishError::TooManyHops { topic: topic() }.into(),
         PublishError::NotTaken { taken: 2, refused }.into(),
+        PublishError::Reserved { topic: "hotbay.service.shop".to_owned() }.into(),
         PublishError::Refused { topic: topic(), text: "the host is being stopped".to_owned() }.into(),
         RequestError::NobodyAnswers {
             topic: "orders.prise".to_owned(),
@@ -156,6 +157,7 @@ fn messages() -> Vec<Trouble> {
         .into(),
         RequestError::NotTaken { topic: topic(), name: "shop".to_owned(), why: "is full" }.into(),
         RequestError::Dropped { topic: topic(), name: "shop".to_owned() }.into(),
+        SubscribeError::Group { group: String::new() }.into(),
         SubscribeError::Stopping.into(),
     ]
 }

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Phase;
+
 /// Where a circuit breaker is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
@@ -56,6 +58,16 @@ pub struct Supervised {
     pub unix_ms: Option<u64>,
     /// What became of its state then.
     pub state: Option<String>,
+}
+
+/// A service that another one requires, and that does not serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "http", derive(schemars::JsonSchema))]
+pub struct Missing {
+    /// The service.
+    pub service: String,
+    /// Where it is in its life; `null` where no file holds it.
+    pub phase: Option<Phase>,
 }
 
 /// What a command does, or would do, to one service.
