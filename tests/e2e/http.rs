@@ -271,6 +271,25 @@ fn each_path_that_is_described_is_there_and_answers_as_described() {
     assert!(refused.json()["retry_after_ms"].as_u64().is_some_and(|ms| ms <= 1000), "{refused:?}");
 }
 
+#[test]
+fn a_host_that_still_starts_is_alive_and_not_ready_as_is_described() {
+    let mut bay = Bay::new();
+    bay.drop_in("echo", &example("echo"));
+    bay.start_with(|command| {
+        command.args(["--http", "127.0.0.1:0"]).env("FAILPOINTS", "load@echo=sleep(4000)");
+    });
+    let web = bay.web();
+    let document: Value = serde_json::from_str(&web.get("/openapi.json")).unwrap();
+    let answer = web.ask("GET", "/readyz", b"");
+    assert_eq!((answer.status, answer.text().as_str()), (503, "starting\n"));
+    let described = &document["paths"]["/readyz"]["get"]["responses"]["503"]["content"];
+    let (kind, _) = described.as_object().unwrap().iter().next().unwrap();
+    assert!(answer.head.iter().any(|line| line.starts_with(&format!("content-type: {kind}"))), "{answer:?}");
+    assert_eq!(web.get("/healthz"), "ok\n");
+    eventually("it is ready", || (web.ask("GET", "/readyz", b"").status == 200).then_some(()));
+    assert_eq!(web.post("/v1/call/echo/echo", "hello"), "hello");
+}
+
 /// A problem is described for each operation, and is as that says.
 fn check_problem(document: &Value, operation: &Value, problem: &Answer) {
     let schema = &operation["responses"]["default"]["content"]["application/problem+json"]["schema"];

@@ -2,6 +2,8 @@
 
 use hotbay_tests::{Bay, Exposition, eventually, example, fixture};
 
+use crate::edited::Held;
+
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 
 fn parent() -> String {
@@ -70,11 +72,31 @@ fn what_is_counted_is_told_by_service_generation_and_method_and_goes_with_its_ge
     bay.ok(&["breaker", "echo", "open"]);
     assert_eq!(scrape().get("hotbay_breaker_state", &[("service", "echo"), ("state", "open")]), Some(1.0));
     assert_eq!(scrape().get("hotbay_restarts_total", &[("service", "echo")]), Some(0.0));
+    let refused = |why| scrape().get("hotbay_calls_refused_total", &[("service", "echo"), ("why", why)]);
+    assert_eq!(bay.hotbay(&["call", "echo.echo", "-d", "x"]).code, 4);
+    assert_eq!((refused("breaker"), refused("rate")), (Some(1.0), Some(0.0)));
     bay.ok(&["breaker", "echo", "auto"]);
     bay.ok(&["remove", "echo"]);
     bay.wait_gone("echo");
     let left = scrape().with("service", "echo");
     assert!(left.is_empty(), "{left:#?}");
+}
+
+#[test]
+fn slow_requests_whose_deadline_passed_are_counted_as_late_in_the_mailbox_and_in_a_thread() {
+    let (bay, web) = Bay::new().up_with_http();
+    bay.drop_in("slow", &fixture("slow"));
+    bay.wait_version("slow", "1.0.0");
+    let late = || {
+        let seen = Exposition::read(&web.get("/metrics"));
+        seen.get("hotbay_requests_late_total", &[("service", "slow"), ("generation", "1")]).unwrap()
+    };
+    assert!(late().abs() < 0.5);
+    let _held = Held::start(&bay, &["call", "slow.until_given_up", "--timeout", "2s"]);
+    eventually("two are late", || {
+        bay.hotbay(&["call", "slow.until_given_up", "--timeout", "50ms"]);
+        (late() > 1.5).then_some(())
+    });
 }
 
 #[test]

@@ -12,7 +12,7 @@ use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::{Registry, Unit};
 
-use crate::kernel::metrics::{GenerationMetrics, MethodMetrics, Metrics, ServiceMetrics};
+use crate::kernel::metrics::{GenerationMetrics, MethodMetrics, Metrics, Refused, ServiceMetrics};
 use crate::kernel::view::BreakerState;
 
 /// What the text is, for who asks by HTTP.
@@ -66,6 +66,17 @@ impl Scrape {
             "service_errors",
             "Of these, such as were answered with an error.",
             each(|one| one.errors),
+        )?;
+        let refused = all.iter().flat_map(|one| {
+            let of = |why, count| ([("service", &*one.name), ("why", why)], count);
+            let Refused { breaker, concurrency, rate } = one.refused;
+            [of("breaker", breaker), of("concurrency", concurrency), of("rate", rate)]
+        });
+        counter(
+            into,
+            "calls_refused",
+            "Calls that a service's breaker or its limits did not let in; none of them is among its calls.",
+            refused,
         )?;
         gauge(into, "open_streams", "Streams of a service that are open.", each(|one| one.streams))?;
         let swaps = all.iter().flat_map(|one| {
@@ -163,6 +174,12 @@ impl Scrape {
             "requests_turned_away",
             "Requests that were turned away since too many waited.",
             each(|one| one.turned_away),
+        )?;
+        counter(
+            into,
+            "requests_late",
+            "Requests whose deadline passed while they waited for their turn, or while a thread was in them.",
+            each(|one| one.late),
         )?;
         counter(
             into,

@@ -34,6 +34,7 @@ struct Inside {
     force: Option<BreakerForce>,
     // Calls that were let in and are not over.
     inside: u64,
+    refused: Refused,
     // The load that it was renewed for, and the methods that it declares to be idempotent.
     load: u64,
     idempotent: Vec<String>,
@@ -48,6 +49,27 @@ pub(crate) enum Refusal {
     Crowded { limit: u32 },
     /// There were too many lately.
     TooFast { per_second: u32, again: Duration },
+}
+
+/// How many calls were not let in, since the slot is there.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Refused {
+    /// By a breaker that was open, or one that somebody opened.
+    pub breaker: u64,
+    /// Since as many were inside as may be.
+    pub concurrency: u64,
+    /// Since there were too many lately.
+    pub rate: u64,
+}
+
+impl Refused {
+    fn count(&mut self, refusal: &Refusal) {
+        *match refusal {
+            Refusal::Open { .. } => &mut self.breaker,
+            Refusal::Crowded { .. } => &mut self.concurrency,
+            Refusal::TooFast { .. } => &mut self.rate,
+        } += 1;
+    }
 }
 
 /// The right of a call to be inside. Given back when it is dropped.
@@ -81,6 +103,38 @@ pub(crate) fn sums_of(generation: &Generation) -> Sums {
         calls: (counts.answered + overdue).saturating_sub(late_good + late_faults),
         faults: (counts.faults() + overdue).saturating_sub(late_faults),
         good: counts.answered.saturating_sub(counts.failed + late_good),
+    }
+}
+
+impl Inside {
+    /// Lets a call in, unless something is against it; whether it is one that shows whether the service is well again.
+    fn admit(&mut self, now: Instant, generation: &Generation) -> Result<bool, Refusal> {
+        let Self { rules, rate, breaker, force, inside: count, .. } = self;
+        // First what takes nothing from those who come later.
+        if let Some(limit) = rules.max_concurrent.filter(|limit| *count >= u64::from(*limit)) {
+            return Err(Refusal::Crowded { limit });
+        }
+        let is_trial = match (force, &mut *breaker) {
+            (Some(BreakerForce::Open), _) => {
+                let why = "somebody opened it with `hotbay breaker`".to_owned();
+                return Err(Refusal::Open { why, again: None });
+            }
+            (Some(BreakerForce::Close), _) | (None, None) => false,
+            (None, Some(breaker)) => {
+                let admitted = breaker.admit(now, || sums_of(generation));
+                admitted.map_err(|open| Refusal::Open { why: open.why, again: Some(open.again) })?
+            }
+        };
+        if let Some(rate) = rate
+            && let Err(again) = rate.take(now)
+        {
+            if let (true, Some(breaker)) = (is_trial, breaker) {
+                breaker.come_back(now);
+            }
+            return Err(Refusal::TooFast { per_second: rules.max_rate.unwrap_or_default(), again });
+        }
+        *count += 1;
+        Ok(is_trial)
     }
 }
 
@@ -130,34 +184,15 @@ impl Guard {
     /// A call comes.
     pub(crate) fn admit(self: &Arc<Self>, generation: &Generation) -> Result<Permit, Refusal> {
         let (mut inside, now) = (self.lock(), Instant::now());
-        let Inside { rules, rate, breaker, force, inside: count, .. } = &mut *inside;
-        // First what takes nothing from those who come later.
-        if let Some(limit) = rules.max_concurrent.filter(|limit| *count >= u64::from(*limit)) {
-            return Err(Refusal::Crowded { limit });
-        }
-        let is_trial = match (force, breaker) {
-            (Some(BreakerForce::Open), _) => {
-                let why = "somebody opened it with `hotbay breaker`".to_owned();
-                return Err(Refusal::Open { why, again: None });
-            }
-            (Some(BreakerForce::Close), _) | (None, None) => false,
-            (None, Some(breaker)) => {
-                let admitted = breaker.admit(now, || sums_of(generation));
-                admitted.map_err(|open| Refusal::Open { why: open.why, again: Some(open.again) })?
-            }
-        };
-        if let Some(rate) = rate
-            && let Err(again) = rate.take(now)
-        {
-            if let (true, Some(breaker)) = (is_trial, &mut inside.breaker) {
-                breaker.come_back(now);
-            }
-            return Err(Refusal::TooFast { per_second: inside.rules.max_rate.unwrap_or_default(), again });
-        }
-        *count += 1;
+        let is_trial = inside.admit(now, generation).inspect_err(|refusal| inside.refused.count(refusal))?;
         let trial = is_trial.then(|| (now, Arc::clone(&generation.alarm)));
         drop(inside);
         Ok(Permit { guard: Arc::clone(self), trial })
+    }
+
+    /// How many calls were not let in.
+    pub(crate) fn refused(&self) -> Refused {
+        self.lock().refused
     }
 
     /// Looks at what the calls came to: the state that the breaker goes into by that, and why.

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use super::counting::{Counting, ENDS};
+pub use super::guard::Refused;
 use super::view::{BreakerView, Phase, Snapshot};
 use crate::bus::Mailed;
 
@@ -27,6 +28,8 @@ pub struct ServiceMetrics {
     pub calls: u64,
     /// Of these, with an error.
     pub errors: u64,
+    /// Calls that its limits or its breaker did not let in; none of them is in `calls`.
+    pub refused: Refused,
     /// Streams of it that are open.
     pub streams: u64,
     /// Swaps that were committed, ways back among them.
@@ -62,6 +65,8 @@ pub struct GenerationMetrics {
     pub room: u64,
     /// Requests that were turned away since there was no room.
     pub turned_away: u64,
+    /// Requests whose deadline passed, while they waited for their turn or while a thread was in them.
+    pub late: u64,
     /// Messages that it was brought and has answered.
     pub messages: u64,
     /// Of these, with an error.

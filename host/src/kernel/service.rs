@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::manifest::Manifest;
 
+use super::alarm::Alarm;
 use super::clock;
 use super::counting::Counting;
 use super::files::Candidate;
@@ -107,6 +108,7 @@ pub(crate) struct Serving {
     /// The file of the plugins folder that it is the answer to: its own, or that of the version that was rolled back.
     pub(crate) home: PathBuf,
     pub(crate) tally: Arc<Counting>,
+    pub(crate) alarm: Arc<Alarm>,
     /// Messages that it was brought.
     pub(crate) handled: Arc<Handled>,
     /// Its threads, which end with it and not with who looks.
@@ -278,6 +280,7 @@ impl Service {
             source: generation.staged.source.clone(),
             home: generation.staged.source.clone(),
             tally: Arc::clone(&generation.tally),
+            alarm: Arc::clone(&generation.alarm),
             handled: Arc::clone(&generation.handled),
             lane: Arc::downgrade(&generation.lane),
             stateful: generation.plugin.is_stateful(),

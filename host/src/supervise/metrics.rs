@@ -20,6 +20,7 @@ impl Kernel {
             phase: row.phase,
             calls,
             errors,
+            refused: service.slot.guard().refused(),
             streams: service
                 .slot
                 .serving(|generation| generation.plugin.streams().counts().0)
@@ -48,6 +49,7 @@ fn generation(serving: &Serving) -> GenerationMetrics {
         waiting: waiting.map_or(0, |waiting| waiting.jobs as u64),
         room: waiting.map_or(0, |waiting| waiting.room as u64),
         turned_away: waiting.map_or(0, |waiting| waiting.turned_away),
+        late: serving.alarm.overdue(),
         messages: messages.done,
         messages_failed: messages.failed,
         methods: methods(&serving.tally, &serving.manifest.methods),

@@ -42,6 +42,14 @@ pub(super) struct Waiting {
     pub(super) timeout_ms: Option<u64>,
 }
 
+/// How long a plugin may take.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Calling {
+    /// Milliseconds that the answer may take; without, what the service's settings say, else 30,000; 600,000 at most.
+    pub(super) timeout_ms: Option<u64>,
+}
+
 /// How a service is stopped.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]

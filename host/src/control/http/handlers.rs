@@ -16,7 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::asked::{
-    Asked, Beginning, Named, Publishing, Starting, Stopping, Subscribing, Swapping, Waiting, Whole,
+    Asked, Beginning, Calling, Named, Publishing, Starting, Stopping, Subscribing, Swapping, Waiting, Whole,
     asked_for, beside, deadline, named, trace, whole, wrong,
 };
 use super::follow::{Following, IN_FLIGHT, told};
@@ -125,7 +125,7 @@ pub(super) async fn rollback(State(http): Http, name: Named, asked: Asked<Waitin
 pub(super) async fn call(
     State(http): Http,
     target: Result<Path<(String, String)>, PathRejection>,
-    asked: Asked<Waiting>,
+    asked: Asked<Calling>,
     incoming: Incoming,
 ) -> Done {
     let Path((service, method)) = target.map_err(wrong("path"))?;

@@ -51,13 +51,17 @@ fn operation(route: &Route, problem: &Schema, schemas: &mut SchemaGenerator) -> 
         "summary": route.summary,
         "parameters": named.chain(asked).collect::<Vec<_>>(),
         "responses": {
-            "200": { "description": "It was done", "content": content(&route.answer, schemas) },
+            "200": { "description": "It was done", "content": content(&route.answer, problem, schemas) },
             "default": {
                 "description": "It was not done, and why",
                 "content": { "application/problem+json": { "schema": problem } },
             },
         },
     });
+    if let Answer::YesOrNo = route.answer {
+        operation["responses"]["503"] =
+            json!({ "description": "Not now, and why", "content": content(&route.answer, problem, schemas) });
+    }
     if route.takes.bytes {
         operation["requestBody"] = json!({ "content": { "application/octet-stream": {} } });
     }
@@ -85,7 +89,7 @@ fn parameters(query: SchemaOf) -> Vec<Value> {
     properties.into_iter().map(parameter).collect()
 }
 
-fn content(answer: &Answer, schemas: &mut SchemaGenerator) -> Value {
+fn content(answer: &Answer, problem: &Schema, schemas: &mut SchemaGenerator) -> Value {
     match answer {
         Answer::Json(schema) => json!({ "application/json": { "schema": schema(schemas) } }),
         Answer::Text(kind) => {
@@ -93,9 +97,12 @@ fn content(answer: &Answer, schemas: &mut SchemaGenerator) -> Value {
             content.insert((*kind).to_owned(), json!({}));
             content.into()
         }
+        Answer::YesOrNo => json!({ "text/plain": {} }),
         Answer::Bytes => json!({ "application/octet-stream": {} }),
-        // What OpenAPI 3.1 cannot say: each `data` of the stream is of this schema.
-        Answer::Events(schema) => json!({ "text/event-stream": { "schema": schema(schemas) } }),
+        // What OpenAPI 3.1 cannot say: each `data` of the stream is of this schema. Of the last one of who missed some, it is a problem.
+        Answer::Events(schema) => {
+            json!({ "text/event-stream": { "schema": { "anyOf": [schema(schemas), problem] } } })
+        }
     }
 }
 

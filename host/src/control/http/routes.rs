@@ -46,6 +46,8 @@ pub(super) enum Answer {
     Json(SchemaOf),
     /// Of this kind.
     Text(&'static str),
+    /// In a word: 200 is yes, and 503 no.
+    YesOrNo,
     /// As the plugin gave them.
     Bytes,
     /// One after the other, each as JSON.
@@ -147,7 +149,7 @@ pub(super) fn routes() -> [Route; 16] {
             "/readyz",
             "readyz",
             "Whether everything that lay in the plugins folder at the start was tried, and the host is not being stopped",
-            Answer::Text("text/plain"),
+            Answer::YesOrNo,
             to::readyz,
         ),
         look(
