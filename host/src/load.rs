@@ -71,7 +71,7 @@ pub(crate) fn load(
     place: &Place<'_>,
     services: Arc<dyn Services>,
 ) -> Result<Loaded, LoadFailed> {
-    let Probed { staged } = probed;
+    let Probed { staged, .. } = probed;
     let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
         .map_err(LoadFailed::Lane)?;
     let json = Arc::clone(&place.table.json);

@@ -56,6 +56,8 @@ const PROCESSES: u32 = 32;
 #[derive(Debug)]
 pub(crate) struct Probed {
     pub(crate) staged: Staged,
+    /// How it came to that: `passed`, `cached` or `off`.
+    pub(crate) how: &'static str,
 }
 
 /// What the probe found wrong. Everything here is the plugin's fault but the last two.
@@ -111,13 +113,18 @@ pub(crate) fn probe(
     fault::point("probe", service)
         .map_err(|e| ProbeError::Start { program: this_program(), text: e.to_string() })?;
     let key = (staged.digest.clone(), plugin_config.to_owned());
-    let verdict = match settings.mode {
-        ProbeMode::Off => Ok(()),
-        ProbeMode::Always => run(&staged.object, &key.1, settings),
-        ProbeMode::Cached if verdicts.holds(&key) => Ok(()),
-        ProbeMode::Cached => run(&staged.object, &key.1, settings).inspect(|()| verdicts.add(key)),
+    let how = match settings.mode {
+        ProbeMode::Off => "off",
+        ProbeMode::Cached if verdicts.holds(&key) => "cached",
+        ProbeMode::Always | ProbeMode::Cached => {
+            run(&staged.object, &key.1, settings)?;
+            if settings.mode == ProbeMode::Cached {
+                verdicts.add(key);
+            }
+            "passed"
+        }
     };
-    verdict.map(|()| Probed { staged })
+    Ok(Probed { staged, how })
 }
 
 fn run(object: &Object, plugin_config: &str, settings: &config::Probe) -> Result<(), ProbeError> {

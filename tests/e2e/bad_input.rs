@@ -70,6 +70,15 @@ fn a_fifo_is_not_waited_for() {
     bay.wait_version("echo", "1.0.0");
 }
 
+#[cfg(unix)] // Windows has no sockets that stay in folders.
+#[test]
+fn a_socket_is_no_file() {
+    let bay = with_echo();
+    let _socket = std::os::unix::net::UnixListener::bind(bay.file("bad")).unwrap();
+    assert_says(&refused_row(&bay), &["socket"]);
+    bay.wait_version("echo", "1.0.0");
+}
+
 #[cfg(unix)] // Windows gives symbolic links to administrators only.
 #[test]
 fn a_link_to_nowhere_is_said_to_be_one() {

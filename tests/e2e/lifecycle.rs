@@ -103,4 +103,8 @@ fn each_stage_of_a_life_is_an_event() {
         let kinds = kinds("counter");
         wanted.iter().all(|kind| kinds.iter().any(|seen| seen == kind)).then_some(())
     });
+    let events = bay.status("counter").events;
+    let probed: Vec<&str> =
+        events.iter().filter(|event| event.kind == "probed").map(|event| event.text.as_str()).collect();
+    assert_eq!(probed, ["passed", "cached"], "these bytes passed once");
 }

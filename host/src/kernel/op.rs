@@ -178,12 +178,7 @@ fn steps(
         generation: number,
         digest: candidate.digest.as_str().to_owned(),
     };
-    shared.journal.note(
-        "probed",
-        Some(name),
-        Some(&of),
-        format!("{:?}", shared.config.probe.mode).to_lowercase(),
-    );
+    shared.journal.note("probed", Some(name), Some(&of), probed.how);
     if standing.by != By::Nobody || warns(&shared.config.trust, &standing) {
         shared.journal.note("trusted", Some(name), Some(&of), standing.to_string());
     }
