@@ -231,15 +231,6 @@ pub enum Request {
 }
 
 impl Request {
-    /// Whether it waits for plugins, and for which, where that is one.
-    pub(crate) fn waits_for(&self) -> Option<Option<&str>> {
-        match self {
-            Request::Call { service, .. } => Some(Some(service)),
-            Request::Publish { .. } | Request::Ask { .. } => Some(None),
-            _ => None,
-        }
-    }
-
     /// How long the host is given, where that is for the client to say.
     pub(crate) fn deadline(&self) -> Option<Duration> {
         match self {

@@ -7,6 +7,19 @@ use std::time::Duration;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
+use super::protocol::Request;
+
+impl Request {
+    /// Whether it waits for plugins, and for which, where that is one.
+    pub(crate) fn waits_for(&self) -> Option<Option<&str>> {
+        match self {
+            Request::Call { service, .. } => Some(Some(service)),
+            Request::Publish { .. } | Request::Ask { .. } => Some(None),
+            _ => None,
+        }
+    }
+}
+
 /// The places of one control plane.
 #[derive(Debug)]
 pub(super) struct Shares {
