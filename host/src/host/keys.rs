@@ -61,6 +61,7 @@ pub(crate) fn existing_ring(config: &Config) -> Result<KeyRing, HostError> {
 }
 
 /// The keys that can be read, and why the first of the other sources cannot: for who asks which keys are missing.
+#[cfg(feature = "cli")]
 pub(crate) fn readable_ring(config: &Config) -> (Option<KeyRing>, Option<HostError>) {
     let (mut all, mut trouble) = (None, None);
     for source in sources(config) {
