@@ -15,6 +15,7 @@ use crate::fault;
 use crate::ffi::{Lending, Source, Written};
 use crate::kernel::generation::Generation;
 use crate::kernel::lane::LaneError;
+use crate::kernel::patience::receive_soon;
 use crate::swap::guarded;
 
 /// What is sealed in one go while the plugin writes on.
@@ -192,7 +193,7 @@ pub(crate) fn export_of(
     let end = loop {
         // What is counted is the plugin's time, not the host's.
         let asked = Instant::now();
-        let message = receive.recv_timeout(patience(deadline, sealing.taken).saturating_sub(waited));
+        let message = receive_soon(&receive, patience(deadline, sealing.taken).saturating_sub(waited));
         waited += asked.elapsed();
         match message {
             Ok(Message::End(end)) => break end,

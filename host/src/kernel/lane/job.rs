@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::time::Duration;
 
 use super::LaneError;
+use crate::kernel::patience::receive_soon;
 
 /// What a lane does for somebody who waits. In two steps, so that the lane is free for the next one before whoever waited
 /// goes on.
@@ -151,7 +152,7 @@ pub(super) fn awaited<T: Send + 'static>(
 impl<T> Wait<T> {
     /// Waits; `hangs` is called with its seat when the job began and does not end in time.
     pub(super) fn done(self, deadline: Duration, hangs: impl FnOnce(usize)) -> Result<T, LaneError> {
-        match self.receive.recv_timeout(deadline) {
+        match receive_soon(&self.receive, deadline) {
             Ok(done) => return Ok(done),
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(LaneError::Closed),
             Err(mpsc::RecvTimeoutError::Timeout) => {}
