@@ -13,7 +13,7 @@ use crate::kernel::counting::Counting;
 use crate::kernel::generation::Generation;
 use crate::kernel::good::Good;
 use crate::kernel::history::History;
-use crate::kernel::lane::{Lane, Room};
+use crate::kernel::lane::{Lane, Room, Spares};
 use crate::kernel::probation::Marks;
 use crate::kernel::registry::Registry;
 use crate::kernel::served::Served;
@@ -109,7 +109,8 @@ impl Bay {
         let services: Arc<dyn Services> = Arc::clone(&self.registry) as _;
         let table = Table::new(config);
         let host = HostSide::new(declaration.name, number, Arc::clone(&table.json), services);
-        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM).unwrap();
+        let lane = Lane::open(&format!("lane-{}-{number}", declaration.name), load, ROOM, &Spares::default())
+            .unwrap();
         let plugin = lane.run(LONG, move || Plugin::create_linked::<P>(host)).unwrap().unwrap();
         let plugin = plugin.with_functions(&manifest.methods);
         let alarm = Arc::default();

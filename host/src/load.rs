@@ -8,7 +8,7 @@ use crate::ffi::{self, CreateError, HostSide, Plugin, Services};
 use crate::kernel::alarm::{Alarm, Wake};
 use crate::kernel::counting::Counting;
 use crate::kernel::generation::Generation;
-use crate::kernel::lane::{Lane, LaneError, Room};
+use crate::kernel::lane::{Lane, LaneError, Room, Spares};
 use crate::kernel::tables::Table;
 use crate::os;
 use crate::probe::Probed;
@@ -38,6 +38,8 @@ pub(crate) struct Place<'a> {
     pub(crate) deadline: Duration,
     /// Who is woken when its calls go wrong.
     pub(crate) wake: &'a Arc<Wake>,
+    /// Threads that have begun.
+    pub(crate) spares: &'a Spares,
 }
 
 /// Why a probed plugin was not loaded.
@@ -72,8 +74,8 @@ pub(crate) fn load(
     services: Arc<dyn Services>,
 ) -> Result<Loaded, LoadFailed> {
     let Probed { staged, .. } = probed;
-    let lane = Lane::open(&format!("lane-{}-{}", place.name, place.number), place.load, place.room)
-        .map_err(LoadFailed::Lane)?;
+    let lane_name = format!("lane-{}-{}", place.name, place.number);
+    let lane = Lane::open(&lane_name, place.load, place.room, place.spares).map_err(LoadFailed::Lane)?;
     let json = Arc::clone(&place.table.json);
     let host = HostSide::new(place.name, place.number, json, services);
     let (object, began) = (staged.object.clone(), os::moment());

@@ -39,7 +39,8 @@ pub(crate) use sealed::SealedFile;
 pub(crate) use space::{Space, space};
 pub(crate) use stack::is_inside;
 pub(crate) use threads::{
-    Moment, Thread, claim, current_id, is_inhabited, moment, spawn, strangers_since, threads_have_begun,
+    Moment, Thread, claim, current_id, is_inhabited, moment, name_thread, spawn, strangers_since,
+    threads_have_begun,
 };
 #[cfg(windows)]
 pub(crate) use windows::{Group, has_thread_slots, is_held, no_dialogs, rename_over};

@@ -139,6 +139,7 @@ impl Kernel {
         inbox: mpsc::Receiver<Message>,
         sender: mpsc::Sender<Message>,
     ) -> Self {
+        shared.spares.fill();
         let folder = shared.config.plugins.clone();
         let tell = sender.clone();
         let wake = sender.clone();
@@ -311,6 +312,7 @@ impl Kernel {
                 }
             });
             let _ = sender.send(Message::Done(Box::new(report)));
+            shared.spares.fill();
         }))
     }
 

@@ -5,11 +5,12 @@
 //! wait behind them: while a thread is busy it gets one of its own.
 
 mod begun;
+mod entry;
 mod job;
 mod join;
+mod spares;
 mod waiting;
 
-use std::cell::RefCell;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -17,11 +18,12 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 pub(crate) use begun::Begun;
+pub(crate) use entry::note_entry;
 pub(crate) use job::{GivenUp, Job, Life};
 use job::{awaited, work_guarded};
 pub(crate) use join::join_all;
+pub(crate) use spares::Spares;
 
-use super::callers;
 use super::settle::settle;
 use crate::os;
 
@@ -93,8 +95,8 @@ pub(crate) enum LaneError {
 }
 
 impl Lane {
-    /// Opens the lane of a load.
-    pub(crate) fn open(name: &str, own: u64, room: Room) -> io::Result<Arc<Self>> {
+    /// Opens the lane of a load, on threads that have begun already as far as there are such.
+    pub(crate) fn open(name: &str, own: u64, room: Room, spares: &Spares) -> io::Result<Arc<Self>> {
         let lanes = room.lanes.max(1);
         let queue = Queue {
             // As many as may wait, and messages that are brought: a request allocates nothing.
@@ -114,7 +116,8 @@ impl Lane {
         let lane =
             Self { name: name.to_owned(), shared, threads: Mutex::default(), renewing: Mutex::default() };
         for seat in 0..lanes {
-            let thread = lane.spawn(move |shared| work_from(shared, seat, 0))?;
+            let work = lane.own(move |shared| work_from(shared, seat, 0));
+            let thread = spares.spawn(&lane.name, work)?;
             lane.threads().seated.push(thread);
         }
         Ok(Arc::new(lane))
@@ -288,12 +291,17 @@ impl Lane {
     }
 
     fn spawn(&self, body: impl FnOnce(&Shared) + Send + 'static) -> io::Result<JoinHandle<()>> {
+        os::spawn(&self.name, self.own(body))
+    }
+
+    /// What a thread of this lane does.
+    fn own(&self, body: impl FnOnce(&Shared) + Send + 'static) -> impl FnOnce() + Send + 'static {
         let shared = Arc::clone(&self.shared);
-        os::spawn(&self.name, move || {
-            MINE.set(Some(Arc::clone(&shared)));
+        move || {
+            entry::belong_to(&shared);
             settle();
             body(&shared);
-        })
+        }
     }
 
     fn threads(&self) -> MutexGuard<'_, Threads> {
@@ -342,26 +350,6 @@ impl Shared {
 impl std::fmt::Debug for Shared {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shared").field("own", &self.own).finish_non_exhaustive()
-    }
-}
-
-thread_local! {
-    // The lane that this thread belongs to.
-    static MINE: RefCell<Option<Arc<Shared>>> = const { RefCell::new(None) };
-}
-
-/// Notes that this thread goes into a generation that is not its own. When it is a lane's, the lane is renewed before that
-/// generation unloads; when it is not, it may hold that generation's library.
-#[cold]
-pub(crate) fn note_entry(load: u64) {
-    let note = |mine: &RefCell<Option<Arc<Shared>>>| match &*mine.borrow() {
-        Some(shared) if shared.own != load => drop(shared.entered().insert(load)),
-        Some(_) => {}
-        None => callers::note(load),
-    };
-    // In a thread whose thread-locals are gone already it is no lane's any more.
-    if MINE.try_with(note).is_err() {
-        callers::note(load);
     }
 }
 

@@ -187,8 +187,8 @@ fn steps(
     }
     let load_number = shared.next_load();
     let deadline = shared.config.swap.callback;
-    let wake = &shared.wake;
-    let place = Place { name, number, load: load_number, room, table: &table, deadline, wake };
+    let (wake, spares) = (&shared.wake, &shared.spares);
+    let place = Place { name, number, load: load_number, room, table: &table, deadline, wake, spares };
     let services: Arc<dyn Services> = Arc::clone(&shared.registry) as _;
     let left = Remains::of(&probed.staged, number, load_number);
     let (mark, began) = (probed.staged.mark, os::moment());

@@ -10,7 +10,7 @@ use super::good::Good;
 use super::history::History;
 use super::inboxes::Inboxes;
 use super::journal::Journal;
-use super::lane::Lane;
+use super::lane::{Lane, Spares};
 use super::margin::Margin;
 use super::probation::Marks;
 use super::registry::Registry;
@@ -44,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) marks: Marks,
     /// Who is woken when calls go wrong: the loop.
     pub(crate) wake: Arc<Wake>,
+    /// For the lanes of what is loaded next.
+    pub(crate) spares: Spares,
     /// Held by the one swap whose gate is closed.
     pub(crate) one_gate: Mutex<()>,
     // By load: whose lanes may hold thread-locals of a generation that unloads.
@@ -80,6 +82,7 @@ impl Shared {
             served,
             marks,
             wake: Arc::default(),
+            spares: Spares::default(),
             one_gate: Mutex::new(()),
             lanes: Mutex::default(),
         }

@@ -56,6 +56,13 @@ mod linux {
         ours.insert((current_id(), began));
     }
 
+    /// Gives this thread another name: what the system shows of it, at most 15 bytes.
+    pub(crate) fn name_thread(name: &str) {
+        if let Ok(name) = std::ffi::CString::new(name) {
+            let _ = rustix::thread::set_name(&name);
+        }
+    }
+
     /// The system's id of this thread.
     pub(crate) fn current_id() -> u64 {
         u64::from(rustix::thread::gettid().as_raw_nonzero().get().unsigned_abs())
@@ -125,12 +132,12 @@ mod linux {
 }
 
 #[cfg(any(target_os = "linux", target_os = "android"))]
-pub(crate) use linux::{claim, current_id, moment, strangers_since, threads_have_begun};
+pub(crate) use linux::{claim, current_id, moment, name_thread, strangers_since, threads_have_begun};
 
 #[cfg(windows)]
 pub(crate) use super::windows::inside::is_inhabited;
 #[cfg(windows)]
-pub(crate) use super::windows::threads::{claim, current_id, moment, strangers_since};
+pub(crate) use super::windows::threads::{claim, current_id, moment, name_thread, strangers_since};
 
 /// Whether a thread runs the code of the library that has something at this address, and would go on in nothing if that was
 /// closed. Windows alone is asked: elsewhere a thread of Rust's keeps its library mapped.
@@ -155,6 +162,16 @@ mod elsewhere {
 
     pub(crate) fn moment() -> Moment {
         Moment(0)
+    }
+
+    /// Gives this thread another name. What macOS takes is 63 bytes; elsewhere it keeps the one that it began with.
+    pub(crate) fn name_thread(name: &str) {
+        #[cfg(target_vendor = "apple")]
+        if let Ok(name) = std::ffi::CString::new(&name.as_bytes()[..name.len().min(63)]) {
+            // SAFETY: O25: the string ends in zero, and lives over the call, which copies it.
+            let _ = unsafe { libc::pthread_setname_np(name.as_ptr()) };
+        }
+        let _ = name;
     }
 
     pub(crate) fn strangers_since(_: Moment) -> io::Result<Vec<Thread>> {
@@ -186,7 +203,7 @@ mod elsewhere {
 }
 
 #[cfg(not(any(target_os = "linux", target_os = "android", windows)))]
-pub(crate) use elsewhere::{claim, current_id, moment, strangers_since};
+pub(crate) use elsewhere::{claim, current_id, moment, name_thread, strangers_since};
 
 #[cfg(all(test, any(target_os = "linux", target_os = "android", windows)))]
 mod tests {

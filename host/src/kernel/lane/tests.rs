@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::linked::{LONG, ROOM, SHORT};
+use std::cell::RefCell;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering;
 use std::sync::mpsc;
@@ -21,7 +22,7 @@ fn request<T: Send + 'static>(
 
 #[test]
 fn a_job_that_hangs_costs_its_thread_and_the_next_one_is_done_by_a_fresh_one() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let (release, hung) = mpsc::channel::<()>();
     let first = lane.run(LONG, || thread::current().id()).unwrap();
     assert_eq!(lane.run(SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
@@ -52,7 +53,7 @@ fn while_busy(lane: &Lane, body: impl FnOnce()) {
 
 #[test]
 fn a_job_that_was_given_up_before_it_began_is_never_done() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let done = Arc::new(AtomicBool::new(false));
     let there = Arc::clone(&done);
     while_busy(&lane, || {
@@ -65,7 +66,7 @@ fn a_job_that_was_given_up_before_it_began_is_never_done() {
 
 #[test]
 fn a_panic_of_a_job_leaves_the_lane_working() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     assert_eq!(lane.run(LONG, || panic!("a defect")), Err::<(), _>(LaneError::Closed));
     assert_eq!(lane.run(LONG, || 7), Ok(7));
 }
@@ -79,7 +80,7 @@ fn a_renewed_lane_has_let_go_of_its_thread_locals() {
         }
     }
     thread_local!(static HELD: RefCell<Option<Told>> = const { RefCell::new(None) });
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let (told, tell) = mpsc::channel();
     lane.run(LONG, move || HELD.set(Some(Told(told)))).unwrap();
     assert!(tell.try_recv().is_err());
@@ -90,7 +91,7 @@ fn a_renewed_lane_has_let_go_of_its_thread_locals() {
 
 #[test]
 fn a_thread_that_outlives_a_renewal_is_waited_for_when_the_lane_closes() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let (release, hung) = mpsc::channel::<()>();
     // It has to have begun before it is given up.
     assert_eq!(request(&lane, 20 * SHORT, move || hung.recv()).unwrap_err(), LaneError::TimedOut);
@@ -101,7 +102,7 @@ fn a_thread_that_outlives_a_renewal_is_waited_for_when_the_lane_closes() {
 
 #[test]
 fn a_closed_lane_does_what_waits_and_takes_no_more() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let done = lane.run(LONG, || 1);
     assert_eq!(lane.close(LONG), 0);
     assert_eq!((done, lane.run(LONG, || 2)), (Ok(1), Err(LaneError::Closed)));
@@ -109,7 +110,7 @@ fn a_closed_lane_does_what_waits_and_takes_no_more() {
 
 #[test]
 fn a_callback_does_not_wait_behind_requests() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let (began, is_there) = mpsc::channel();
     thread::scope(|scope| {
@@ -129,7 +130,7 @@ fn a_callback_does_not_wait_behind_requests() {
 
 #[test]
 fn what_ends_after_its_deadline_is_undone() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let (undo, undone) = mpsc::channel();
     let late = lane.run_or_undo(
@@ -148,7 +149,7 @@ fn what_ends_after_its_deadline_is_undone() {
 
 #[test]
 fn requests_that_hang_do_not_eat_threads_without_end() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let (release, hung) = mpsc::channel::<()>();
     let hung = Arc::new(Mutex::new(hung));
     let hang = || {
@@ -173,7 +174,7 @@ fn requests_that_hang_do_not_eat_threads_without_end() {
 
 #[test]
 fn several_threads_of_a_lane_answer_at_once_and_more_than_the_mailbox_holds_is_turned_away() {
-    let lane = Lane::open("lane", 1, Room { lanes: 2, mailbox: 1 }).unwrap();
+    let lane = Lane::open("lane", 1, Room { lanes: 2, mailbox: 1 }, &Spares::default()).unwrap();
     let (go, wait) = mpsc::channel::<()>();
     let wait = Arc::new(Mutex::new(wait));
     let (began, is_there) = mpsc::channel();
@@ -203,7 +204,7 @@ fn several_threads_of_a_lane_answer_at_once_and_more_than_the_mailbox_holds_is_t
 
 #[test]
 fn a_lane_that_is_warmed_up_is_not_used_up_and_one_that_is_busy_is_left_alone() {
-    let lane = Lane::open("lane", 1, ROOM).unwrap();
+    let lane = Lane::open("lane", 1, ROOM, &Spares::default()).unwrap();
     let first = lane.run(LONG, || thread::current().id()).unwrap();
     lane.warm_up(LONG);
     assert_eq!(lane.run(LONG, || thread::current().id()).unwrap(), first);

@@ -12,7 +12,7 @@ use windows_sys::Win32::System::Diagnostics::ToolHelp::{
 use windows_sys::Win32::System::SystemInformation::GetSystemTimeAsFileTime;
 use windows_sys::Win32::System::Threading::{
     GetCurrentProcessId, GetCurrentThread, GetCurrentThreadId, GetThreadDescription, GetThreadTimes,
-    OpenThread, THREAD_QUERY_INFORMATION,
+    OpenThread, SetThreadDescription, THREAD_QUERY_INFORMATION,
 };
 
 use crate::os::threads::{Moment, Thread};
@@ -37,6 +37,14 @@ pub(crate) fn claim() {
         ours.retain(|(id, _)| alive.contains(id));
     }
     ours.insert((current_id(), began));
+}
+
+/// Gives this thread another name.
+pub(crate) fn name_thread(name: &str) {
+    let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
+    // SAFETY: O25: the call takes nothing; what it answers stands for this thread. The string ends in zero, and lives over the other
+    // call, which copies it.
+    unsafe { SetThreadDescription(GetCurrentThread(), name.as_ptr()) };
 }
 
 /// The system's id of this thread.
