@@ -80,7 +80,7 @@ pub(crate) fn print_once(libraries: &Path, rounds: Option<u32>) -> Result<()> {
 /// How long its caller waited at the gate, nanoseconds.
 fn swap(bench: &mut Bench) -> Result<f64> {
     let mut swaps = [bench.swap()?];
-    bench.add_receipts(&mut swaps)?;
+    bench.add_receipts(&mut swaps, 1)?;
     let [Swap { receipt, .. }] = swaps;
     let receipt = receipt.context("a swap leaves a receipt")?;
     if receipt.state_bytes != BYTES as u64 || receipt.pause_us.max == 0 {

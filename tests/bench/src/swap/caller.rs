@@ -22,6 +22,7 @@ const NOTES: usize = 1 << 16;
 pub(crate) struct Caller {
     begin: Sender<()>,
     called: Receiver<()>,
+    changed: Receiver<()>,
     end: Arc<AtomicBool>,
     seen: Receiver<Seen>,
 }
@@ -44,6 +45,7 @@ impl Caller {
     pub(crate) fn of(handle: Handle) -> Result<Self> {
         let (begin, begun) = mpsc::channel();
         let (first, called) = mpsc::channel();
+        let (other, changed) = mpsc::channel();
         let (send, seen) = mpsc::channel();
         let end = Arc::new(AtomicBool::new(false));
         let told = Arc::clone(&end);
@@ -53,20 +55,27 @@ impl Caller {
             let mut notes = vec![Call { ended: Instant::now(), took: LONG }; NOTES];
             while begun.recv().is_ok() {
                 notes.clear();
-                let changed = call_until(&told, &handle, &first, &mut notes);
+                let changed = call_until(&told, &handle, &first, &other, &mut notes);
                 if send.send(Seen { changed, long: notes.clone() }).is_err() {
                     return;
                 }
             }
         })?;
-        Ok(Self { begin, called, end, seen })
+        Ok(Self { begin, called, changed, end, seen })
     }
 
     /// Lets it call, and waits until it does.
     pub(crate) fn begin(&self) -> Result<()> {
+        // Of the time before, which nobody waited for.
+        self.changed.try_iter().for_each(drop);
         self.end.store(false, Ordering::Release);
         self.begin.send(()).context("the caller has ended: a call failed")?;
         self.called.recv().context("the caller has ended: a call failed")
+    }
+
+    /// Waits until another version has answered.
+    pub(crate) fn until_changed(&self, deadline: Duration) -> Result<()> {
+        self.changed.recv_timeout(deadline).context("waited for an answer of the other version in vain")
     }
 
     /// Lets it stop.
@@ -80,6 +89,7 @@ fn call_until(
     end: &AtomicBool,
     handle: &Handle,
     first: &Sender<()>,
+    other: &Sender<()>,
     notes: &mut Vec<Call>,
 ) -> Option<Instant> {
     let (mut reply, mut version, mut changed) = (Vec::with_capacity(8), None, None);
@@ -102,6 +112,7 @@ fn call_until(
             let _ = first.send(());
         } else if version != Some(now) && changed.is_none() {
             changed = Some(ended);
+            let _ = other.send(());
         }
         if last {
             return changed;

@@ -36,7 +36,8 @@ pub(crate) struct Subject {
 /// One swap.
 #[derive(Debug)]
 pub(crate) struct Swap {
-    /// From the rename.
+    /// From the rename. In a series it is that of another swap right before, whose events nobody takes: with two processors whoever is
+    /// woken by each takes some of the time.
     pub(crate) first_answer: Duration,
     /// The longest call from load to retire.
     pub(crate) worst: Duration,
@@ -53,9 +54,12 @@ pub(crate) fn series(libraries: &Path, subject: &Subject, swaps: u32) -> Result<
     for _ in 0..WARM {
         bench.swap()?;
     }
-    let swaps: Result<Vec<Swap>> = (0..swaps).map(|_| bench.swap()).collect();
-    let mut swaps = swaps?;
-    bench.add_receipts(&mut swaps)?;
+    let both = (0..swaps).map(|_| {
+        let first_answer = bench.first_answer()?;
+        Ok(Swap { first_answer, ..bench.swap()? })
+    });
+    let mut swaps = both.collect::<Result<Vec<Swap>>>()?;
+    bench.add_receipts(&mut swaps, 2)?;
     Ok(swaps)
 }
 
@@ -87,14 +91,30 @@ impl Bench {
         Ok(Self { bay, plugin, versions, next: 1, caller, events })
     }
 
-    /// Replaces the file by the other version, under the caller.
-    pub(crate) fn swap(&mut self) -> Result<Swap> {
+    /// Replaces the file by the other version, under the caller. When that was.
+    fn replace(&mut self) -> Result<Instant> {
         let ready = self.bay.prepare(&self.versions[self.next], self.plugin)?;
         self.next = 1 - self.next;
         self.caller.begin()?;
         self.pass(REST);
         let renamed = Instant::now();
         ready.rename()?;
+        Ok(renamed)
+    }
+
+    /// How long it takes from the rename to the first answer of the other version, while nobody takes events.
+    pub(crate) fn first_answer(&mut self) -> Result<Duration> {
+        let renamed = self.replace()?;
+        self.caller.until_changed(PATIENCE)?;
+        self.until_retired(renamed)?;
+        self.pass(REST);
+        let changed = self.caller.end()?.changed.context("the caller saw no other version")?;
+        Ok(changed - renamed)
+    }
+
+    /// A swap, and what is seen of it.
+    pub(crate) fn swap(&mut self) -> Result<Swap> {
+        let renamed = self.replace()?;
         let events = self.until_retired(renamed)?;
         let at = |kind: &str| events.iter().position(|(event, _)| event == kind);
         let (Some(loaded), Some((_, retired))) = (at("loaded"), events.last()) else {
@@ -152,10 +172,10 @@ impl Bench {
         }
     }
 
-    /// The host keeps the receipts of the last swaps.
-    pub(crate) fn add_receipts(&self, swaps: &mut [Swap]) -> Result<()> {
+    /// The host keeps the receipts of the last swaps: of each, of each second one, and so on.
+    pub(crate) fn add_receipts(&self, swaps: &mut [Swap], each: usize) -> Result<()> {
         let receipts = self.bay.host.history(self.plugin)?;
-        for (swap, receipt) in swaps.iter_mut().rev().zip(receipts.into_iter().rev()) {
+        for (swap, receipt) in swaps.iter_mut().rev().zip(receipts.into_iter().rev().step_by(each)) {
             swap.receipt = Some(receipt);
         }
         Ok(())
