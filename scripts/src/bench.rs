@@ -17,7 +17,9 @@ use crate::cargo::{self, Artefacts};
 ///
 /// Limits: `dyn` is a call of a `dyn Trait` into a reused buffer, `raw` an `extern "C"` function pointer into the caller's
 /// buffer, `lock add` one uncontended atomic addition, `dyn owned` a `dyn` call with a vector as reply, `dyn first` one without
-/// an atomic in its body, `actor` a tokio actor on a thread of its own, asked from outside of its runtime.
+/// an atomic in its body, `actor` a tokio actor on a thread of its own, asked from outside of its runtime. `leased` is `dyn` behind the barest
+/// lease that there can be, `leased, counted` the same with a guard against panics and the two counts that a receipt is made of, and no
+/// library: what `call` could come down to.
 ///
 /// Ours: `call` by handle on the caller's thread, `call first` the same without an atomic in the plugin, `name owned` by name
 /// with an owned reply, `hop` from a plugin through the host into a plugin, `request` through a lane with a deadline.
@@ -34,8 +36,8 @@ use crate::cargo::{self, Artefacts};
 /// Bus: a sender and four receivers on threads of their own, 64 bytes in an envelope, nothing lost; `broadcast 1:4` is tokio's with an envelope of the
 /// same fields, in bursts that fit its ring, `bus 1:4` the bus with mailboxes of the same room. Per message that is sent.
 ///
-/// Swaps: `first answer` is from the rename of the file to the first answer of the new version, `worst call` the longest call of
-/// one pinned caller from load to retire, against the longest in an equally long window without a swap. Then where the time
+/// Swaps: `first answer` is from the rename of the file to the first answer of the new version, while nobody takes events, `worst call` the
+/// longest call of one pinned caller from load to retire, against the longest in an equally long window without a swap. Then where the time
 /// goes: when each event came, and the stages of the receipts.
 ///
 /// State: `seal` and `open` are the storage's, into memory that is there; `bare seal` and `bare open` are the crate of the cipher, one

@@ -8,6 +8,7 @@ mod rounds;
 mod pin;
 mod bay;
 mod bus;
+mod leased;
 mod limits;
 mod ours;
 mod pairs;
@@ -92,6 +93,7 @@ fn rows(options: &Options, peers: Vec<Row>) -> Result<(Vec<Row>, Option<Bay>)> {
     let target = || bay.host.handle("target").context("failed to find the plugin that is to be called");
     if options.wants(Group::Call) || options.wants(Group::Peers) {
         rows.extend(limits::rows());
+        rows.extend(leased::rows());
         rows.extend(ours::rows(&bay.host, &target()?));
         rows.extend(peers);
     }
