@@ -9,7 +9,7 @@ use std::time::Duration;
 use interprocess::local_socket::tokio::Stream;
 use serde_json::Value;
 use tokio::io::AsyncReadExt as _;
-use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::sync::{Semaphore, SemaphorePermit, mpsc, watch};
 use tokio::task::{self, JoinHandle};
 use tokio::time::{sleep, timeout};
 
@@ -91,56 +91,42 @@ impl Conversation {
                 let message = format!("failed to read the request: {error}");
                 self.respond(Err(Failure::new(Exit::Failed, Code::NotUnderstood, message))).await
             }
-            Ok(Ok((Request::Events { past, follow: false }, _))) => self.tell(answer, past, false).await,
-            Ok(Ok((Request::Events { past, follow: true }, _))) => {
-                match self.places.followers.try_acquire() {
-                    Ok(_place) => self.tell(answer, past, true).await,
-                    Err(_) => {
-                        let message =
-                            format!("failed to follow the events: {FOLLOWERS} clients do so already");
-                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
-                    }
-                }
-            }
-            Ok(Ok((Request::Logs { past, follow: false, service }, _))) => {
-                self.tell_lines(answer, past, false, service).await
-            }
-            Ok(Ok((Request::Logs { past, follow: true, service }, _))) => {
-                match self.places.followers.try_acquire() {
-                    Ok(_place) => self.tell_lines(answer, past, true, service).await,
-                    Err(_) => {
-                        let message =
-                            format!("failed to follow the log: {FOLLOWERS} clients follow something already");
-                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
-                    }
-                }
-            }
-            Ok(Ok((Request::Subscribe { patterns, queue, capacity }, _))) => {
-                match self.places.followers.try_acquire() {
-                    Ok(_place) => {
-                        self.bring(answer, messages::subscribe(CLIENT, patterns, queue.as_deref(), capacity))
-                            .await
-                    }
-                    Err(_) => {
-                        let message =
-                            format!("failed to subscribe: {FOLLOWERS} clients follow something already");
-                        self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
-                    }
-                }
-            }
-            Ok(Ok((request @ Request::Stream { .. }, body))) => match self.places.followers.try_acquire() {
-                Ok(_place) => self.stream(answer, request, body).await,
-                Err(_) => {
-                    let message =
-                        format!("failed to open a stream: {FOLLOWERS} clients follow something already");
-                    self.respond(Err(Failure::new(Exit::Refused, Code::TooManyFollowers, message))).await
-                }
+            Ok(Ok((request, body))) => match self.place_to_follow(&request) {
+                Err(failure) => self.respond(Err(failure)).await,
+                Ok(_place) => self.answer(answer, request, body).await,
             },
-            Ok(Ok((request @ Request::Import { .. }, _))) => {
+        };
+        drop(told);
+    }
+
+    /// A place for who follows something, where that is asked for.
+    fn place_to_follow(&self, request: &Request) -> Result<Option<SemaphorePermit<'_>>, Failure> {
+        let what = match request {
+            Request::Events { follow: true, .. } => "follow the events",
+            Request::Logs { follow: true, .. } => "follow the log",
+            Request::Subscribe { .. } => "subscribe",
+            Request::Stream { .. } => "open a stream",
+            _ => return Ok(None),
+        };
+        self.places.followers.try_acquire().map(Some).map_err(|_| {
+            let message = format!("failed to {what}: {FOLLOWERS} clients follow something already");
+            Failure::new(Exit::Refused, Code::TooManyFollowers, message)
+        })
+    }
+
+    async fn answer(&self, answer: impl Answer, request: Request, body: Vec<u8>) -> io::Result<()> {
+        match request {
+            Request::Events { past, follow } => self.tell(answer, past, follow).await,
+            Request::Logs { past, follow, service } => self.tell_lines(answer, past, follow, service).await,
+            Request::Subscribe { patterns, queue, capacity } => {
+                self.bring(answer, messages::subscribe(CLIENT, patterns, queue.as_deref(), capacity)).await
+            }
+            Request::Stream { .. } => self.stream(answer, request, body).await,
+            Request::Import { .. } => {
                 let done = self.take(answer, request).await;
                 self.respond(done).await
             }
-            Ok(Ok((request, body))) => {
+            request => {
                 let place = request.waits_for().map(|service| self.places.calls.place_now(service));
                 let done = match place {
                     Some(None) => Err(busy()),
@@ -149,8 +135,7 @@ impl Conversation {
                 drop(place);
                 self.respond(done).await
             }
-        };
-        drop(told);
+        }
     }
 
     async fn ask(

@@ -169,7 +169,7 @@ pub(super) const TABLE: &[Explanation] = &[
         causes: &["scripts that follow and never end"],
         unchanged: NOTHING,
         next: &["end one of them; `hotbay events` without `-f` shows what is past"],
-        example: "failed to follow the events: 32 clients do so already",
+        example: "failed to follow the events: 32 clients follow something already",
     },
     Explanation {
         code: Code::EventsMissed,
