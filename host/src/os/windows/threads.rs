@@ -42,9 +42,10 @@ pub(crate) fn claim() {
 /// Gives this thread another name.
 pub(crate) fn name_thread(name: &str) {
     let name: Vec<u16> = name.encode_utf16().chain([0]).collect();
-    // SAFETY: O25: the call takes nothing; what it answers stands for this thread. The string ends in zero, and lives over the other
-    // call, which copies it.
-    unsafe { SetThreadDescription(GetCurrentThread(), name.as_ptr()) };
+    // SAFETY: O4: the call takes nothing; what it answers stands for this thread.
+    let this = unsafe { GetCurrentThread() };
+    // SAFETY: O25: the string ends in zero, and lives over the call, which copies it.
+    unsafe { SetThreadDescription(this, name.as_ptr()) };
 }
 
 /// The system's id of this thread.
