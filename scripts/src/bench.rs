@@ -36,9 +36,9 @@ use crate::cargo::{self, Artefacts};
 /// Bus: a sender and four receivers on threads of their own, 64 bytes in an envelope, nothing lost; `broadcast 1:4` is tokio's with an envelope of the
 /// same fields, in bursts that fit its ring, `bus 1:4` the bus with mailboxes of the same room. Per message that is sent.
 ///
-/// Swaps: `first answer` is from the rename of the file to the first answer of the new version, while nobody takes events, `worst call` the
-/// longest call of one pinned caller from load to retire, against the longest in an equally long window without a swap. Then where the time
-/// goes: when each event came, and the stages of the receipts.
+/// Swaps: `first answer` is from the rename of the file to the first answer of the new version, while nobody takes events (but for the one of
+/// 10 MiB), and of one of the two versions; `worst call` the longest call of one pinned caller from load to retire, against the longest in an
+/// equally long window without a swap. Then where the time goes: when each event came, and the stages of the receipts.
 ///
 /// State: `seal` and `open` are the storage's, into memory that is there; `bare seal` and `bare open` are the crate of the cipher, one
 /// message and no file format; `copy` is a memcpy. One row of each on one processor, and of sealing and opening on two, against what
