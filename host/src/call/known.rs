@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use hotbay_plugin_api::abi::{Out, Status};
 
-use super::{Asked, Called, answered, ask, failed, inline, retry};
+use super::{Asked, Called, Failure, answered, ask, error, failed, inline, retry};
 use crate::kernel::generation::Generation;
-use crate::kernel::lease::Shortcut;
-use crate::kernel::slot::Slot;
+use crate::kernel::lease::{Inside, Kept, Shortcut};
+use crate::kernel::slot::{Slot, SlotState};
 
 /// A method that one thread at a time calls: it knows where that thread went in last.
 #[derive(Debug)]
@@ -35,22 +35,20 @@ impl Own {
     #[inline(always)]
     pub(crate) fn call(&self, request: &[u8], mut reply: Out<'_>) -> Called {
         let before = reply.len();
-        let asked = self.slot.enter_again(&self.shortcut, |state, kept| {
-            kept.own.enter();
-            let status = kept.method.call(request, reply.again());
-            if status == Status::OK {
-                kept.own.answer();
-                return Ok(());
+        let asked = self.slot.enter_again(&self.shortcut, |inside| {
+            let Kept { method, own } = inside.kept();
+            own.enter();
+            let status = method.call(request, reply.again());
+            if status != Status::OK {
+                return Err(wrong(inside, status));
             }
-            // A state that somebody is inside of has a generation.
-            match state.generation() {
-                Some(generation) => Err(failed(generation, kept.own.entered(), status)),
-                None => Ok(()),
-            }
+            inside.kept().own.answer();
+            Ok(())
         });
+        // What may be asked again has no shortcut: so the request is not kept across the call.
         match asked {
             Some(Ok(())) => Ok(()),
-            Some(Err(failure)) => retry::inline(&self.slot, &self.method, request, reply, (failure, before)),
+            Some(Err(failure)) => Err(error(&self.slot, &self.method, *failure, reply, before)),
             None => self.find(request, reply),
         }
     }
@@ -62,6 +60,15 @@ impl Own {
         let called = inline(&self.slot, &self.method, request, reply);
         self.slot.learn(&self.shortcut, &self.method);
         called
+    }
+}
+
+/// What went wrong in a call by a shortcut.
+#[cold]
+fn wrong(inside: Inside<'_>, status: Status) -> Box<Failure> {
+    match inside.state() {
+        SlotState::Running { generation, .. } => failed(generation, inside.kept().own.entered(), status),
+        _ => unreachable!("no other state is learnt"),
     }
 }
 

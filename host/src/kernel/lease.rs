@@ -22,14 +22,15 @@
 //!   inside happened before the value is freed. The next name is a `Release` as well: the writer may see that one instead of
 //!   the clearing before it, and a plain store does not carry on what was released.
 //! * **L3 An address may come back.** A freed value's address can be published again; a reader that named it before then
-//!   looks again (P) and finds it published *now*: what it is inside of is what is published, not what was freed.
+//!   looks again (P) and finds it published *now*: what it is inside of is what is published, not what was freed. The address that
+//!   a [`Shortcut`] knows does not come back: it has a weak count, so that memory is given to nobody.
 //! * **L4 A record has one thread.** It is taken by compare-and-exchange and given back when the thread ends. Records are
 //!   never freed, only used again: their number is that of the threads that were alive at once,
 //!   and of those that went in once more while their thread-locals were being dropped: nobody gives back what these take then.
 //! * **L5 Names are nested.** A thread's names form a stack; what is below the top stays named until the top is cleared.
 //! * **L6 What is kept of a generation is used inside of it only.** A [`Shortcut`] keeps references into the generation of one
-//!   load. It gives them out while it names a state that is published and of that load, which holds the generation: loads
-//!   never repeat, so also a state at an address that came back (L3) has the same generation, or another load.
+//!   state. It gives them out while it names an address that is published, which is that very state's (L3), and a state holds its generation.
+//!   Nothing is learnt on a thread that is inside of anything: what it knows stays as it is until whoever is inside by it has left.
 //! * **L7 Fences come and go.** A writer may have readers fence for a while ([`Fenced`]): it tells them to (T), has every processor pass
 //!   the barrier (M), and exchanges (X) and looks (S) as often as it likes with a fence of its own in between; in the end it takes that
 //!   back (B). A reader names (N), then asks whether to fence (A), then looks again (P). Where it is not to and A fell before M on its
@@ -49,7 +50,7 @@ pub(crate) use barrier::{Fenced, prepare};
 use barrier::{heavy_barrier, is_unfenced, light_barrier};
 pub(crate) use record::settle;
 use record::{LATELY, MINE, Record};
-pub(crate) use shortcut::{Kept, Shortcut};
+pub(crate) use shortcut::{Inside, Kept, Shortcut};
 pub(crate) use thread::Thread;
 
 use super::patience::look_until;

@@ -7,7 +7,7 @@ use super::counting::Counted;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
 use super::guard::{Guard, Permit, Refusal};
-use super::lease::{self, Door, Kept, Replaced, Shortcut, Thread, TooDeep};
+use super::lease::{self, Door, Inside, Kept, Replaced, Shortcut, Thread, TooDeep};
 use super::tally::Own;
 use super::view::Phase;
 use crate::bus::{self, Cancel, Limit};
@@ -23,8 +23,9 @@ pub(crate) struct Slot {
 /// What a slot tells its callers.
 #[derive(Debug)]
 pub(crate) enum SlotState {
-    /// Go in. Its load is here as well: on the way of most calls it is asked for first.
-    Running { load: u64, generation: Arc<Generation> },
+    /// Go in. Its load is here as well: on the way of most calls it is asked for first. So is whether anything that is not answered
+    /// is asked again: who calls has to keep the request then.
+    Running { load: u64, retries: bool, generation: Arc<Generation> },
     /// Ask the guard, then go in.
     Guarded(Arc<Generation>),
     /// Wait.
@@ -42,12 +43,6 @@ pub(crate) struct Entry {
 }
 
 impl SlotState {
-    /// Whether the generation of this load serves in it.
-    #[inline]
-    pub(super) fn is_of(&self, wanted: u64) -> bool {
-        matches!(self, Self::Running { load, .. } if *load == wanted)
-    }
-
     /// The generation, of a state that has one.
     pub(crate) fn generation(&self) -> Option<&Generation> {
         match self {
@@ -126,7 +121,7 @@ impl Slot {
     #[inline(always)]
     pub(crate) fn enter_at_once<R>(&self, body: impl FnOnce(&Generation, Own<'_>) -> R) -> Option<R> {
         let entered = self.door.enter_at_once(|state, thread| match state {
-            SlotState::Running { load, generation } if thread.was_in(*load) => {
+            SlotState::Running { load, generation, .. } if thread.was_in(*load) => {
                 let own = generation.tally.own(thread)?;
                 own.enter();
                 Some(body(generation, own))
@@ -142,20 +137,24 @@ impl Slot {
     pub(crate) fn enter_again<R>(
         &self,
         shortcut: &Shortcut,
-        body: impl FnOnce(&SlotState, Kept<'_>) -> R,
+        body: impl FnOnce(Inside<'_>) -> R,
     ) -> Option<R> {
         shortcut.enter(&self.door, body)
     }
 
-    /// Has `shortcut` learn who serves, where that one has a function of its own for the method, and this thread counts alone.
+    /// Has `shortcut` learn who serves, where that one has a function of its own for the method, which is never asked twice, and this
+    /// thread counts alone.
     pub(crate) fn learn(&self, shortcut: &Shortcut, method: &str) {
         self.door.learn(shortcut, |state, thread| {
-            let SlotState::Running { load, generation } = state else { return None };
+            let SlotState::Running { retries, generation, .. } = state else { return None };
+            if *retries && self.guard.is_idempotent(method) {
+                return None;
+            }
             let number = generation.number_of(method)?;
             let own = generation.tally.method(Some(number)).tally.own(thread)?;
             let method = generation.plugin.method(number)?;
             generation.note_entry(thread);
-            Some((*load, Kept { method, own }))
+            Some(Kept { method, own })
         });
     }
 
@@ -270,11 +269,25 @@ impl Slot {
         generation.plugin.streams().let_in();
         self.door.replace(match self.guard.is_needed() {
             true => SlotState::Guarded(generation),
-            false => SlotState::Running { load: generation.load, generation },
+            false => {
+                SlotState::Running { load: generation.load, retries: self.guard.retries().0 > 0, generation }
+            }
         })
     }
 
+    /// Whether who serves is published in another way than the guard wants by now.
+    pub(crate) fn is_outdated(&self) -> bool {
+        let (is_needed, retries) = (self.guard.is_needed(), self.guard.retries().0 > 0);
+        let is_other = |state: &SlotState, _| match state {
+            SlotState::Running { retries: published, .. } => is_needed || *published != retries,
+            SlotState::Guarded(_) => !is_needed,
+            SlotState::Swapping(_) | SlotState::Down { .. } => false,
+        };
+        self.door.enter(is_other).unwrap_or(false)
+    }
+
     /// Whether calls have to ask the guard now.
+    #[cfg(test)]
     pub(crate) fn is_guarded(&self) -> bool {
         self.door.enter(|state, _| matches!(state, SlotState::Guarded(_))).unwrap_or(false)
     }

@@ -42,7 +42,7 @@ impl Kernel {
                     service.restart = Some(Restart { why, by: By::Supervision });
                 }
             }
-            if service.slot.is_guarded() != service.slot.guard().is_needed() {
+            if service.slot.is_outdated() {
                 generation.left(service.slot.publish(Arc::clone(&generation)));
             }
         }

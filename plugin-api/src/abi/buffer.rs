@@ -21,6 +21,10 @@ pub struct RawBuffer {
     pub(super) grow: extern "C" fn(&mut RawBuffer, usize) -> bool,
 }
 
+/// So many bytes a small reply has at most. Where there is room for it, a method's own function is compiled without what a full
+/// buffer needs.
+pub(super) const SMALL: usize = 64;
+
 impl RawBuffer {
     /// Appends `bytes`; false when the reader lends no more memory, and nothing was written then.
     #[inline]
@@ -43,6 +47,12 @@ impl RawBuffer {
     fn write_into_more(&mut self, bytes: &[u8]) -> bool {
         // With room for them it does not come back here.
         (self.grow)(self, bytes.len()) && self.capacity - self.len >= bytes.len() && self.write(bytes)
+    }
+
+    /// Whether a small reply needs no more room.
+    #[inline]
+    pub(super) fn has_room(&self) -> bool {
+        self.capacity - self.len >= SMALL
     }
 
     /// Appends all of `bytes` if there is room for it; else nothing.
@@ -224,7 +234,8 @@ extern "C" fn grow_vector(buffer: &mut RawBuffer, additional: usize) -> bool {
     let vector = unsafe { &mut *buffer.owner.cast::<Vec<u8>>() };
     // SAFETY: A2; the first `len` bytes are written, and `try_reserve` must know of them to keep them.
     unsafe { vector.set_len(buffer.len) };
-    if vector.try_reserve(additional).is_err() {
+    // With room for the next small reply: it may be lent again and again.
+    if vector.try_reserve(additional.max(SMALL)).is_err() {
         return false;
     }
     buffer.data = vector.as_mut_ptr();

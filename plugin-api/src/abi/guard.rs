@@ -54,7 +54,7 @@ pub(super) fn guard(error: &mut RawBuffer, body: impl FnOnce() -> Result<()>) ->
 }
 
 /// The same for a call: its error or panic takes the place of what it has written into `reply`.
-#[inline]
+#[inline(always)]
 pub(super) fn guard_call(reply: &mut RawBuffer, body: impl FnOnce(&mut RawBuffer) -> Result<()>) -> Status {
     let before = reply.len();
     match panic::catch_unwind(AssertUnwindSafe(|| body(&mut *reply))) {

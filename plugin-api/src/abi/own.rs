@@ -4,6 +4,7 @@ use std::fmt;
 use std::mem::ManuallyDrop;
 use std::ops::Deref;
 
+use super::buffer::SMALL;
 use super::{Out, RawBuffer};
 
 /// What a caller keeps for replies, one after the other: a growing buffer of bytes, as a `Vec<u8>` is, that can be lent for a call
@@ -25,10 +26,10 @@ impl Buffer {
         Vec::new().into()
     }
 
-    /// An empty buffer with room for so many bytes.
+    /// An empty buffer with room for so many bytes, and for a small reply at least.
     #[must_use]
     pub fn with_capacity(capacity: usize) -> Self {
-        Vec::with_capacity(capacity).into()
+        Vec::with_capacity(capacity.max(SMALL)).into()
     }
 
     /// Empties it. Its memory stays.
@@ -101,7 +102,7 @@ fn vector(raw: &mut RawBuffer) -> Vec<u8> {
 /// As for a vector that is lent: called by the writer, never unwinds.
 extern "C" fn grow_own(buffer: &mut RawBuffer, additional: usize) -> bool {
     let mut vector = ManuallyDrop::new(vector(buffer));
-    let grown = vector.try_reserve(additional).is_ok();
+    let grown = vector.try_reserve(additional.max(SMALL)).is_ok();
     buffer.data = vector.as_mut_ptr();
     buffer.capacity = vector.capacity();
     grown

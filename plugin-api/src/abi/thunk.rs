@@ -90,7 +90,8 @@ extern "C" fn resume<P: Plugin>(instance: Instance, error: &mut RawBuffer) -> St
     guard(error, || plugin::<P>(&instance).resume())
 }
 
-extern "C" fn call<P: Plugin>(
+#[inline(never)]
+pub(super) extern "C" fn call<P: Plugin>(
     instance: Instance,
     method: RStr<'_>,
     request: RSlice<'_, u8>,

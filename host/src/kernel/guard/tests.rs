@@ -65,7 +65,7 @@ fn request(slot: &Slot, method: &str, request: &[u8]) -> Result<(), CallError> {
 /// What the loop does when it is told.
 fn turn(slot: &Slot, generation: &Arc<Generation>) -> Option<BreakerState> {
     let judged = slot.guard().judge(Instant::now(), sums_of(generation));
-    if slot.is_guarded() != slot.guard().is_needed() {
+    if slot.is_outdated() {
         generation.left(slot.publish(Arc::clone(generation)));
     }
     judged.map(|(state, _)| state)
@@ -196,6 +196,22 @@ fn what_was_not_answered_is_tried_again_only_where_that_is_declared_to_do_no_har
     // An error is an answer.
     inline(&slot, "do", b"fail").unwrap_err();
     assert_eq!(generation.tally.counts().failed, 7);
+    // A method in hand has a shortcut for as long as it is asked once.
+    let flaky = call::known::Own::new(Arc::clone(&slot), "flaky");
+    let in_hand = |first: u64| {
+        ASKED.store(first, Ordering::SeqCst);
+        let answer = flaky.call(b"", hotbay_plugin_api::Buffer::new().out());
+        (answer.is_ok(), ASKED.load(Ordering::SeqCst) - first)
+    };
+    let set = |retries| {
+        slot.guard().set(config::Service { retries, ..(*slot.guard().rules()).clone() }, None);
+        turn(&slot, &generation);
+    };
+    (0..3).for_each(|_| assert_eq!(in_hand(1), (true, 3)));
+    set(0);
+    (0..3).for_each(|_| assert_eq!(in_hand(1), (false, 1)));
+    set(1);
+    (0..3).for_each(|_| assert_eq!(in_hand(2), (true, 2)));
 }
 
 #[test]

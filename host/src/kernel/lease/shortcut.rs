@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::mem::MaybeUninit;
 use std::ptr;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Weak};
 
 use super::{Door, MINE, Name, Record, SlotState, Thread, is_free, light_barrier};
 use crate::ffi::MethodCall;
@@ -23,24 +24,44 @@ pub(crate) struct Kept<'a> {
 pub(crate) struct Shortcut {
     // Before anything was learnt: an address that is no record's, which is no thread's.
     record: Cell<*const Record>,
-    value: Cell<*const SlotState>,
-    load: Cell<u64>,
-    // Of the generation of that load (L6).
+    state: Cell<*const SlotState>,
+    // Of the generation of that state (L6).
     kept: Cell<MaybeUninit<Kept<'static>>>,
+    // As long as this is there, that address is no other state's (L3).
+    address: Cell<Weak<SlotState>>,
     // How often in a row there was nothing to learn.
     misses: Cell<u32>,
 }
 
-// SAFETY: L6: it is of use to the one thread whose record it names, and has nothing to drop.
+// SAFETY: L6: it is of use to the one thread whose record it names; the weak count that it drops is any thread's to drop.
 unsafe impl Send for Shortcut {}
+
+/// Who is inside by a shortcut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Inside<'a>(&'a Shortcut);
+
+impl<'a> Inside<'a> {
+    /// What a call needs. Looked for each time: what is kept across a call is kept in memory anyway.
+    #[inline(always)]
+    pub(crate) fn kept(self) -> Kept<'a> {
+        // SAFETY: L6; it was learnt of the state that is named.
+        unsafe { self.0.kept.get().assume_init() }
+    }
+
+    /// What it is inside of.
+    pub(crate) fn state(self) -> &'a SlotState {
+        // SAFETY: L1; it is named for as long as anybody is inside by this shortcut.
+        unsafe { &*self.0.state.get() }
+    }
+}
 
 impl Shortcut {
     pub(crate) fn new() -> Self {
         Self {
             record: Cell::new(ptr::dangling()),
-            value: Cell::new(ptr::null()),
-            load: Cell::new(0),
+            state: Cell::new(ptr::null()),
             kept: Cell::new(MaybeUninit::uninit()),
+            address: Cell::new(Weak::new()),
             misses: Cell::new(0),
         }
     }
@@ -55,7 +76,7 @@ impl Shortcut {
 
     /// Goes in on this thread where all is as it was learnt, and nothing is in the way: `None` otherwise.
     #[inline(always)]
-    pub(crate) fn enter<R>(&self, door: &Door, body: impl FnOnce(&SlotState, Kept<'_>) -> R) -> Option<R> {
+    pub(crate) fn enter<R>(&self, door: &Door, body: impl FnOnce(Inside<'_>) -> R) -> Option<R> {
         let record = self.record.get();
         if !ptr::eq(MINE.get().map_or(ptr::null(), ptr::from_ref), record) {
             return None;
@@ -67,56 +88,82 @@ impl Shortcut {
             return None;
         }
         let name = Name::at(record, place);
-        let known = self.value.get();
+        let known = self.state.get();
         name.set(known.cast_mut().cast());
         light_barrier();
-        let value = door.published.load(Ordering::Acquire);
-        if !ptr::eq(known, value) {
-            return None;
-        }
-        // SAFETY: L1, L3: it is named and was published after that; the name is cleared when `body` has returned (L2).
-        let state = unsafe { &*value };
-        if !state.is_of(self.load.get()) {
-            return None;
-        }
-        // SAFETY: L6; the load is the one that this was learnt of.
-        let kept = unsafe { self.kept.get().assume_init() };
-        Some(body(state, kept))
+        // It is the very state that was learnt (L3), and alive (L1) until `name` is cleared, after `body` (L2).
+        ptr::eq(known, door.published.load(Ordering::Acquire)).then(|| body(Inside(self)))
     }
 
-    /// Learns what is published, on a thread that is inside of it.
-    pub(super) fn learn(&self, state: &SlotState, load: u64, kept: Kept<'_>, thread: Thread) {
-        // SAFETY: L6: it is given out as long as somebody is inside of a state of this load, and no longer.
+    /// Learns a state that was published.
+    fn learn(&self, state: &Arc<SlotState>, kept: Kept<'_>, thread: Thread) {
+        // SAFETY: L6: it is given out as long as somebody is inside of this state, and no longer.
         let kept = unsafe { std::mem::transmute::<Kept<'_>, Kept<'static>>(kept) };
         self.record.set(thread.record);
-        self.value.set(state);
-        self.load.set(load);
+        self.state.set(Arc::as_ptr(state));
         self.kept.set(MaybeUninit::new(kept));
+        self.address.set(Arc::downgrade(state));
         self.misses.set(0);
     }
 }
 
 impl std::fmt::Debug for Shortcut {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Shortcut").field("load", &self.load.get()).finish_non_exhaustive()
+        f.debug_struct("Shortcut").field("state", &self.state.get()).finish_non_exhaustive()
     }
 }
 
 impl Door {
-    /// Goes in and has `shortcut` learn what is published, where `find` finds what a call needs in it.
+    /// Has `shortcut` learn what is published, where `find` finds what a call needs in it.
     pub(crate) fn learn(
         &self,
         shortcut: &Shortcut,
-        find: impl FnOnce(&SlotState, Thread) -> Option<(u64, Kept<'_>)>,
+        find: impl FnOnce(&SlotState, Thread) -> Option<Kept<'_>>,
     ) {
         // In a call that comes out of another there is no shortcut, and most likely nothing that is not known.
         if !is_free(&Record::mine().names[0]) || !shortcut.may_learn() {
             return;
         }
-        let _ = self.enter(|state, thread| {
-            if let Some((load, kept)) = find(state, thread) {
-                shortcut.learn(state, load, kept, thread);
-            }
-        });
+        let Ok(state) = self.carry() else { return };
+        let thread = Thread::this();
+        if let Some(kept) = find(&state, thread) {
+            shortcut.learn(&state, kept, thread);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use hotbay_plugin_api::prelude::*;
+
+    use super::*;
+    use crate::linked::{Bay, LONG};
+
+    struct Idle;
+
+    impl Plugin for Idle {
+        fn create(_: Context) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn call(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    export_plugin!(Idle { name: "idle", methods: &["rest"] });
+
+    #[test]
+    fn the_address_that_a_shortcut_knows_is_no_other_states() {
+        let bay = Bay::new();
+        let (slot, generation) = bay.serve::<Idle>();
+        let shortcut = Shortcut::new();
+        slot.learn(&shortcut, "rest");
+        assert!(slot.enter_again(&shortcut, |_| ()).is_some());
+        // What is freed is what the next one is made of, where nothing keeps it.
+        for _ in 0..100 {
+            assert!(slot.publish(Arc::clone(&generation)).drain(LONG));
+            assert!(slot.enter_again(&shortcut, |_| ()).is_none());
+        }
     }
 }
