@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use hotbay_state::KeyRing;
 
-pub(crate) use carry::{Capsule, Sealed, begin_draft, give};
+pub(crate) use carry::{Again, Capsule, Room, Sealed, begin_draft, give};
 use newest::write_newest;
 use over::pause_and_carry;
 use ready::{Ready, ready};
@@ -174,7 +174,7 @@ fn stateful(
         Handover::Carried => ready(swap, &candidate_kept, stages).map(Some),
         Handover::Given { .. } | Handover::Beside => Ok(None),
     };
-    let ready = match ready {
+    let mut ready = match ready {
         Ok(ready) => ready,
         Err(reason) => {
             let (candidate, passage) = (candidate_kept, Passage::default());
@@ -187,7 +187,7 @@ fn stateful(
     for generation in [swap.old, &candidate_kept] {
         generation.lane.warm_up(swap.callback);
     }
-    Capsule::warm_up(&swap.snapshots.keys());
+    ready.as_mut().map_or(&mut Room::default(), |ready| &mut ready.room).warm_up(&swap.snapshots.keys());
     let gate = Arc::new(Gate::default());
     // However this ends, nobody is left waiting.
     let opening = gate.opening();

@@ -9,11 +9,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use zeroize::Zeroizing;
 
-use crate::cipher::{Aead, NONCE, Refused, TAG};
+use crate::cipher::{NONCE, Refused, TAG};
 use crate::error::OpenError;
 use crate::layout;
 use crate::spread::{spread, threads};
-use crate::subkey::{PREFIX, Subkeys};
+use crate::subkey::{PREFIX, Stream};
 
 /// How many chunks a thread takes at once.
 const BATCH: usize = 4;
@@ -23,17 +23,15 @@ const NEAR: u64 = 64;
 
 /// Seals and opens the chunks of one capsule.
 pub(crate) struct Chunks {
-    aead: Box<dyn Aead>,
-    prefix: [u8; PREFIX],
+    stream: Stream,
     head: Vec<u8>,
     len: usize,
 }
 
 impl Chunks {
-    /// Of the capsule with these subkeys and this header, in chunks of `len` bytes of state.
-    pub(crate) fn new(subkeys: &Subkeys, head: Vec<u8>, len: usize) -> Chunks {
-        let (aead, prefix) = subkeys.stream();
-        Chunks { aead, prefix, head, len }
+    /// Of the capsule with this header, in chunks of `len` bytes of state.
+    pub(crate) fn new(stream: Stream, head: Vec<u8>, len: usize) -> Chunks {
+        Chunks { stream, head, len }
     }
 
     /// How many bytes of state a chunk holds, but for the last.
@@ -55,7 +53,7 @@ impl Chunks {
     ) -> Result<(), Refused> {
         let (body, tag) = sealed.split_last_chunk_mut::<TAG>().ok_or(Refused)?;
         let nonce = self.nonce(index, last)?;
-        *tag = self.aead.seal(&nonce, &self.head, plain, body)?;
+        *tag = self.stream.aead.seal(&nonce, &self.head, plain, body)?;
         Ok(())
     }
 
@@ -68,7 +66,7 @@ impl Chunks {
         plain: &mut [u8],
     ) -> Result<(), Refused> {
         let (body, tag) = sealed.split_last_chunk::<TAG>().ok_or(Refused)?;
-        self.aead.open(&self.nonce(index, last)?, &self.head, body, tag, plain)
+        self.stream.aead.open(&self.nonce(index, last)?, &self.head, body, tag, plain)
     }
 
     /// Seals a state into `sealed`, which is as long as its chunks. Large ones on several threads.
@@ -153,7 +151,7 @@ impl Chunks {
     fn nonce(&self, index: u64, last: bool) -> Result<[u8; NONCE], Refused> {
         let index = u32::try_from(index).map_err(|_| Refused)?;
         let mut nonce = [0; NONCE];
-        nonce[..PREFIX].copy_from_slice(&self.prefix);
+        nonce[..PREFIX].copy_from_slice(&self.stream.prefix);
         nonce[PREFIX..NONCE - 1].copy_from_slice(&index.to_be_bytes());
         nonce[NONCE - 1] = u8::from(last);
         Ok(nonce)

@@ -3,9 +3,10 @@
 use serde::Serialize;
 
 use crate::cipher::{Cipher, NONCE, TAG};
-use crate::error::OpenError;
+use crate::error::{OpenError, SealError};
 use crate::key::KeyId;
 use crate::layout;
+use crate::name;
 use crate::subkey::{CHECK, SALT};
 
 mod fields;
@@ -41,6 +42,25 @@ pub struct Stamp<'a> {
     pub generation: u64,
     /// What its bytes are, as a media type: `application/json`.
     pub content_type: &'a str,
+}
+
+impl Stamp<'_> {
+    /// Whether it can be written.
+    pub(crate) fn check(&self) -> Result<(), SealError> {
+        if !name::is_service(self.service) {
+            return Err(SealError::Service { service: self.service.to_owned() });
+        }
+        for (field, text) in [
+            ("plugin's name", self.plugin),
+            ("plugin version", self.plugin_version),
+            ("content type", self.content_type),
+        ] {
+            if !name::is_text(text) {
+                return Err(SealError::Text { field, text: text.to_owned() });
+            }
+        }
+        Ok(())
+    }
 }
 
 /// What a capsule says of itself. Anyone can read it; who changes it is found out on opening.

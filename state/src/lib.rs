@@ -6,7 +6,8 @@
 //!    ([`KeyRing::load_or_create`]). The ring's primary seals, the others open what was sealed before.
 //! 2. The caller says in a [`Stamp`] whose state it is: service, plugin and version, schema, sequence, generation.
 //! 3. [`seal`](seal()) turns stamp and bytes into a *capsule*: a [`Header`] in the clear, and the state in chunks, encrypted and
-//!    authenticated under a subkey of this capsule's own. [`Sealer`] does so while the state is still being written.
+//!    authenticated under a subkey of this capsule's own. [`Sealer`] does so while the state is still being written; [`Prepared`] has derived the subkey ahead,
+//!    for who must be quick then.
 //! 4. A capsule in flight is handed to [`open`](open()), which returns it as [`Opened`] or says, as an [`OpenError`], in
 //!    which way it is wrong. [`Opener`] gives each chunk as soon as that one is authentic.
 //! 5. A capsule at rest is a file of a [`Store`]: it replaces the one before it in one step, or not at all, and that one is kept
@@ -48,6 +49,7 @@ mod layout;
 mod header;
 mod chunks;
 mod spread;
+mod prepared;
 mod seal;
 mod open;
 mod sealer;
@@ -81,6 +83,7 @@ pub use open::{Opened, open, open_into, read_header};
 pub use opener::Opener;
 #[cfg(windows)]
 pub use os::{Security, is_fixed, owner_only};
+pub use prepared::{Prepared, Reopen};
 pub use ring::KeyRing;
 pub use seal::{seal, seal_into};
 pub use sealer::Sealer;

@@ -71,18 +71,36 @@ fn open_over(
     let (frame, head) = Frame::parse(sealed, sealed.len() as u64)?;
     let (head, body) = sealed.split_at(head);
     let lock = unlock(key, service, &frame, head)?;
-    // No longer than what it is decrypted from, which is in memory already: the header has no say in it.
-    let len = usize::try_from(frame.header.plain_len).ok().filter(|len| *len <= body.len());
+    let len = frame.header.plain_len;
+    match lock {
+        Unlocked::Message(message) => message.open(head, body, room_for(len, body, plain)?)?,
+        Unlocked::Chunks { chunks, declared } => opened_by(&chunks, len, declared.is_some(), body, plain)?,
+    }
+    Ok(frame.header)
+}
+
+/// Opens all of a state of `len` bytes that follows a header of format 2; `plain` is empty after an error.
+pub(crate) fn opened_by(
+    chunks: &Chunks,
+    len: u64,
+    declared: bool,
+    body: &[u8],
+    plain: &mut Zeroizing<Vec<u8>>,
+) -> Result<(), OpenError> {
+    room_for(len, body, plain)
+        .and_then(|plain| chunks.open_all(body, plain, declared))
+        .inspect_err(|_| plain.zeroize())
+}
+
+/// Room for a state of so many bytes: no longer than what it is decrypted from, which is in memory already. The header has no say in it.
+fn room_for<'p>(len: u64, body: &[u8], plain: &'p mut Zeroizing<Vec<u8>>) -> Result<&'p mut [u8], OpenError> {
+    let len = usize::try_from(len).ok().filter(|len| *len <= body.len());
     let len = len.ok_or(OpenError::Damaged { chunk: 0 })?;
     if plain.capacity() < len {
         *plain = Zeroizing::new(vec![0; len]);
     }
     plain.resize(len, 0);
-    match lock {
-        Unlocked::Message(message) => message.open(head, body, plain)?,
-        Unlocked::Chunks { chunks, declared } => chunks.open_all(body, plain, declared.is_some())?,
-    }
-    Ok(frame.header)
+    Ok(plain)
 }
 
 /// Who can open what follows a header.
@@ -146,7 +164,7 @@ pub(crate) fn unlock(key: &Key, service: &str, frame: &Frame, head: &[u8]) -> Re
                 return Err(OpenError::HeaderChanged);
             }
             of_service()?;
-            let chunks = Chunks::new(&subkeys, head.to_vec(), chunk_len);
+            let chunks = Chunks::new(subkeys.stream(), head.to_vec(), chunk_len);
             Ok(Unlocked::Chunks { chunks, declared })
         }
     }

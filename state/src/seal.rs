@@ -4,12 +4,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::chunks::Chunks;
 use crate::error::SealError;
-use crate::header::{FORMAT, Header, Stamp, encode};
+use crate::header::{Header, Stamp};
 use crate::key::{Key, fill_random};
 use crate::layout::{self, CHUNK_LOG2};
-use crate::name;
 use crate::open::Opened;
-use crate::subkey::{SALT, Subkeys};
+use crate::prepared::Prepared;
+use crate::subkey::SALT;
 
 #[cfg(test)]
 mod tests;
@@ -87,8 +87,14 @@ pub(crate) fn seal_once_into(
     once: Once,
     capsule: &mut Vec<u8>,
 ) -> Result<Header, SealError> {
+    let (header, chunks) = Prepared::once(key, once).begin(stamp, Some(plain.len() as u64))?;
+    seal_by(&chunks, plain, capsule)?;
+    Ok(header)
+}
+
+/// Seals all of a state behind its header.
+pub(crate) fn seal_by(chunks: &Chunks, plain: &[u8], capsule: &mut Vec<u8>) -> Result<(), SealError> {
     let plain_len = plain.len() as u64;
-    let (header, chunks) = begin(key, stamp, Some(plain_len), once)?;
     let too_large = || SealError::TooLarge { len: plain_len };
     let head = chunks.head().len();
     let len = usize::try_from(layout::sealed_len(plain_len, chunks.len()))
@@ -103,52 +109,7 @@ pub(crate) fn seal_once_into(
     let (front, body) = capsule.split_at_mut(head);
     front.copy_from_slice(chunks.head());
     // The cipher refuses nothing but a length.
-    chunks.seal_all(plain, body).map_err(|_| too_large())?;
-    Ok(header)
-}
-
-/// The header of a capsule whose state is `declared` long, or of a length that nobody knows yet, and who seals its chunks.
-pub(crate) fn begin(
-    key: &Key,
-    stamp: &Stamp<'_>,
-    declared: Option<u64>,
-    once: Once,
-) -> Result<(Header, Chunks), SealError> {
-    if !name::is_service(stamp.service) {
-        return Err(SealError::Service { service: stamp.service.to_owned() });
-    }
-    for (field, text) in [
-        ("plugin's name", stamp.plugin),
-        ("plugin version", stamp.plugin_version),
-        ("content type", stamp.content_type),
-    ] {
-        if !name::is_text(text) {
-            return Err(SealError::Text { field, text: text.to_owned() });
-        }
-    }
-    let chunk_len = layout::chunk_len(once.chunk_log2).expect("ours, or a test's that takes care");
-    if let Some(len) = declared.filter(|len| !layout::is_countable(*len, chunk_len)) {
-        return Err(SealError::TooLarge { len });
-    }
-    let header = Header {
-        format: FORMAT,
-        service: stamp.service.to_owned(),
-        plugin: stamp.plugin.to_owned(),
-        plugin_version: stamp.plugin_version.to_owned(),
-        schema: stamp.schema,
-        sequence: stamp.sequence,
-        generation: stamp.generation,
-        created_unix_ms: once.created_unix_ms,
-        key_id: key.id(),
-        cipher: key.cipher(),
-        plain_len: declared.unwrap_or(0),
-        content_type: stamp.content_type.to_owned(),
-    };
-    let subkeys = Subkeys::new(key, &once.salt);
-    let mut head = encode(&header, &once.salt, &subkeys.key_check(), once.chunk_log2, declared);
-    let tag = subkeys.header_tag(&head);
-    head.extend_from_slice(&tag);
-    Ok((header, Chunks::new(&subkeys, head, chunk_len)))
+    chunks.seal_all(plain, body).map_err(|_| too_large())
 }
 
 /// Milliseconds since 1970. A clock set before that is as good as none.

@@ -10,7 +10,8 @@ use crate::cipher::{Refused, TAG};
 use crate::error::SealError;
 use crate::header::{Header, Stamp};
 use crate::key::Key;
-use crate::seal::{Once, begin};
+use crate::prepared::Prepared;
+use crate::seal::Once;
 
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ impl<W: Write> Sealer<W> {
         mut to: W,
         once: Once,
     ) -> Result<Sealer<W>, SealError> {
-        let (header, chunks) = begin(key, stamp, declared, once)?;
+        let (header, chunks) = Prepared::once(key, once).begin(stamp, declared)?;
         to.write_all(chunks.head()).map_err(|source| SealError::Write { source })?;
         let plain = Zeroizing::new(Vec::with_capacity(chunks.len()));
         let sealed = vec![0; chunks.len() + TAG];

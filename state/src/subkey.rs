@@ -22,6 +22,12 @@ const KEY_CHECK: &[u8] = b"hotbay state 2 key check";
 const HEADER: &[u8] = b"hotbay state 2 header";
 const SUBKEY_1: &[u8] = b"hotbay state 1 subkey";
 
+/// The cipher under a capsule's own key, and how its nonces begin.
+pub(crate) struct Stream {
+    pub(crate) aead: Box<dyn Aead>,
+    pub(crate) prefix: [u8; PREFIX],
+}
+
 /// All that is derived from a key for the capsule with one salt.
 pub(crate) struct Subkeys {
     cipher: Cipher,
@@ -33,9 +39,9 @@ impl Subkeys {
         Self { cipher: key.cipher(), salted: key.salted(salt) }
     }
 
-    /// The cipher under the capsule's own key, and how its nonces begin.
-    pub(crate) fn stream(&self) -> (Box<dyn Aead>, [u8; PREFIX]) {
-        (self.keyed(SUBKEY), self.derive(&[NONCES]))
+    /// What seals and opens the capsule's chunks.
+    pub(crate) fn stream(&self) -> Stream {
+        Stream { aead: self.keyed(SUBKEY), prefix: self.derive(&[NONCES]) }
     }
 
     /// The cipher in format 1, where nonces are in the header.

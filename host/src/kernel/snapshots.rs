@@ -21,8 +21,8 @@ use super::clock;
 use super::generation::Generation;
 use super::view::Snapshot;
 use crate::error::{Code, Trouble};
-use crate::start::{Exported, Incoming, Plain};
-use crate::swap::{Capsule, Sealed};
+use crate::start::{Exported, Incoming};
+use crate::swap::{Again, Capsule, Room, Sealed};
 use head::KeptHead;
 
 /// Writes and reads the snapshots of services.
@@ -175,7 +175,7 @@ impl Snapshots {
         sequence: u64,
         now: bool,
     ) -> Result<Capsule, Trouble> {
-        let opened = capsule.open(service, Plain::default())?;
+        let opened = capsule.open(service, Again::default())?;
         let (sealed, digest) = match opened {
             Incoming::Held(plain) => {
                 let header = capsule.header(service)?;
@@ -259,7 +259,7 @@ impl Snapshots {
         if same && is_there() {
             return Ok(false);
         }
-        let (capsule, _) = Capsule::seal(self, keys, from, schema, state, Vec::new())?;
+        let (capsule, _) = Capsule::seal(self, keys, from, schema, state, Room::default())?;
         self.save_capsule(&from.name, &Capsule { digest: Some(digest), ..capsule })?;
         Ok(true)
     }

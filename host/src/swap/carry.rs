@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use hotbay_state::{Draft, Drafting, HELD, Header, KeyRing, OpenError, Stamp};
+use hotbay_state::{Draft, Drafting, HELD, Header, KeyRing, OpenError, Prepared, Reopen, Stamp};
 
 use crate::error::{Code, Trouble};
 use crate::fault;
@@ -35,11 +35,19 @@ pub(crate) enum Sealed {
     File(PathBuf),
 }
 
-/// Memory for the state in the clear and sealed, taken while nobody waits for it.
+/// Memory for the state in the clear and sealed, and the capsule's own keys: taken and derived while nobody waits for it.
 #[derive(Debug, Default)]
 pub(crate) struct Room {
     pub(crate) plain: Plain,
     pub(crate) sealed: Vec<u8>,
+    pub(crate) prepared: Option<Prepared>,
+}
+
+/// What was used to seal, to be used again: memory of a state that was held, and the keys of its capsule.
+#[derive(Debug, Default)]
+pub(crate) struct Again {
+    pub(crate) plain: Plain,
+    pub(crate) reopen: Option<Reopen>,
 }
 
 impl Room {
@@ -48,7 +56,21 @@ impl Room {
     pub(crate) fn for_state(bytes: u64) -> Self {
         let with_more = bytes.saturating_add(bytes / 8).min(HELD);
         let sealed = if bytes > HELD { 0 } else { hotbay_state::max_sealed_len(with_more) };
-        Self { plain: Plain::new(faulted_in(with_more)), sealed: faulted_in(sealed) }
+        Self { plain: Plain::new(faulted_in(with_more)), sealed: faulted_in(sealed), prepared: None }
+    }
+
+    /// What seals and opens a small state has run just before, and its keys are derived: what a processor has not run for a while takes
+    /// it several times as long, and that is most of the time of a small state.
+    pub(crate) fn warm_up(&mut self, keys: &KeyRing) {
+        let (plugin, plugin_version) = ("warm-up", "0.0.0");
+        let stamp = Stamp { service: plugin, plugin, plugin_version, ..Stamp::default() };
+        let (mut sealed, mut plain) = (Vec::new(), Plain::default());
+        let seals = Prepared::new(keys.primary()).and_then(|own| own.seal_into(&stamp, &[], &mut sealed));
+        if let Ok((_, reopen)) = seals {
+            std::hint::black_box(reopen.open_into(keys, plugin, &sealed, &mut plain)).ok();
+        }
+        // Where there are no random bytes, sealing says so.
+        self.prepared = Prepared::new(keys.primary()).ok();
     }
 }
 
@@ -95,48 +117,34 @@ fn not_sealed(error: std::io::Error) -> Trouble {
 }
 
 impl Capsule {
-    /// Seals and opens nothing, for nobody: what a processor has not run for a while takes it several times as long, and that is
-    /// most of the time of a small state.
-    pub(crate) fn warm_up(keys: &KeyRing) {
-        let (plugin, plugin_version, content_type) = ("warm-up", "0.0.0", "");
-        let stamp = Stamp {
-            service: plugin,
-            plugin,
-            plugin_version,
-            schema: 0,
-            sequence: 0,
-            generation: 0,
-            content_type,
-        };
-        if let Ok(sealed) = hotbay_state::seal(keys.primary(), &stamp, &[]) {
-            std::hint::black_box(keys.open(plugin, &sealed)).ok();
-        }
-    }
-
-    /// What `from` exported in this schema, sealed: into memory that is there, unless it is sealed already. The state comes back
-    /// where it is in memory. `keys` were there before it was exported.
+    /// What `from` exported in this schema, sealed into memory that is there, with keys that are, unless it is sealed already. `keys` were
+    /// there before it was exported.
     pub(crate) fn seal(
         snapshots: &Snapshots,
         keys: Arc<KeyRing>,
         from: &Generation,
         schema: u32,
         state: Exported,
-        mut sealed: Vec<u8>,
-    ) -> Result<(Self, Option<Plain>), Trouble> {
+        room: Room,
+    ) -> Result<(Self, Again), Trouble> {
         let plain_len = state.len();
-        let (sealed, sequence, plain, digest) = match state {
+        let (sealed, sequence, again, digest) = match state {
             Exported::Drafted(Drafted { draft, digest }) => {
                 let sequence = draft.header().sequence;
-                (Sealed::Draft(draft), sequence, None, Some(digest))
+                (Sealed::Draft(draft), sequence, Again::default(), Some(digest))
             }
             Exported::Held(plain) => {
                 fault::point("seal", &from.name).map_err(not_sealed)?;
                 let stamp = stamp(from, schema, snapshots.next_sequence(&from.name));
-                let header = hotbay_state::seal_into(keys.primary(), &stamp, &plain, &mut sealed)?;
-                (Sealed::Held(sealed), header.sequence, Some(plain), None)
+                let Room { mut sealed, prepared, .. } = room;
+                // The primary may be another one since.
+                let prepared = prepared.filter(|prepared| prepared.key_id() == keys.primary().id());
+                let prepared = prepared.map_or_else(|| Prepared::new(keys.primary()), Ok)?;
+                let (header, reopen) = prepared.seal_into(&stamp, &plain, &mut sealed)?;
+                (Sealed::Held(sealed), header.sequence, Again { plain, reopen: Some(reopen) }, None)
             }
         };
-        Ok((Self { sealed, keys, schema, sequence, plain_len, digest }, plain))
+        Ok((Self { sealed, keys, schema, sequence, plain_len, digest }, again))
     }
 
     /// A snapshot of a service that was seen to be whole, in memory or where it lies.
@@ -169,11 +177,15 @@ impl Capsule {
         }
     }
 
-    /// The state of a service, to be imported; `plain` is memory that is there.
-    pub(crate) fn open(&self, service: &str, mut plain: Plain) -> Result<Incoming, OpenError> {
+    /// The state of a service, to be imported.
+    pub(crate) fn open(&self, service: &str, again: Again) -> Result<Incoming, OpenError> {
+        let Again { mut plain, reopen } = again;
         let (path, kept) = match &self.sealed {
             Sealed::Held(sealed) => {
-                self.keys.open_into(service, sealed, &mut plain)?;
+                match reopen {
+                    Some(reopen) => reopen.open_into(&self.keys, service, sealed, &mut plain)?,
+                    None => self.keys.open_into(service, sealed, &mut plain)?,
+                };
                 return Ok(Incoming::Held(plain));
             }
             Sealed::Draft(draft) => (draft.path(), Some(Arc::clone(draft))),
@@ -182,14 +194,14 @@ impl Capsule {
         Ok(Incoming::Opened(Box::new(self.keys.open_file(service, path)?), kept))
     }
 
-    /// Opens the capsule and gives the state to `into`, which has never been started. Memory that is there comes back with it.
+    /// Opens the capsule and gives the state to `into`, which has never been started. Memory of a state that is held comes back.
     pub(crate) fn carry_into(
         &self,
         into: &Arc<Generation>,
-        plain: Plain,
+        again: Again,
         deadline: Duration,
     ) -> Result<Option<Plain>, Trouble> {
-        let state = self.open(&into.name, plain)?;
+        let state = self.open(&into.name, again)?;
         let is_held = matches!(state, Incoming::Held(_));
         let plain = give(into, self.schema, state, deadline)?;
         Ok(is_held.then_some(plain))

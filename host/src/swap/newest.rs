@@ -1,6 +1,6 @@
 //! The newest state of the old generation, on the disk before it is left.
 
-use super::{Capsule, Swap};
+use super::{Capsule, Room, Swap};
 use crate::error::Trouble;
 use crate::start::{Plain, pause, resume};
 use crate::swap::Stages;
@@ -29,7 +29,7 @@ pub(super) fn keep_whole(swap: &Swap<'_>, stages: &mut Stages) -> Result<Capsule
     let export = || swap.export(&keys, old.schema(), Plain::default());
     let state = stages.time("export", export)?;
     let whole = stages.guarded("seal", || {
-        let (whole, _) = Capsule::seal(swap.snapshots, keys, old, old.schema(), state, Vec::new())?;
+        let (whole, _) = Capsule::seal(swap.snapshots, keys, old, old.schema(), state, Room::default())?;
         swap.snapshots.save_capsule(&old.name, &whole).map(|()| whole)
     });
     swap.snapshots.keep_next_aside(&old.name);

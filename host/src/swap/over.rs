@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use hotbay_state::KeyRing;
 
-use super::carry::{Capsule, Room};
+use super::carry::{Again, Capsule};
 use super::newest::keep_whole;
 use super::ready::Ready;
 use super::{Stages, Swap, Undone};
@@ -62,7 +62,7 @@ fn carry_over(
     asked: Asked,
     stages: &mut Stages,
 ) -> Result<(Capsule, Option<Plain>), Undone> {
-    let Ready { room: Room { plain, sealed }, schema, fallback } = ready;
+    let Ready { mut room, schema, fallback } = ready;
     let exported = match asked {
         Asked::Exported(keys, state) => state.map(|state| (keys, state)),
         Asked::Paused(paused) => {
@@ -72,26 +72,26 @@ fn carry_over(
                     stages.whole = Some(keep_whole(swap, stages)?);
                 }
                 let keys = swap.snapshots.keys();
+                let plain = std::mem::take(&mut room.plain);
                 let state = stages.time("export", || swap.export(&keys, schema, plain))?;
                 Ok((keys, state))
             })
         }
     };
     let exported = exported.and_then(|(keys, state)| {
-        stages.guarded("seal", || Capsule::seal(swap.snapshots, keys, swap.old, schema, state, sealed))
+        stages.guarded("seal", || Capsule::seal(swap.snapshots, keys, swap.old, schema, state, room))
     });
-    let (capsule, plain) = match (exported, fallback) {
+    let (capsule, again) = match (exported, fallback) {
         (Ok(exported), _) => exported,
         (Err(why), Some(fallback)) => {
             stages.forced = Some(fallback.cost(&why));
-            (fallback.capsule, None)
+            (fallback.capsule, Again::default())
         }
         (Err(reason), None) => return Err(Undone { reason, capsule: None, old_is_down: None }),
     };
     let new = &candidate.generation;
     let carried = if new.plugin.is_stateful() {
-        let plain = plain.unwrap_or_default();
-        let imported = stages.guarded("import", || capsule.carry_into(new, plain, swap.callback));
+        let imported = stages.guarded("import", || capsule.carry_into(new, again, swap.callback));
         match &stages.whole {
             // A version that goes on and cannot read what is on disk would not start again.
             Some(_) => imported.and_then(|plain| {

@@ -95,7 +95,7 @@ fn fallback(swap: &Swap<'_>, new: &Generation, schema: u32) -> Result<Fallback, 
     let keys = snapshots.keys();
     let exported = swap.export(&keys, schema, Plain::default());
     let (capsule, hangs) = match exported {
-        Ok(state) => (Capsule::seal(snapshots, keys, old, schema, state, Vec::new())?.0, None),
+        Ok(state) => (Capsule::seal(snapshots, keys, old, schema, state, Room::default())?.0, None),
         Err(error) => {
             let none = || {
                 let text = format!(

@@ -23,8 +23,8 @@ use crate::kernel::slot::Slot;
 use crate::kernel::view::Side;
 use crate::load::Loaded;
 use crate::os;
-use crate::start::{Plain, stop};
-use crate::swap::{Capsule, Handover, Stages, Swap, give, guarded};
+use crate::start::stop;
+use crate::swap::{Again, Capsule, Handover, Stages, Swap, give, guarded};
 use crate::unload::{Reason, Remains, Unloaded};
 
 /// A swap back to the last good version.
@@ -216,7 +216,7 @@ pub(super) fn attempt(
 
 /// State that is at hand, for a candidate that has not been started.
 fn feed_with(shared: &Shared, state: &Capsule, loaded: Loaded) -> Result<Loaded, (Failure, Unloaded)> {
-    match state.carry_into(&loaded.generation, Plain::default(), shared.config.swap.callback) {
+    match state.carry_into(&loaded.generation, Again::default(), shared.config.swap.callback) {
         Ok(_) => Ok(loaded),
         Err(reason) => {
             Err((Failure { kind: FailureKind::Faulted, reason }, retire(shared, loaded.generation)))
