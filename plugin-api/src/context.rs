@@ -121,8 +121,8 @@ impl Context {
     /// Asks by topic, and waits for the answer, `deadline` at most, and no longer than who asked this plugin waits. Of all services whose
     /// `answers` take the topic, one is asked; it may be replaced meanwhile. Where there is none, that is said at once.
     ///
-    /// It is answered on another thread. Who answers by a call back into this very plugin waits for a swap of it that has begun, and that
-    /// swap for this request: after its drain deadline (`swap.drain_ms`) it is called off. A [`call`](Self::call) goes on in this thread, and may come back.
+    /// It is answered on another thread, which may call back into this very plugin, as what comes out of a [`call`](Self::call) may: also while a
+    /// swap waits for this request.
     ///
     /// # Errors
     /// Nobody answers that topic, the deadline passed, or the error or the panic of who was asked.

@@ -3,6 +3,7 @@
 //! It is set by who brings a request, through a lane or a mailbox, and read by who waits for something: what comes out of a request has
 //! no more time than is left. A call on its caller's own thread sets nothing: it goes on in what its thread knows.
 
+use std::any::Any;
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -103,16 +104,20 @@ impl Drop for WakesMe<'_> {
     }
 }
 
+/// What goes along with a request to who answers it. Whoever put it there knows what it is.
+pub(crate) type Along = Arc<dyn Any + Send + Sync>;
+
 /// Until when who asked waits, and whether it has given up.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limit {
     /// `None`: for ever.
     pub(crate) until: Option<Instant>,
     pub(crate) cancel: Option<Cancel>,
+    pub(crate) along: Option<Along>,
 }
 
 thread_local! {
-    static LIMIT: RefCell<Limit> = const { RefCell::new(Limit { until: None, cancel: None }) };
+    static LIMIT: RefCell<Limit> = const { RefCell::new(Limit { until: None, cancel: None, along: None }) };
 }
 
 /// Touches what a thread keeps here, which it need not do later.
@@ -149,7 +154,7 @@ pub(crate) fn remaining() -> Option<Duration> {
 
 /// Whether it has given up.
 pub(crate) fn is_cancelled() -> bool {
-    let Limit { until, cancel } = limit();
+    let Limit { until, cancel, .. } = limit();
     cancel.is_some_and(|cancel| cancel.is_cancelled()) || until.is_some_and(|until| Instant::now() >= until)
 }
 
@@ -173,7 +178,7 @@ mod tests {
     fn what_comes_out_of_a_request_has_no_more_time_than_that() {
         assert_eq!((until(), remaining(), is_cancelled()), (None, None, false));
         let end = Instant::now() + LONG;
-        within(Limit { until: Some(end), cancel: None }, || {
+        within(Limit { until: Some(end), ..Limit::default() }, || {
             assert_eq!((until(), end_of(LONG * 2), end_of(Duration::MAX)), (Some(end), Some(end), Some(end)));
             assert!(end_of(Duration::ZERO) < Some(end) && remaining() <= Some(LONG));
             within(Limit::default(), || assert_eq!(until(), None));
@@ -209,7 +214,7 @@ mod tests {
         };
         drop(guard);
         waits.join().unwrap();
-        within(Limit { until: None, cancel: Some(cancel.clone()) }, || assert!(is_cancelled()));
+        within(Limit { cancel: Some(cancel.clone()), ..Limit::default() }, || assert!(is_cancelled()));
         assert!(cancel.waiting().is_empty());
     }
 }

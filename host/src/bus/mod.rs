@@ -43,7 +43,7 @@ pub use transport::Transport;
 pub use view::MessageView;
 
 pub(crate) use cause::delivering;
-pub(crate) use deadline::{Limit, end_of, is_cancelled, limit, pause, remaining, step, within};
+pub(crate) use deadline::{Along, Limit, end_of, is_cancelled, limit, pause, remaining, step, within};
 pub(crate) use mailbox::Wake;
 pub(crate) use publish::Manner;
 pub(crate) use question::{Answer, Question};

@@ -6,7 +6,7 @@ use std::thread::{self, Thread};
 use std::time::Instant;
 
 use super::Message;
-use super::deadline::{Cancel, Limit};
+use super::deadline::{Along, Cancel, Limit};
 
 /// What came of a request.
 #[derive(Debug)]
@@ -24,6 +24,7 @@ pub(crate) enum Answer {
 pub(crate) struct Question {
     until: Option<Instant>,
     cancel: Cancel,
+    along: Option<Along>,
     asker: Thread,
     stage: AtomicU8,
     answer: Mutex<Option<Answer>>,
@@ -46,11 +47,12 @@ pub(super) enum Left {
 }
 
 impl Question {
-    /// Of this thread, which waits until then.
-    pub(super) fn new(until: Option<Instant>) -> Arc<Self> {
+    /// Of this thread, which waits until then, with what goes along.
+    pub(super) fn new(until: Option<Instant>, along: Option<Along>) -> Arc<Self> {
         Arc::new(Self {
             until,
             cancel: Cancel::new(),
+            along,
             asker: thread::current(),
             stage: AtomicU8::new(WAITING),
             answer: Mutex::default(),
@@ -64,7 +66,7 @@ impl Question {
 
     /// What who answers it may know.
     pub(crate) fn limit(&self) -> Limit {
-        Limit { until: self.until, cancel: Some(self.cancel.clone()) }
+        Limit { until: self.until, cancel: Some(self.cancel.clone()), along: self.along.clone() }
     }
 
     /// Answers it; false when it was answered before, or nobody waits any longer.
@@ -150,17 +152,17 @@ mod tests {
 
     #[test]
     fn a_question_is_answered_once_and_not_when_nobody_waits_any_longer() {
-        let question = Question::new(None);
+        let question = Question::new(None, None);
         assert!(question.begin() && !question.begin());
         assert!(question.answer(Answer::Reply(b"7".to_vec())) && !question.answer(Answer::Dropped));
         assert_eq!(question.give_up(), Left::Answered);
         assert!(matches!(question.taken(), Some(Answer::Reply(reply)) if reply == b"7"));
 
-        let waits = Question::new(None);
+        let waits = Question::new(None, None);
         assert_eq!(waits.give_up(), Left::Waiting);
         assert!(!waits.begin() && !waits.answer(Answer::Dropped) && waits.taken().is_none());
 
-        let runs = Question::new(None);
+        let runs = Question::new(None, None);
         assert!(runs.begin());
         assert_eq!(runs.give_up(), Left::Begun);
         assert!(runs.limit().cancel.unwrap().is_cancelled() && !runs.answer(Answer::Dropped));

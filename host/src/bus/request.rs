@@ -115,16 +115,17 @@ impl Bus {
         let limit = deadline::limit();
         let until = deadline::end_of(deadline);
         let given = until.map_or(deadline, |until| until.saturating_duration_since(Instant::now()));
-        let question = Question::new(until);
+        let question = Question::new(until, limit.along.clone());
         let asked = Some(Asked(Arc::clone(&question)));
         let (message, mut found) = self.envelope(sender, topic, outgoing, asked)?;
         let cancel = cancel.or(limit.cancel.as_ref());
         let (member, took) = loop {
             let Some(group) = found.route.answering() else { return Err(self.nobody(topic)) };
             // Who waits for room hears of its end as well.
-            let (member, took) = deadline::within(Limit { until, cancel: cancel.cloned() }, || {
-                group.carry(&message, true, || until)
-            });
+            let (member, took) =
+                deadline::within(Limit { until, cancel: cancel.cloned(), along: None }, || {
+                    group.carry(&message, true, || until)
+                });
             let again = if took == Took::Closed { self.find_again(&found) } else { None };
             match again {
                 Some(again) => found = again,

@@ -177,7 +177,7 @@ impl Handler {
 
     /// What the thread that handles it works within: cancelled when the opener has gone, or when it is to let go.
     pub(crate) fn limit(&self) -> Limit {
-        Limit { until: self.shared.until, cancel: Some(self.cancel.clone()) }
+        Limit { until: self.shared.until, cancel: Some(self.cancel.clone()), along: None }
     }
 
     /// Tells this handler to let go.

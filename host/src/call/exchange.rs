@@ -168,7 +168,7 @@ impl Job for Exchange {
         let Some(lease) = lease.take() else { return };
         let mut lent = Lent::new(reply);
         let mut out = lent.out();
-        let limit = Limit { until: *until, cancel: Some(self.given_up.clone()) };
+        let limit = Limit { until: *until, cancel: Some(self.given_up.clone()), along: None };
         let inside = || {
             lease.enter(&mut |generation, Entry { thread, waited }| {
                 let entered = lease.counted().tally.accepted(thread, waited);

@@ -15,6 +15,7 @@ use super::plugin::{Answer, answer};
 use crate::bus::{
     self, Headers, Manner, Message, MessageId, Outgoing, PublishError, Published, RequestError,
 };
+use crate::kernel::chain;
 
 static TABLE: BusExtension = BusExtension { publish };
 static REQUESTS: RequestsExtension = RequestsExtension { request };
@@ -125,7 +126,7 @@ extern "C" fn request(handle: HostHandle, outgoing: &RawOutgoing<'_>, reply: &mu
             return Status::REFUSED;
         };
         let deadline = Duration::from_millis(outgoing.deadline_ms);
-        match bus.request(side.name(), topic, owned(outgoing), deadline, None) {
+        match chain::lend(|| bus.request(side.name(), topic, owned(outgoing), deadline, None)) {
             Ok(answer) if reply.write(&answer) => Status::OK,
             Ok(_) => Status::FAILED,
             Err(failure) => {

@@ -246,9 +246,9 @@ pub(crate) fn reenter<R>(
     wanted: impl Fn(&SlotState) -> bool,
     body: impl FnOnce(&SlotState, Thread) -> R,
 ) -> Option<Result<R, TooDeep>> {
-    let state = innermost(wanted)?;
+    let (named, state) = innermost(wanted)?;
     let entered = Name::take().map(|name| {
-        name.set(ptr::from_ref(state).cast_mut().cast());
+        name.set(named);
         body(state, name.thread())
     });
     Some(entered)
@@ -259,12 +259,25 @@ pub(crate) fn is_inside(wanted: impl Fn(&SlotState) -> bool) -> bool {
     innermost(wanted).is_some()
 }
 
-/// The innermost state that `wanted` wants of those that this thread is inside of: to be used before it comes out of it.
-fn innermost<'a>(wanted: impl Fn(&SlotState) -> bool) -> Option<&'a SlotState> {
+/// Counted references to all that this thread is inside of, from the outermost on. Draining waits for them as for a reader.
+pub(crate) fn inside() -> Vec<Arc<SlotState>> {
+    let names = Record::mine().names.iter().map(|name| name.load(Ordering::Relaxed).cast::<SlotState>());
+    let counted = names.take_while(|named| !named.is_null()).map(|named| {
+        // SAFETY: L5: this very thread names it; it came from `Arc::into_raw`, whole (see `carry`).
+        unsafe { Arc::increment_strong_count(named) };
+        // SAFETY: as above; this takes over the count that was just added.
+        unsafe { Arc::from_raw(named.cast_const()) }
+    });
+    counted.collect()
+}
+
+/// The innermost state that `wanted` wants of those that this thread is inside of, and its name: to be used before it comes out of it.
+fn innermost<'a>(wanted: impl Fn(&SlotState) -> bool) -> Option<(*mut (), &'a SlotState)> {
     Record::mine().names.iter().rev().find_map(|name| {
-        let named = name.load(Ordering::Relaxed).cast::<SlotState>();
+        let named = name.load(Ordering::Relaxed);
         // SAFETY: L5: this very thread names it below; every door publishes slot states.
-        unsafe { named.as_ref() }.filter(|state| wanted(state))
+        let state = unsafe { named.cast::<SlotState>().as_ref() };
+        state.filter(|state| wanted(state)).map(|state| (named, state))
     })
 }
 

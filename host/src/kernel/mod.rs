@@ -9,6 +9,7 @@ pub mod view;
 pub(crate) mod alarm;
 pub(crate) mod callers;
 pub(crate) mod cascade;
+pub(crate) mod chain;
 pub(crate) mod clock;
 pub(crate) mod counting;
 pub(crate) mod files;

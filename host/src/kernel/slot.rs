@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::chain;
 use super::counting::Counted;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
@@ -182,7 +183,8 @@ impl Slot {
     }
 
     /// Goes in on this thread, waiting at a closed gate, no longer than who asked this thread waits; no lease is held meanwhile, for the one who
-    /// drains. A call that comes out of this very service passes the gate (A → B → A would wait for itself). `body` is run once at most.
+    /// drains. A call that comes out of this very service, also by a request by topic, passes the gate (A → B → A would wait for itself). `body` is
+    /// run once at most.
     #[cold]
     pub(crate) fn enter<R>(&self, body: &mut dyn FnMut(&Generation, Entry) -> R) -> Result<R, Box<NoEntry>> {
         let mut waited = false;
@@ -195,10 +197,14 @@ impl Slot {
                 |state| state.serves(&self.name),
                 |state, thread| state.run(Entry { thread, waited }, body),
             );
+            let again = again.or_else(|| {
+                let state = chain::find(|state| state.serves(&self.name))?;
+                Some(lease::enter_carried(&state, |state, thread| state.run(Entry { thread, waited }, body)))
+            });
             match again {
                 Some(done) => return Ok(done.map_err(NoEntry::from)?),
                 None => {
-                    let Limit { until, cancel } = bus::limit();
+                    let Limit { until, cancel, .. } = bus::limit();
                     match gate.wait(until, cancel.as_ref(), waited) {
                         Pass::Expired => return Err(Box::new(NoEntry::Expired)),
                         pass => waited |= pass == Pass::Waited,
@@ -215,7 +221,8 @@ impl Slot {
             SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false, number: None, _permit: None })),
             SlotState::Guarded(generation) => {
                 // What comes out of a call that was let in is part of it.
-                let is_let_in = lease::is_inside(|state| state.serves(&self.name));
+                let is_own = |state: &SlotState| state.serves(&self.name);
+                let is_let_in = lease::is_inside(is_own) || chain::find(is_own).is_some();
                 let permit = (!is_let_in).then(|| self.guard.admit(generation)).transpose();
                 let permit = permit.map_err(NoEntry::Refused)?;
                 Ok(Ok(Lease { state, waited: false, number: None, _permit: permit }))

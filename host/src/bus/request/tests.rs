@@ -140,12 +140,12 @@ fn what_is_asked_for_somebody_ends_when_that_one_has_no_more_time_or_gives_up() 
     let bus = Arc::new(Bus::default());
     let slow = answering(&bus, "slow", &["price"]);
     let until = Some(Instant::now() + SHORT);
-    let error = within(Limit { until, cancel: None }, || ask(&bus, "price", LONG, None)).unwrap_err();
+    let error = within(Limit { until, ..Limit::default() }, || ask(&bus, "price", LONG, None)).unwrap_err();
     let RequestError::TimedOut { deadline, .. } = error else { panic!("{error:?}") };
     assert!(deadline <= SHORT, "{deadline:?}");
     let cancel = Cancel::new();
     thread::scope(|scope| {
-        let limit = Limit { until: None, cancel: Some(cancel.clone()) };
+        let limit = Limit { cancel: Some(cancel.clone()), ..Limit::default() };
         let asked = scope.spawn(|| within(limit, || ask(&bus, "price", LONG, None)));
         let request = slow.receive(LONG).unwrap();
         cancel.cancel();
@@ -182,7 +182,7 @@ fn who_cancels_waits_for_room_no_longer_also_where_it_publishes() {
     let cancel = Cancel::new();
     thread::scope(|scope| {
         let asked = scope.spawn(|| ask(&bus, "price", LONG, Some(&cancel)));
-        let limit = Limit { until: None, cancel: Some(cancel.clone()) };
+        let limit = Limit { cancel: Some(cancel.clone()), ..Limit::default() };
         let published = scope.spawn(|| within(limit, publish));
         cancel.cancel();
         let topic = "price".to_owned();

@@ -203,9 +203,9 @@ fn who_waits_for_somebody_who_has_given_up_waits_no_more_and_the_stream_goes_on(
     let (opener, handler) = pair(4, 64);
     let cancel = Cancel::new();
     cancel.cancel();
-    let limit = Limit { until: None, cancel: Some(cancel) };
+    let limit = Limit { cancel: Some(cancel), ..Limit::default() };
     assert_eq!(deadline::within(limit, || opener.receive(LONG)), Err(Stuck::GivenUp));
-    let limit = Limit { until: Some(Instant::now()), cancel: None };
+    let limit = Limit { until: Some(Instant::now()), ..Limit::default() };
     assert_eq!(deadline::within(limit, || opener.receive(LONG)), Err(Stuck::TimedOut));
     handler.send(b"still there", LONG).unwrap();
     assert_eq!(opener.receive(LONG), Ok(Some(b"still there".to_vec())));

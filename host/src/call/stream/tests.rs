@@ -288,7 +288,7 @@ fn a_handler_hears_that_who_opened_has_gone_also_where_that_one_was_stopped() {
 fn a_stream_has_no_more_time_than_who_asked_for_it() {
     let bay = Bay::new();
     let (slot, _) = bay.serve::<Streams>();
-    let limit = bus::Limit { until: Some(Instant::now() + SHORT), cancel: None };
+    let limit = bus::Limit { until: Some(Instant::now() + SHORT), ..bus::Limit::default() };
     let stream = bus::within(limit, || opened(&slot, "wait", b""));
     let late = stream.receive(LONG).unwrap_err();
     assert!(matches!(late, StreamError::Late { .. }), "{late:?}");
