@@ -17,6 +17,7 @@ use std::time::Duration;
 
 use hotbay_state::KeyRing;
 
+use carry::warm_up;
 pub(crate) use carry::{Again, Capsule, Room, Sealed, begin_draft, give};
 use newest::write_newest;
 use over::pause_and_carry;
@@ -187,7 +188,10 @@ fn stateful(
     for generation in [swap.old, &candidate_kept] {
         generation.lane.warm_up(swap.callback);
     }
-    ready.as_mut().map_or(&mut Room::default(), |ready| &mut ready.room).warm_up(&swap.snapshots.keys());
+    let prepared = warm_up(&swap.snapshots.keys());
+    if let Some(ready) = &mut ready {
+        ready.room.prepared = prepared;
+    }
     let gate = Arc::new(Gate::default());
     // However this ends, nobody is left waiting.
     let opening = gate.opening();

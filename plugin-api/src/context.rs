@@ -121,8 +121,9 @@ impl Context {
     /// Asks by topic, and waits for the answer, `deadline` at most, and no longer than who asked this plugin waits. Of all services whose
     /// `answers` take the topic, one is asked; it may be replaced meanwhile. Where there is none, that is said at once.
     ///
-    /// It is answered on another thread, which may call back into this very plugin, as what comes out of a [`call`](Self::call) may: also while a
-    /// swap waits for this request.
+    /// It is answered on another thread. Where this plugin asks in a call or a message, that one may [`call`](Self::call) back into it, also while a
+    /// swap waits for this request. What comes back as a request by topic waits for the swap, and the swap for it: after its drain deadline
+    /// (`swap.drain_ms`) it is called off.
     ///
     /// # Errors
     /// Nobody answers that topic, the deadline passed, or the error or the panic of who was asked.

@@ -36,7 +36,7 @@ impl Method {
     /// # Errors
     /// The service does not run or has no such method, its error, or its panic.
     pub fn call(&self, request: &[u8]) -> Result<Vec<u8>> {
-        let mut reply = Buffer::new();
+        let mut reply = Buffer::with_capacity(0);
         self.call_into(request, &mut reply)?;
         Ok(reply.into_vec())
     }

@@ -23,7 +23,8 @@ pub struct Prepared {
     once: Once,
     key_id: KeyId,
     cipher: Cipher,
-    subkeys: Subkeys,
+    // On the heap, where it is wiped: each move of it would leave it behind.
+    subkeys: Box<Subkeys>,
     stream: Stream,
     key_check: [u8; CHECK],
 }
@@ -38,7 +39,7 @@ impl Prepared {
     }
 
     pub(crate) fn once(key: &Key, once: Once) -> Prepared {
-        let subkeys = Subkeys::new(key, &once.salt);
+        let subkeys = Box::new(Subkeys::new(key, &once.salt));
         let (stream, key_check) = (subkeys.stream(), subkeys.key_check());
         Prepared { once, key_id: key.id(), cipher: key.cipher(), subkeys, stream, key_check }
     }
@@ -48,7 +49,7 @@ impl Prepared {
         self.key_id
     }
 
-    /// As [`seal_into`](crate::seal_into), with this capsule's key. Opens what it has sealed with what is derived by now.
+    /// As [`seal_into`](crate::seal_into), with this capsule's key. The [`Reopen`] opens the capsule again, and derives nothing for it.
     ///
     /// # Errors
     /// As [`seal_into`](crate::seal_into).
@@ -112,7 +113,7 @@ pub struct Reopen {
 
 impl Reopen {
     /// As [`KeyRing::open_into`], which any other capsule goes to. This one has the very header that was written here, so that nothing is
-    /// derived again to tell; its chunks are authenticated as always.
+    /// derived again to tell; its chunks are authenticated as always. It is opened whatever `keys` holds by now.
     ///
     /// # Errors
     /// As [`KeyRing::open_into`].

@@ -104,10 +104,10 @@ impl Drop for WakesMe<'_> {
     }
 }
 
-/// What goes along with a request to who answers it. Whoever put it there knows what it is.
+/// What goes along with a request to who answers it; the bus does not look at it (`kernel/chain` does).
 pub(crate) type Along = Arc<dyn Any + Send + Sync>;
 
-/// Until when who asked waits, and whether it has given up.
+/// Until when who asked waits, whether it has given up, and what goes along.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Limit {
     /// `None`: for ever.

@@ -123,7 +123,7 @@ impl Bus {
             let Some(group) = found.route.answering() else { return Err(self.nobody(topic)) };
             // Who waits for room hears of its end as well.
             let (member, took) =
-                deadline::within(Limit { until, cancel: cancel.cloned(), along: None }, || {
+                deadline::within(Limit { until, cancel: cancel.cloned(), ..Limit::default() }, || {
                     group.carry(&message, true, || until)
                 });
             let again = if took == Took::Closed { self.find_again(&found) } else { None };

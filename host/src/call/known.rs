@@ -8,7 +8,7 @@ use hotbay_plugin_api::abi::{Out, Status};
 use super::{Asked, Called, Failure, answered, ask, error, failed, inline, retry};
 use crate::kernel::generation::Generation;
 use crate::kernel::lease::{Inside, Kept, Shortcut};
-use crate::kernel::slot::{Slot, SlotState};
+use crate::kernel::slot::Slot;
 
 /// A method that one thread at a time calls: it knows where that thread went in last.
 #[derive(Debug)]
@@ -66,10 +66,8 @@ impl Own {
 /// What went wrong in a call by a shortcut.
 #[cold]
 fn wrong(inside: Inside<'_>, status: Status) -> Box<Failure> {
-    match inside.state() {
-        SlotState::Running { generation, .. } => failed(generation, inside.kept().own.entered(), status),
-        _ => unreachable!("no other state is learnt"),
-    }
+    let Some(generation) = inside.state().generation() else { unreachable!("who was inside had one") };
+    failed(generation, inside.kept().own.entered(), status)
 }
 
 /// A method that any number of threads call.

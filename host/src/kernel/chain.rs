@@ -32,8 +32,12 @@ pub(crate) fn lend<R>(ask: impl FnOnce() -> R) -> R {
             drop(inside);
         }
     }
-    let limit = bus::limit();
-    let link = Arc::new(Link { inside: Mutex::new(lease::inside()), behind: limit.along.clone() });
+    let (inside, limit) = (lease::inside(), bus::limit());
+    if inside.is_empty() {
+        // With what this thread has from who asked it, if somebody did.
+        return ask();
+    }
+    let link = Arc::new(Link { inside: Mutex::new(inside), behind: limit.along.clone() });
     let _lent = Lent(Arc::clone(&link));
     bus::within(Limit { along: Some(link), ..limit }, ask)
 }

@@ -40,6 +40,15 @@ struct Inside {
     idempotent: Vec<String>,
 }
 
+/// What a guard wants of calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wants {
+    /// That each asks it.
+    ToBeAsked,
+    /// Nothing; with `retries`, what is not answered may be asked again.
+    Nothing { retries: bool },
+}
+
 /// Why a call was not let in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Refusal {
@@ -158,15 +167,18 @@ impl Guard {
         inside.rules = Arc::new(rules);
     }
 
-    /// Whether calls have to ask.
-    pub(crate) fn is_needed(&self) -> bool {
+    /// How who serves is to be published.
+    pub(crate) fn wants(&self) -> Wants {
         let inside = self.lock();
         let is_open = match inside.force {
             Some(BreakerForce::Open) => true,
             Some(BreakerForce::Close) => false,
             None => inside.breaker.as_ref().is_some_and(|b| b.state(Instant::now()) != BreakerState::Closed),
         };
-        is_open || inside.rules.max_concurrent.is_some() || inside.rate.is_some()
+        match is_open || inside.rules.max_concurrent.is_some() || inside.rate.is_some() {
+            true => Wants::ToBeAsked,
+            false => Wants::Nothing { retries: inside.rules.retries > 0 },
+        }
     }
 
     /// A generation is about to be published: where it is another than before, its breaker is closed.

@@ -261,9 +261,12 @@ pub(crate) fn is_inside(wanted: impl Fn(&SlotState) -> bool) -> bool {
 
 /// Counted references to all that this thread is inside of, from the outermost on. Draining waits for them as for a reader.
 pub(crate) fn inside() -> Vec<Arc<SlotState>> {
-    let names = Record::mine().names.iter().map(|name| name.load(Ordering::Relaxed).cast::<SlotState>());
-    let counted = names.take_while(|named| !named.is_null()).map(|named| {
-        // SAFETY: L5: this very thread names it; it came from `Arc::into_raw`, whole (see `carry`).
+    // Who was never inside of anything has no record, and takes none for this.
+    let names = MINE.get().into_iter().flat_map(|record| &record.names);
+    let named = names.map(|name| name.load(Ordering::Relaxed).cast::<SlotState>());
+    let counted = named.take_while(|named| !named.is_null()).map(|named| {
+        // SAFETY: this very thread names it (L5), so it is alive (L1), with a count of who published it; each name is of
+        // `Arc::into_raw` or `Arc::as_ptr`, which reach the counts.
         unsafe { Arc::increment_strong_count(named) };
         // SAFETY: as above; this takes over the count that was just added.
         unsafe { Arc::from_raw(named.cast_const()) }

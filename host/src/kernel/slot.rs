@@ -7,7 +7,7 @@ use super::chain;
 use super::counting::Counted;
 use super::gate::{Gate, Pass};
 use super::generation::Generation;
-use super::guard::{Guard, Permit, Refusal};
+use super::guard::{Guard, Permit, Refusal, Wants};
 use super::lease::{self, Door, Inside, Kept, Replaced, Shortcut, Thread, TooDeep};
 use super::tally::Own;
 use super::view::Phase;
@@ -148,7 +148,7 @@ impl Slot {
     pub(crate) fn learn(&self, shortcut: &Shortcut, method: &str) {
         self.door.learn(shortcut, |state, thread| {
             let SlotState::Running { retries, generation, .. } = state else { return None };
-            if *retries && self.guard.is_idempotent(method) {
+            if *retries && generation.manifest().idempotent.iter().any(|own| own == method) {
                 return None;
             }
             let number = generation.number_of(method)?;
@@ -214,6 +214,12 @@ impl Slot {
         }
     }
 
+    /// Whether what this thread does comes out of this very service, by calls or by requests by topic.
+    fn is_waited_in(&self) -> bool {
+        let is_own = |state: &SlotState| state.serves(&self.name);
+        lease::is_inside(is_own) || chain::find(is_own).is_some()
+    }
+
     /// A counted lease, or the gate to wait at.
     fn carry(&self) -> Result<Result<Lease, Arc<Gate>>, NoEntry> {
         let state = self.door.carry()?;
@@ -221,9 +227,7 @@ impl Slot {
             SlotState::Running { .. } => Ok(Ok(Lease { state, waited: false, number: None, _permit: None })),
             SlotState::Guarded(generation) => {
                 // What comes out of a call that was let in is part of it.
-                let is_own = |state: &SlotState| state.serves(&self.name);
-                let is_let_in = lease::is_inside(is_own) || chain::find(is_own).is_some();
-                let permit = (!is_let_in).then(|| self.guard.admit(generation)).transpose();
+                let permit = (!self.is_waited_in()).then(|| self.guard.admit(generation)).transpose();
                 let permit = permit.map_err(NoEntry::Refused)?;
                 Ok(Ok(Lease { state, waited: false, number: None, _permit: permit }))
             }
@@ -247,11 +251,10 @@ impl Slot {
     }
 
     /// Takes a lease for who handles a stream, as [`Slot::lease`] does, counted nowhere: a stream is no call. Its guard is asked whether it may
-    /// come in, and limits calls alone from then on. A thread that is inside of this very service waits for nobody: who drains would wait
-    /// for it.
+    /// come in, and limits calls alone from then on. A thread that is inside of this very service, or that somebody waits for there, waits for
+    /// nobody: who drains would wait for it.
     pub(crate) fn lease_of_stream(&self, deadline: Instant) -> Result<Lease, NoEntry> {
-        let is_inside = lease::is_inside(|state| state.serves(&self.name));
-        let deadline = if is_inside { Instant::now() } else { deadline };
+        let deadline = if self.is_waited_in() { Instant::now() } else { deadline };
         let cancel = bus::limit().cancel;
         loop {
             match self.carry()? {
@@ -274,20 +277,18 @@ impl Slot {
     pub(crate) fn publish(&self, generation: Arc<Generation>) -> Replaced {
         self.guard.renew(&generation);
         generation.plugin.streams().let_in();
-        self.door.replace(match self.guard.is_needed() {
-            true => SlotState::Guarded(generation),
-            false => {
-                SlotState::Running { load: generation.load, retries: self.guard.retries().0 > 0, generation }
-            }
+        self.door.replace(match self.guard.wants() {
+            Wants::ToBeAsked => SlotState::Guarded(generation),
+            Wants::Nothing { retries } => SlotState::Running { load: generation.load, retries, generation },
         })
     }
 
     /// Whether who serves is published in another way than the guard wants by now.
     pub(crate) fn is_outdated(&self) -> bool {
-        let (is_needed, retries) = (self.guard.is_needed(), self.guard.retries().0 > 0);
+        let wants = self.guard.wants();
         let is_other = |state: &SlotState, _| match state {
-            SlotState::Running { retries: published, .. } => is_needed || *published != retries,
-            SlotState::Guarded(_) => !is_needed,
+            SlotState::Running { retries, .. } => wants != Wants::Nothing { retries: *retries },
+            SlotState::Guarded(_) => wants != Wants::ToBeAsked,
             SlotState::Swapping(_) | SlotState::Down { .. } => false,
         };
         self.door.enter(is_other).unwrap_or(false)

@@ -58,20 +58,17 @@ impl Room {
         let sealed = if bytes > HELD { 0 } else { hotbay_state::max_sealed_len(with_more) };
         Self { plain: Plain::new(faulted_in(with_more)), sealed: faulted_in(sealed), prepared: None }
     }
+}
 
-    /// What seals and opens a small state has run just before, and its keys are derived: what a processor has not run for a while takes
-    /// it several times as long, and that is most of the time of a small state.
-    pub(crate) fn warm_up(&mut self, keys: &KeyRing) {
-        let (plugin, plugin_version) = ("warm-up", "0.0.0");
-        let stamp = Stamp { service: plugin, plugin, plugin_version, ..Stamp::default() };
-        let (mut sealed, mut plain) = (Vec::new(), Plain::default());
-        let seals = Prepared::new(keys.primary()).and_then(|own| own.seal_into(&stamp, &[], &mut sealed));
-        if let Ok((_, reopen)) = seals {
-            std::hint::black_box(reopen.open_into(keys, plugin, &sealed, &mut plain)).ok();
-        }
-        // Where there are no random bytes, sealing says so.
-        self.prepared = Prepared::new(keys.primary()).ok();
-    }
+/// Runs what seals and opens over nothing, and derives the keys of the next capsule: what a processor has not run for a while takes it
+/// several times as long, and that and the keys are most of the time of a small state. `None` where there are no random bytes: sealing says so.
+pub(super) fn warm_up(keys: &KeyRing) -> Option<Prepared> {
+    let (plugin, plugin_version) = ("warm-up", "0.0.0");
+    let stamp = Stamp { service: plugin, plugin, plugin_version, ..Stamp::default() };
+    let (mut sealed, mut plain) = (Vec::new(), Plain::default());
+    let (_, reopen) = Prepared::new(keys.primary()).ok()?.seal_into(&stamp, &[], &mut sealed).ok()?;
+    std::hint::black_box(reopen.open_into(keys, plugin, &sealed, &mut plain)).ok();
+    Prepared::new(keys.primary()).ok()
 }
 
 /// Memory whose every page is there: the system hands out fresh ones at their first touch, one by one.
@@ -237,4 +234,44 @@ pub(crate) fn readable(into: &Generation, schema: u32) -> Result<(), Trouble> {
         others.join(", ")
     );
     Err(Trouble::new(Code::SchemaNotRead, text))
+}
+
+#[cfg(test)]
+mod tests {
+    use hotbay_plugin_api::prelude::*;
+    use hotbay_state::Key;
+
+    use super::*;
+    use crate::linked::Bay;
+
+    struct Idle;
+
+    impl Plugin for Idle {
+        fn create(_: Context) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+            Err(request.unknown_method())
+        }
+    }
+
+    hotbay_plugin_api::export_plugin!(Idle { name: "idle" });
+
+    #[test]
+    fn state_is_sealed_with_the_key_that_is_the_primary_by_then() {
+        let bay = Bay::new();
+        let (_, generation) = bay.serve::<Idle>();
+        let [before, now] = [(); 2].map(|()| Arc::new(KeyRing::from(Key::generate().unwrap())));
+        for prepared in [warm_up(&before), warm_up(&now), None] {
+            let room = Room { prepared, ..Room::default() };
+            let state = Exported::Held(Plain::new(b"state".to_vec()));
+            let sealed = Capsule::seal(&bay.snapshots, Arc::clone(&now), &generation, 1, state, room);
+            let (capsule, again) = sealed.unwrap();
+            let Sealed::Held(sealed) = &capsule.sealed else { unreachable!("it is short") };
+            assert_eq!(*now.open("idle", sealed).unwrap().plain, b"state");
+            let Incoming::Held(opened) = capsule.open("idle", again).unwrap() else { unreachable!() };
+            assert_eq!(*opened, b"state");
+        }
+    }
 }

@@ -21,7 +21,7 @@ pub struct RawBuffer {
     pub(super) grow: extern "C" fn(&mut RawBuffer, usize) -> bool,
 }
 
-/// So many bytes a small reply has at most. Where there is room for it, a method's own function is compiled without what a full
+/// So many bytes a small reply has at most. Where there is room for it, a method's own function goes a way without what a full
 /// buffer needs.
 pub(super) const SMALL: usize = 64;
 

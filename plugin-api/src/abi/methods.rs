@@ -80,7 +80,7 @@ extern "C" fn answer<P: Export, const NUMBER: usize>(
     reply: &mut RawBuffer,
 ) -> Status {
     let method = const { P::DECLARATION.methods[NUMBER] };
-    // Which writes nothing but a small reply calls nobody then, and saves no registers: they would be a sixth of such a call.
+    // A body that writes no more than a small reply then calls nobody, and saves no registers: they would be a sixth of such a call.
     if !reply.has_room() {
         return call::<P>(instance, method.into(), request, reply);
     }

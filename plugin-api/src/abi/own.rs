@@ -20,7 +20,7 @@ unsafe impl Send for Buffer {}
 unsafe impl Sync for Buffer {}
 
 impl Buffer {
-    /// An empty buffer, without memory.
+    /// An empty buffer, without memory. One [with](Self::with_capacity) some is quicker from the first call on.
     #[must_use]
     pub fn new() -> Self {
         Vec::new().into()

@@ -1,5 +1,5 @@
 use super::*;
-use crate::sample::{HEAD, STAMP, key, sealed, small, state};
+use crate::sample::{HEAD, STAMP, key, small, state};
 use crate::seal_into;
 
 fn opened(
@@ -12,16 +12,6 @@ fn opened(
     let header =
         reopen.open_into(keys, service, sealed, &mut plain).inspect_err(|_| assert!(plain.is_empty()))?;
     Ok((header, plain.to_vec()))
-}
-
-#[test]
-fn what_is_sealed_with_what_was_prepared_is_what_is_sealed_without() {
-    for len in [0, 1, 64, 1000] {
-        let (key, plain, mut capsule) = (key(32), state(len), Vec::new());
-        let (_, chunks) = Prepared::once(&key, small(9)).begin(&STAMP, Some(len as u64)).unwrap();
-        seal_by(&chunks, &plain, &mut capsule).unwrap();
-        assert_eq!(capsule, sealed(&key, &STAMP, &plain, small(9)));
-    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Requests that are answered by a call back into who asked, while that one is being replaced.
 
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hotbay_plugin_api::abi::Lent;
 use hotbay_plugin_api::prelude::*;
@@ -33,7 +33,7 @@ impl Plugin for Asks {
             "ask" => reply.write(&self.0.request(request.text()?, b"", LONG)?),
             "ask_in_vain" => self
                 .0
-                .request(request.text()?, b"", SHORT)
+                .request(request.text()?, b"", 10 * SHORT)
                 .map(drop)
                 .or_else(|error| reply.write(error.message().as_bytes())),
             "name" => reply.write(b"asks"),
@@ -143,5 +143,59 @@ fn who_answers_a_request_goes_past_the_gate_that_waits_for_who_asked_and_nobody_
         until(|| STEP.load(Ordering::SeqCst) == 4);
         assert_eq!(old.tally.counts().answered, 1);
     });
-    assert!(given_up.contains("answers"), "{given_up}");
+    assert!(given_up.contains("is still at it"), "{given_up}");
+}
+
+/// On another thread, which does it for this one.
+fn elsewhere<R: Send>(body: impl FnOnce() -> R + Send) -> R {
+    let limit = bus::limit();
+    std::thread::scope(|scope| scope.spawn(|| bus::within(limit, body)).join().unwrap())
+}
+
+#[test]
+fn who_went_in_for_an_asker_holds_up_the_drain_when_that_one_has_left() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Asks>();
+    let (went_in, is_in) = std::sync::mpsc::channel();
+    let (go, wait) = std::sync::mpsc::channel::<()>();
+    let gate = Arc::new(Gate::default());
+    std::thread::scope(|scope| {
+        let replaced = slot.enter_now(|_, _| {
+            lend(|| {
+                let (limit, slot) = (bus::limit(), &slot);
+                let replaced = slot.close(&gate);
+                let inside = move |_: &Generation, _| {
+                    went_in.send(()).unwrap();
+                    wait.recv().unwrap();
+                };
+                scope.spawn(move || bus::within(limit, || slot.enter(&mut { inside }).unwrap()));
+                is_in.recv().unwrap();
+                replaced
+            })
+        });
+        let replaced = replaced.unwrap();
+        assert!(!replaced.drain(SHORT));
+        go.send(()).unwrap();
+        assert!(replaced.drain(LONG));
+    });
+    drop(generation);
+}
+
+#[test]
+fn what_is_done_for_an_asker_is_let_in_as_it_was_and_waits_at_no_gate_with_a_stream() {
+    let bay = Bay::new();
+    let (slot, generation) = bay.serve::<Asks>();
+    slot.guard().set(Service { max_concurrent: Some(1), ..Service::default() }, None);
+    generation.left(slot.publish(Arc::clone(&generation)));
+    let gate = Arc::new(Gate::default());
+    let asked = slot.enter(&mut |_, _| {
+        let crowded = elsewhere(|| slot.enter(&mut |_, _| ()));
+        let let_in = lend(|| elsewhere(|| slot.enter(&mut |_, _| ())));
+        generation.left(slot.close(&gate));
+        // It would wait for the gate to open, and the gate for it.
+        let refused = lend(|| elsewhere(|| slot.lease_of_stream(Instant::now() + LONG).map(drop)));
+        (crowded.is_err(), let_in.is_ok(), refused.is_err())
+    });
+    assert_eq!(asked.unwrap(), (true, true, true));
+    gate.open();
 }

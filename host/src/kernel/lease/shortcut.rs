@@ -137,6 +137,8 @@ mod tests {
     use hotbay_plugin_api::prelude::*;
 
     use super::*;
+    use crate::kernel::tally::Tally;
+    use crate::kernel::view::Phase;
     use crate::linked::{Bay, LONG};
 
     struct Idle;
@@ -156,14 +158,20 @@ mod tests {
     #[test]
     fn the_address_that_a_shortcut_knows_is_no_other_states() {
         let bay = Bay::new();
-        let (slot, generation) = bay.serve::<Idle>();
-        let shortcut = Shortcut::new();
-        slot.learn(&shortcut, "rest");
-        assert!(slot.enter_again(&shortcut, |_| ()).is_some());
+        let (_, generation) = bay.serve::<Idle>();
+        let state = || SlotState::Down { phase: Phase::Stopped, reason: None };
+        let (door, shortcut) = (Door::new(state()), Shortcut::new());
+        // However many threads there were before this one.
+        let tally: Box<Tally<512>> = Box::default();
+        let (learnt, thread) = (door.carry().unwrap(), Thread::this());
+        let (method, own) = (generation.plugin.method(0).unwrap(), tally.own(thread).unwrap());
+        shortcut.learn(&learnt, Kept { method, own }, thread);
+        drop(learnt);
+        assert!(shortcut.enter(&door, |_| ()).is_some());
         // What is freed is what the next one is made of, where nothing keeps it.
         for _ in 0..100 {
-            assert!(slot.publish(Arc::clone(&generation)).drain(LONG));
-            assert!(slot.enter_again(&shortcut, |_| ()).is_none());
+            assert!(door.replace(state()).drain(LONG));
+            assert!(shortcut.enter(&door, |_| ()).is_none());
         }
     }
 }

@@ -63,6 +63,17 @@ fn what_is_carried_elsewhere_holds_up_the_drain() {
 }
 
 #[test]
+fn what_is_counted_of_what_a_thread_is_inside_of_holds_up_the_drain_when_it_has_left() {
+    let (outer, inner) = (Door::new(state("outer")), Door::new(state("inner")));
+    let counted = outer.enter(|_, _| inner.enter(|_, _| inside()).unwrap()).unwrap();
+    assert_eq!(counted.iter().map(|state| reason(state)).collect::<Vec<_>>(), ["outer", "inner"]);
+    let replaced = [outer.replace(state("next")), inner.replace(state("next"))];
+    assert!(replaced.iter().all(|replaced| !replaced.is_drained()));
+    drop(counted);
+    assert!(replaced.iter().all(Replaced::is_drained) && inside().is_empty());
+}
+
+#[test]
 fn a_panic_inside_gives_the_lease_back() {
     let door = Door::new(state("old"));
     let panicked =
