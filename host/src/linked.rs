@@ -165,3 +165,24 @@ pub(crate) fn shared(home: &std::path::Path, set: impl FnOnce(&mut crate::Config
     let (good, served) = (Good::open(home).unwrap(), Served::open(home).unwrap());
     Arc::new(Shared::new(config, stage, snapshots, history, good, served, marks))
 }
+
+pub(crate) use idle::Idle;
+
+mod idle {
+    use hotbay_plugin_api::prelude::*;
+
+    /// A plugin that does nothing, and is done with it.
+    pub(crate) struct Idle;
+
+    impl Plugin for Idle {
+        fn create(_: Context) -> Result<Self> {
+            Ok(Self)
+        }
+
+        fn call(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
+            Ok(())
+        }
+    }
+
+    hotbay_plugin_api::export_plugin!(Idle { name: "idle", methods: &["rest"] });
+}

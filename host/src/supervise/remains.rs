@@ -135,27 +135,10 @@ fn refusal(bytes: u64, limit: u64, mut holders: Vec<(&str, (u64, usize))>) -> St
 
 #[cfg(test)]
 mod tests {
-    use hotbay_plugin_api::export_plugin;
-    use hotbay_plugin_api::prelude::*;
-
     use super::*;
     use crate::kernel::view::Pinned;
-    use crate::linked::Bay;
+    use crate::linked::{Bay, Idle};
     use crate::unload::Reason;
-
-    struct Idle;
-
-    impl Plugin for Idle {
-        fn create(_: Context) -> Result<Self> {
-            Ok(Self)
-        }
-
-        fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
-            Err(request.unknown_method())
-        }
-    }
-
-    export_plugin!(Idle { name: "idle" });
 
     #[test]
     fn what_nobody_can_see_is_pinned_and_not_held_to_the_budget() {

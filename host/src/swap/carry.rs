@@ -238,25 +238,10 @@ pub(crate) fn readable(into: &Generation, schema: u32) -> Result<(), Trouble> {
 
 #[cfg(test)]
 mod tests {
-    use hotbay_plugin_api::prelude::*;
     use hotbay_state::Key;
 
     use super::*;
-    use crate::linked::Bay;
-
-    struct Idle;
-
-    impl Plugin for Idle {
-        fn create(_: Context) -> Result<Self> {
-            Ok(Self)
-        }
-
-        fn call(&self, request: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
-            Err(request.unknown_method())
-        }
-    }
-
-    hotbay_plugin_api::export_plugin!(Idle { name: "idle" });
+    use crate::linked::{Bay, Idle};
 
     #[test]
     fn state_is_sealed_with_the_key_that_is_the_primary_by_then() {

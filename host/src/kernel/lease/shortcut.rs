@@ -134,26 +134,10 @@ impl Door {
 
 #[cfg(test)]
 mod tests {
-    use hotbay_plugin_api::prelude::*;
-
     use super::*;
     use crate::kernel::tally::Tally;
     use crate::kernel::view::Phase;
-    use crate::linked::{Bay, LONG};
-
-    struct Idle;
-
-    impl Plugin for Idle {
-        fn create(_: Context) -> Result<Self> {
-            Ok(Self)
-        }
-
-        fn call(&self, _: Request<'_>, _: &mut Reply<'_>) -> Result<()> {
-            Ok(())
-        }
-    }
-
-    export_plugin!(Idle { name: "idle", methods: &["rest"] });
+    use crate::linked::{Bay, Idle, LONG};
 
     #[test]
     fn the_address_that_a_shortcut_knows_is_no_other_states() {
