@@ -56,7 +56,7 @@ pub(crate) fn until_some<T>(mut look: impl FnMut() -> Option<T>) -> T {
 /// A registry and a store, without files of plugins.
 pub(crate) struct Bay {
     pub(crate) registry: Arc<Registry>,
-    pub(crate) snapshots: Snapshots,
+    pub(crate) snapshots: Arc<Snapshots>,
     _home: tempfile::TempDir,
 }
 
@@ -66,7 +66,7 @@ impl Bay {
         let store = Store::open(home.path().join("state")).unwrap();
         Self {
             registry: Arc::default(),
-            snapshots: Snapshots::new(KeyRing::from(Key::generate().unwrap()), store),
+            snapshots: Arc::new(Snapshots::new(KeyRing::from(Key::generate().unwrap()), store)),
             _home: home,
         }
     }

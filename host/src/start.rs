@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use hotbay_plugin_api::abi::Status;
 use zeroize::Zeroizing;
 
-pub(crate) use pausing::Pausing;
 pub(crate) use state::{
-    Drafted, Exported, Incoming, Taking, export, export_in, export_of, import, import_of, size,
+    Drafted, Exported, Incoming, Taking, export, export_here, export_in, export_of, import, import_of, size,
 };
 
 use crate::error::{Code, Trouble};
@@ -21,7 +20,6 @@ use crate::kernel::tables::Table;
 use crate::load::Loaded;
 use crate::os::Thread;
 
-mod pausing;
 mod state;
 
 /// State in the clear, wiped when dropped.
@@ -88,7 +86,7 @@ pub(crate) fn stop(generation: &Arc<Generation>, deadline: Duration) -> Result<(
 }
 
 /// From here and not from the lane, which is free for what comes next.
-fn wait_for_threads(generation: &Generation, deadline: Duration) {
+pub(crate) fn wait_for_threads(generation: &Generation, deadline: Duration) {
     for Thread { id, name } in generation.plugin.join_threads(deadline) {
         let (plugin, generation) = (&generation.name, generation.number);
         tracing::warn!(%plugin, generation, thread = name, id, "a thread did not end with its plugin");
@@ -98,6 +96,15 @@ fn wait_for_threads(generation: &Generation, deadline: Duration) {
 /// Pauses a plugin. One that comes out of its `pause` late, or with an error, is resumed: it serves on.
 pub(crate) fn pause(generation: &Arc<Generation>, deadline: Duration) -> Result<(), CallbackError> {
     let paused = callback(generation, "pause", deadline, Plugin::pause, |plugin, _| drop(plugin.resume()));
+    has_paused(generation, paused, deadline)
+}
+
+/// What came of a pause in time.
+pub(crate) fn has_paused(
+    generation: &Arc<Generation>,
+    paused: Result<(), CallbackError>,
+    deadline: Duration,
+) -> Result<(), CallbackError> {
     if let Err(CallbackError::Failed { .. } | CallbackError::Panicked { .. }) = &paused {
         resume(generation, deadline);
     }
@@ -180,14 +187,14 @@ pub(crate) fn on_lane<T: Send + 'static>(
     }
 }
 
-fn words(callback: &'static str, (status, text): (Status, String)) -> CallbackError {
+pub(crate) fn words(callback: &'static str, (status, text): (Status, String)) -> CallbackError {
     match status {
         Status::PANICKED => CallbackError::Panicked { callback, text },
         _ => CallbackError::Failed { callback, text },
     }
 }
 
-fn lane_error(callback: &'static str, deadline: Duration, error: &LaneError) -> CallbackError {
+pub(crate) fn lane_error(callback: &'static str, deadline: Duration, error: &LaneError) -> CallbackError {
     match error {
         LaneError::TimedOut => CallbackError::Hangs { callback, deadline },
         LaneError::Full => {

@@ -10,6 +10,7 @@ mod newest;
 mod over;
 mod ready;
 mod rehearse;
+mod relay;
 mod stages;
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -22,6 +23,7 @@ pub(crate) use carry::{Again, Capsule, Room, Sealed, begin_draft, give};
 use newest::write_newest;
 use over::pause_and_carry;
 use ready::{Ready, ready};
+use relay::Done;
 pub(crate) use stages::{Stages, guarded};
 
 use crate::config::Rehearse;
@@ -35,14 +37,16 @@ use crate::kernel::slot::Slot;
 use crate::kernel::snapshots::Snapshots;
 use crate::kernel::view::Phase;
 use crate::load::Loaded;
-use crate::start::{CallbackError, Exported, Pausing, Plain, Taking, export_in, start, start_again, stop};
+use crate::start::{
+    CallbackError, Exported, Plain, Taking, export_in, start, start_again, stop, wait_for_threads,
+};
 
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
 pub(crate) struct Swap<'a> {
     pub(crate) slot: &'a Slot,
     pub(crate) old: &'a Arc<Generation>,
-    pub(crate) snapshots: &'a Snapshots,
+    pub(crate) snapshots: &'a Arc<Snapshots>,
     pub(crate) handover: Handover,
     /// One gate is closed at a time: of two services that call each other, each would wait at the other's gate while
     /// both are drained.
@@ -62,19 +66,8 @@ pub(crate) struct Swap<'a> {
 impl Swap<'_> {
     /// Takes the state of the old generation in this schema, into memory that is there; what is long, sealed with the primary of `keys`.
     fn export(&self, keys: &KeyRing, schema: u32, room: Plain) -> Result<Exported, CallbackError> {
-        self.export_after(None, keys, schema, room)
-    }
-
-    /// The same of one that is paused first.
-    fn export_after(
-        &self,
-        pausing: Option<&Arc<Pausing>>,
-        keys: &KeyRing,
-        schema: u32,
-        room: Plain,
-    ) -> Result<Exported, CallbackError> {
         let draft = || begin_draft(self.snapshots, keys, self.old, schema);
-        let taking = Taking { room, max: self.max_state, draft: &draft, pausing };
+        let taking = Taking { room, max: self.max_state, draft: &draft };
         export_in(self.old, schema, taking, self.callback)
     }
 }
@@ -158,7 +151,7 @@ fn stateless(
         stages.lost = written.err().map(|why| why.text);
     }
     if drained {
-        let _ = stop_old(swap, stages);
+        let _ = stop_old(swap, None, stages);
     }
     Ok(Committed { new, passage: Passage::default(), capsule: None, drained })
 }
@@ -185,9 +178,7 @@ fn stateful(
     let one_gate = swap.one_gate.lock().unwrap_or_else(PoisonError::into_inner);
     // No barrier on all processors while callers wait.
     let fenced = Fenced::begin();
-    for generation in [swap.old, &candidate_kept] {
-        generation.lane.warm_up(swap.callback);
-    }
+    swap.old.lane.warm_up(swap.callback);
     let prepared = warm_up(&swap.snapshots.keys());
     if let Some(ready) = &mut ready {
         ready.room.prepared = prepared;
@@ -255,14 +246,18 @@ struct Undone {
 fn behind_the_gate(
     swap: &Swap<'_>,
     candidate: Loaded,
-    ready: Option<Ready>,
+    mut ready: Option<Ready>,
     drained: Result<(), Trouble>,
     stages: &mut Stages,
 ) -> Result<Carried, Undone> {
-    let empty = drained.is_ok();
+    let (empty, new) = (drained.is_ok(), candidate.generation);
+    let mut done = match &mut ready {
+        Some(ready) if empty && ready.goes_at_once(swap, &new) => relay::run(swap, &new, ready, stages),
+        _ => Done::default(),
+    };
     let (capsule, plain) = match ready {
         Some(ready) => {
-            let (capsule, plain) = pause_and_carry(swap, &candidate, ready, drained, stages)?;
+            let (capsule, plain) = pause_and_carry(swap, &new, ready, drained, &mut done, stages)?;
             (Some(capsule), plain)
         }
         None => {
@@ -276,16 +271,17 @@ fn behind_the_gate(
             (None, None)
         }
     };
-    let hangs = if empty { stop_old(swap, stages) } else { None };
-    let started = stages.time("start", || start(candidate, swap.callback));
+    let hangs = if empty { stop_old(swap, done.stopped.take(), stages) } else { None };
+    let started = match done.started.take() {
+        Some(started) => started.inspect_err(|_| wait_for_threads(&new, swap.callback)),
+        None => stages.time("start", || start_again(&new, swap.callback)),
+    };
     let published = match started {
-        Ok(started) => {
-            publish(swap, &started.generation, stages).map(|replaced| (started.generation, replaced))
-        }
-        Err((_, error)) => Err(error.into()),
+        Ok(()) => publish(swap, &new, stages),
+        Err(error) => Err(error.into()),
     };
     match published {
-        Ok((new, replaced)) => Ok(Carried { new, capsule, plain, replaced: Some(replaced) }),
+        Ok(replaced) => Ok(Carried { new, capsule, plain, replaced: Some(replaced) }),
         Err(reason) => {
             let old_is_down = if empty { go_back(swap, hangs) } else { None };
             Err(Undone { reason, capsule: capsule.map(Box::new), old_is_down })
@@ -321,8 +317,19 @@ fn go_back(swap: &Swap<'_>, hangs: Option<CallbackError>) -> Option<Trouble> {
 
 /// Stops the old generation. Its state is with the new one: whatever `stop` says, the swap goes on. The error comes back
 /// when it hangs.
-fn stop_old(swap: &Swap<'_>, stages: &mut Stages) -> Option<CallbackError> {
-    let error = stages.time("stop", || stop(swap.old, swap.callback)).err()?;
+fn stop_old(
+    swap: &Swap<'_>,
+    stopped: Option<Result<(), CallbackError>>,
+    stages: &mut Stages,
+) -> Option<CallbackError> {
+    let stopped = stages.time("stop", || match stopped {
+        Some(stopped) => {
+            wait_for_threads(swap.old, swap.callback);
+            stopped
+        }
+        None => stop(swap.old, swap.callback),
+    });
+    let error = stopped.err()?;
     tracing::warn!(plugin = %swap.old.name, generation = swap.old.number, %error, "the old generation did not stop well");
     matches!(error, CallbackError::Hangs { .. }).then_some(error)
 }

@@ -110,7 +110,8 @@ pub trait Plugin: Sized + Send + Sync + 'static {
     /// Takes what the plugin needs from outside: files, sockets, threads.
     ///
     /// Called by: the host, after the import of state and before the first call; again after a `stop` when a swap
-    /// was given up. Thread: a lane. May call back: yes. Panic: as an error.
+    /// was given up. Thread: a lane, which in a swap may be that of the version before and end with it: what is kept per thread here may not be
+    /// found again. May call back: yes. Panic: as an error.
     ///
     /// # Errors
     /// The service does not start; in a swap the old generation goes on.

@@ -88,7 +88,7 @@ pub trait Stateful: Plugin {
     /// Where the state lives.
     ///
     /// Called by: the host's export and import, and its look whether there is anything to export. State: created; for an
-    /// export also started. Thread: a lane; an export may run beside calls. May call back: no. Panic: the export or import
+    /// export also started. Thread: a lane, as [`start`](crate::Plugin::start) has it; an export may run beside calls. May call back: no. Panic: the export or import
     /// fails, and with it a swap.
     fn state(&self) -> &State<Self::State>;
 }

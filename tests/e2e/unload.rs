@@ -1,6 +1,6 @@
 //! What becomes of old code: unloaded, proven; or pinned, with what holds it.
 
-use hotbay::kernel::view::Retired;
+use hotbay::kernel::view::{Outcome, Retired};
 use hotbay_tests::{Bay, census, eventually, example, fixture, is_mapped, resident_bytes, with_version};
 
 /// A debug build of echo is some 5 MiB, of which a load touches a good part: one leaked generation would show.
@@ -51,6 +51,23 @@ fn keeps_a_thread_local_on_its_lane_and_is_unloaded_with_it() {
         bay.drop_bytes("kept", &with_version(&fixture("keeps_a_thread_local"), "1.0.0", &version));
         bay.wait_version("keeps_a_thread_local", &version);
         let receipt = bay.wait_receipt("keeps_a_thread_local", swap);
+        assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
+    }
+}
+
+#[test]
+fn keeps_a_thread_local_of_its_state_and_is_unloaded_whether_the_swap_goes_well_or_not() {
+    const NAME: &str = "keeps_a_thread_local_of_its_state";
+    let mut bay = Bay::new();
+    bay.drop_in("kept", &fixture(NAME));
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "start=1*off->1*return(no luck)"));
+    bay.wait_version(NAME, "1.0.0");
+    // Given up when the candidate had imported on the lane of the one that goes on; then gone through.
+    for (swap, outcome) in [(1, Outcome::RolledBack), (2, Outcome::Committed), (3, Outcome::Committed)] {
+        assert_eq!(bay.call(&format!("{NAME}.add"), ""), swap.to_string());
+        bay.drop_bytes("kept", &with_version(&fixture(NAME), "1.0.0", &format!("1.{swap}.0")));
+        let receipt = bay.wait_receipt(NAME, swap);
+        assert_eq!(receipt.outcome, outcome, "{receipt:?}");
         assert_eq!((receipt.retired, receipt.retired_reason), (Retired::Unloaded, None));
     }
 }

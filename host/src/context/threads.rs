@@ -210,6 +210,11 @@ impl Threads {
         inside.threads.values().map(|entry| os::Thread { id: entry.id, name: entry.name.clone() }).collect()
     }
 
+    /// Whether there are any, or something of them is left.
+    pub(crate) fn are_any(&self) -> bool {
+        !self.inside().threads.is_empty()
+    }
+
     /// The names of those there are, and how others ended.
     pub(crate) fn view(&self) -> (Vec<String>, Ends) {
         let inside = self.inside();

@@ -193,6 +193,11 @@ impl Plugin {
         Given { threads, timers, failures, panics, streams, opened }
     }
 
+    /// Whether there are threads that the host started for it, or something of them is left.
+    pub(crate) fn has_threads(&self) -> bool {
+        self.host.threads().are_any()
+    }
+
     /// Waits for the threads that the host started for it; those that have not ended by then. After `stop`, or a `start` that failed.
     pub(crate) fn join_threads(&self, deadline: Duration) -> Vec<Thread> {
         self.host.threads().join_all(deadline)

@@ -261,6 +261,11 @@ impl Lane {
 
     /// Lets a fresh thread take the jobs in this seat; the one that is busy ends after its own. Whether there is a fresh one.
     pub(crate) fn take_over(&self, seat: usize) -> bool {
+        self.take_over_for(seat, self)
+    }
+
+    /// The same; the one that is busy is another lane's from then on.
+    pub(crate) fn take_over_for(&self, seat: usize, heir: &Self) -> bool {
         let mut threads = self.threads();
         threads.reap();
         if threads.others.len() >= LEFT_BEHIND {
@@ -278,7 +283,11 @@ impl Lane {
             Ok(fresh) => {
                 queue.seats[seat] = Seat { turn, busy: false };
                 let old = std::mem::replace(&mut threads.seated[seat], fresh);
-                threads.others.push(old);
+                if std::ptr::eq(self, heir) {
+                    threads.others.push(old);
+                } else {
+                    heir.threads().others.push(old);
+                }
             }
             Err(error) => {
                 tracing::error!(lane = self.name, %error, "failed to start a fresh thread for the lane");

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use hotbay_plugin_api::abi::Status;
 use hotbay_state::{Draft, Drafting, HELD, Opener};
 
-use super::{CallbackError, Pausing, Plain, lane_error, on_lane, resume, words};
+use super::{CallbackError, Plain, lane_error, on_lane, words};
 use crate::error::{Code, Trouble};
 use crate::fault;
 use crate::ffi::{Lending, Source, Written};
@@ -95,8 +95,6 @@ pub(crate) struct Taking<'a> {
     pub(crate) max: u64,
     /// Begins a draft, for what is long.
     pub(crate) draft: &'a dyn Fn() -> Result<Drafting, Trouble>,
-    /// The plugin is paused first. On success it stays so, and where [`Pausing::took`] says that it did.
-    pub(crate) pausing: Option<&'a Arc<Pausing>>,
 }
 
 /// Takes the plugin's state.
@@ -145,7 +143,6 @@ pub(crate) fn size(
 /// What the lane tells of an export.
 enum Message {
     Piece(Plain),
-    NotPaused((Status, String)),
     End(Result<Written, (Status, String)>),
 }
 
@@ -157,21 +154,12 @@ pub(crate) fn export_of(
     deadline: Duration,
     body: impl FnOnce(&Arc<Generation>, Lending<'_>) -> Written + Send + 'static,
 ) -> Result<Exported, CallbackError> {
-    let Taking { mut room, max, draft, pausing } = taking;
+    let Taking { mut room, max, draft } = taking;
     let room = std::mem::take(&mut *room);
     let (send, receive) = mpsc::sync_channel(AHEAD);
     let stopped = Arc::new(AtomicBool::new(false));
-    let (inside, stop, pauses) = (Arc::clone(generation), Arc::clone(&stopped), pausing.cloned());
+    let (inside, stop) = (Arc::clone(generation), Arc::clone(&stopped));
     let job = move || {
-        match pauses.map_or(Ok(true), |pausing| pausing.pause(&inside)) {
-            Ok(true) => {}
-            Ok(false) => return,
-            Err(failure) => {
-                drop(inside);
-                let _ = send.send(Message::NotPaused(failure));
-                return;
-            }
-        }
         let fault = fault::point(callback, &inside.name).map_err(|e| (Status::FAILED, e.to_string()));
         let end = fault.map(|()| {
             // Nobody listens any more to who comes late.
@@ -184,12 +172,10 @@ pub(crate) fn export_of(
         drop(inside);
         let _ = send.send(Message::End(end));
     };
-    // What the plugin is in, as far as is known here.
-    let within = || if pausing.is_some_and(|pausing| pausing.took().is_none()) { "pause" } else { callback };
-    let lost = |error: &LaneError| lane_error(within(), deadline, error);
+    let lost = |error: &LaneError| lane_error(callback, deadline, error);
     let begun = generation.lane.begin(job, drop).map_err(|error| lost(&error))?;
     let mut sealing = Sealing { service: &generation.name, begin: draft, drafting: None, taken: 0 };
-    let (mut waited, mut failed, mut pauses) = (Duration::ZERO, None, pausing);
+    let (mut waited, mut failed) = (Duration::ZERO, None);
     let end = loop {
         // What is counted is the plugin's time, not the host's.
         let asked = Instant::now();
@@ -197,11 +183,6 @@ pub(crate) fn export_of(
         waited += asked.elapsed();
         match message {
             Ok(Message::End(end)) => break end,
-            Ok(Message::NotPaused(failure)) => {
-                // One that comes out of its `pause` with an error serves on.
-                resume(generation, deadline);
-                return Err(words("pause", failure));
-            }
             Ok(Message::Piece(_)) if failed.is_some() => {}
             Ok(Message::Piece(piece)) => {
                 if let Err(why) = guarded("seal", || sealing.take(&piece)) {
@@ -210,12 +191,6 @@ pub(crate) fn export_of(
                 }
             }
             Err(mpsc::RecvTimeoutError::Timeout) => {
-                // Each of the two has its own time.
-                if let Some(took) = pauses.take().filter(|pausing| !pausing.give_up()).and_then(|p| p.took())
-                {
-                    waited = waited.saturating_sub(took);
-                    continue;
-                }
                 drop(receive);
                 let given_up = begun.done(Duration::ZERO).err().unwrap_or(LaneError::TimedOut);
                 return Err(lost(&given_up));
@@ -226,13 +201,41 @@ pub(crate) fn export_of(
     let Written { answer, rest, exceeded } = end.map_err(|failure| words(callback, failure))?;
     // Also when the plugin does not mind: what it wrote then is not all.
     if exceeded {
-        return Err(CallbackError::TooLarge { plugin: generation.name.to_string(), max });
+        return Err(too_large(generation, max));
     }
     if let Some(why) = failed {
         return Err(CallbackError::Prevented { callback, why });
     }
     answer.map_err(|failure| words(callback, failure))?;
     guarded("seal", || sealing.end(rest)).map_err(|why| CallbackError::Prevented { callback, why })
+}
+
+/// Takes what is held in memory, on this thread; `None` where it is longer than that.
+pub(crate) fn export_here(
+    generation: &Generation,
+    schema: u32,
+    mut room: Plain,
+    max: u64,
+) -> Result<Option<Plain>, CallbackError> {
+    let mut is_long = false;
+    let mut sink = |_: &[u8]| {
+        is_long = true;
+        false
+    };
+    let room = std::mem::take(&mut *room);
+    let lending = Lending { room, held: HELD, piece: PIECE, max, sink: &mut sink };
+    let Written { answer, rest, exceeded } = generation.plugin.export(schema, lending);
+    if is_long {
+        return Ok(None);
+    }
+    if exceeded {
+        return Err(too_large(generation, max));
+    }
+    answer.map(|()| Some(rest)).map_err(|failure| words("export", failure))
+}
+
+fn too_large(generation: &Generation, max: u64) -> CallbackError {
+    CallbackError::TooLarge { plugin: generation.name.to_string(), max }
 }
 
 /// How long a callback with so much state is waited for.

@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use hotbay_state::HELD;
+
 use super::carry::{Capsule, Room, handed, readable};
 use super::rehearse::{Rehearsed, rehearse};
 use super::{Stages, Swap};
@@ -18,15 +20,18 @@ const UNKNOWN: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) room: Room,
+    /// Whether so much state as is expected is held in memory.
+    is_held: bool,
     /// The one in which the state goes over.
     pub(super) schema: u32,
     pub(super) fallback: Option<Fallback>,
 }
 
 impl Ready {
-    /// Why there is no use in asking for the state again, where there is none.
-    pub(super) fn hangs(&self) -> Option<&Trouble> {
-        self.fallback.as_ref()?.hangs.as_ref()
+    /// Whether nothing is to be done between the steps, and the state goes over in memory.
+    pub(super) fn goes_at_once(&self, swap: &Swap<'_>, new: &Generation) -> bool {
+        let is_plain = self.fallback.is_none() && self.is_held && self.schema == swap.old.schema();
+        is_plain && new.plugin.is_stateful() && readable(new, self.schema).is_ok()
     }
 }
 
@@ -74,8 +79,9 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
     if bytes.is_none() {
         bytes = stages.time("size", || first_size(swap, schema))?;
     }
-    let room = stages.time("allocate", || Room::for_state(bytes.unwrap_or(UNKNOWN).min(swap.max_state)));
-    Ok(Ready { room, schema, fallback })
+    let bytes = bytes.unwrap_or(UNKNOWN).min(swap.max_state);
+    let room = stages.time("allocate", || Room::for_state(bytes));
+    Ok(Ready { room, is_held: bytes <= HELD, schema, fallback })
 }
 
 /// How long a state is of which there is no snapshot yet: written once to nobody, so that there is memory for it before callers wait.

@@ -140,7 +140,7 @@ fn hand_out(
 ) -> Result<Exported, CallbackError> {
     let (snapshots, keys) = (swap.snapshots, swap.snapshots.keys());
     let draft = || begin_draft(snapshots, &keys, of, schema);
-    let taking = Taking { room: Plain::default(), max: swap.max_state, draft: &draft, pausing: None };
+    let taking = Taking { room: Plain::default(), max: swap.max_state, draft: &draft };
     let body = move |_: &Arc<Generation>, lending: Lending<'_>| twin.export(schema, lending);
     export_of(of, "export of its twin", taking, swap.callback, body)
 }

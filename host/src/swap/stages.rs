@@ -12,7 +12,7 @@ use crate::error::{Code, Trouble};
 #[derive(Debug, Default)]
 pub(crate) struct Stages {
     /// Times by stage.
-    pub(crate) micros: BTreeMap<String, u64>,
+    pub(crate) micros: BTreeMap<&'static str, u64>,
     pub(crate) rehearsal: Option<String>,
     pub(crate) forced: Option<String>,
     /// Why the newest state of the old generation is not kept.
@@ -23,7 +23,7 @@ pub(crate) struct Stages {
 
 impl Stages {
     /// Runs `body` and adds its time to the stage's.
-    pub(crate) fn time<T>(&mut self, stage: &str, body: impl FnOnce() -> T) -> T {
+    pub(crate) fn time<T>(&mut self, stage: &'static str, body: impl FnOnce() -> T) -> T {
         let begun = Instant::now();
         let done = body();
         self.add(stage, begun.elapsed());
@@ -31,15 +31,15 @@ impl Stages {
     }
 
     /// Adds to the time of a stage.
-    pub(crate) fn add(&mut self, stage: &str, time: Duration) {
+    pub(crate) fn add(&mut self, stage: &'static str, time: Duration) {
         let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
-        *self.micros.entry(stage.to_owned()).or_default() += micros;
+        *self.micros.entry(stage).or_default() += micros;
     }
 
     /// The same for a step that is the host's own: should it panic, that is its error, and the swap is undone like any other.
     pub(crate) fn guarded<T>(
         &mut self,
-        stage: &str,
+        stage: &'static str,
         body: impl FnOnce() -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         self.time(stage, || guarded(stage, body))

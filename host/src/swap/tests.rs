@@ -110,7 +110,12 @@ export_plugin!(Counter<3>: Stateful { name: "counter" });
 export_plugin!(Counter<4>: Stateful { name: "counter" });
 export_plugin!(Counter<5>: Stateful { name: "counter" });
 
-fn of<'a>(bay: &'a Bay, slot: &'a Slot, old: &'a Arc<Generation>, one_gate: &'a Mutex<()>) -> Swap<'a> {
+pub(super) fn of<'a>(
+    bay: &'a Bay,
+    slot: &'a Slot,
+    old: &'a Arc<Generation>,
+    one_gate: &'a Mutex<()>,
+) -> Swap<'a> {
     Swap {
         handover: Handover::Carried,
         slot,
@@ -137,7 +142,7 @@ fn run(
     swap(&swap_of, candidate, &mut Stages::default(), &mut |_| {})
 }
 
-fn ask(slot: &Arc<Slot>, method: &str) -> String {
+pub(super) fn ask(slot: &Arc<Slot>, method: &str) -> String {
     let mut reply = Vec::new();
     call::request(slot, method, b"", &mut reply, LONG).unwrap();
     String::from_utf8(reply).unwrap()

@@ -65,8 +65,8 @@ impl ExtensionPtr {
 
 /// The functions of one plugin library. Frozen: what comes later is an extension (`ABI.md`).
 ///
-/// All are called by the host. Unless a line says otherwise: on a lane of the generation, may call back into the host,
-/// and a panic becomes [`Status::PANICKED`] with message and place in `error` (of `call`, in `reply`).
+/// All are called by the host. Unless a line says otherwise: on a lane of the generation (`start` in a swap: also on one that the generation before
+/// leaves), may call back into the host, and a panic becomes [`Status::PANICKED`] with message and place in `error` (of `call`, in `reply`).
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 #[sabi(kind(Prefix(prefix_ref = PluginModuleRef)))]

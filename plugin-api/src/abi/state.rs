@@ -17,8 +17,8 @@ pub const STATE_EXTENSION_1: (&str, u32) = ("hotbay.state", 1);
 
 /// The state extension, revision 2: frozen.
 ///
-/// All are called by the host, on a lane of the generation; none may call back, but `log`. A panic becomes
-/// [`Status::PANICKED`] with message and place in `error`.
+/// All are called by the host, on a lane of the generation (`import` in a swap: also on one that the generation before leaves); none may call back,
+/// but `log`. A panic becomes [`Status::PANICKED`] with message and place in `error`.
 #[repr(C)]
 #[derive(StableAbi, Debug)]
 pub struct StateExtension {

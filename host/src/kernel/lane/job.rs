@@ -150,9 +150,14 @@ pub(super) fn awaited<T: Send + 'static>(
 }
 
 impl<T> Wait<T> {
+    /// Waits for so long, and gives nothing up.
+    pub(super) fn within(&self, time: Duration) -> Result<T, mpsc::RecvTimeoutError> {
+        receive_soon(&self.receive, time)
+    }
+
     /// Waits; `hangs` is called with its seat when the job began and does not end in time.
     pub(super) fn done(self, deadline: Duration, hangs: impl FnOnce(usize)) -> Result<T, LaneError> {
-        match receive_soon(&self.receive, deadline) {
+        match self.within(deadline) {
             Ok(done) => return Ok(done),
             Err(mpsc::RecvTimeoutError::Disconnected) => return Err(LaneError::Closed),
             Err(mpsc::RecvTimeoutError::Timeout) => {}

@@ -120,8 +120,7 @@ fn save(shared: &Shared, generation: &Arc<Generation>) -> Result<(), Trouble> {
 fn export_and_save(shared: &Shared, generation: &Arc<Generation>) -> Result<(bool, u64), Trouble> {
     let (snapshots, keys) = (&shared.snapshots, shared.snapshots.keys());
     let draft = || begin_draft(snapshots, &keys, generation, generation.schema());
-    let taking =
-        Taking { room: Plain::default(), max: shared.config.state.max_bytes, draft: &draft, pausing: None };
+    let taking = Taking { room: Plain::default(), max: shared.config.state.max_bytes, draft: &draft };
     let state = export(generation, taking, shared.config.swap.callback)?;
     let bytes = state.len();
     snapshots.save(generation, Arc::clone(&keys), state).map(|written| (written, bytes))

@@ -135,7 +135,7 @@ impl Real {
             let is_paused = paused.is_ok();
             let keys = self.bay.snapshots.keys();
             let draft = || Err(Trouble::new(Code::Defect, "it is not long"));
-            let taking = Taking { room: Plain::default(), max: 1 << 20, draft: &draft, pausing: None };
+            let taking = Taking { room: Plain::default(), max: 1 << 20, draft: &draft };
             let state = paused.and_then(|()| export(&old, taking, LONG).map_err(Trouble::from));
             if let Err(_) | Ok(Err(_)) = state.map(|state| self.bay.snapshots.save(&old, keys, state)) {
                 if is_paused {

@@ -142,7 +142,12 @@ fn receipt(
         requests: draft.window.requests(),
         messages: draft.messages.messages(draft.window.end),
         pause_us: draft.window.passage.pause,
-        stages_us: draft.stages.micros,
+        stages_us: draft
+            .stages
+            .micros
+            .into_iter()
+            .map(|(stage, micros)| (stage.to_owned(), micros))
+            .collect(),
         rehearsal: draft.stages.rehearsal,
         forced: draft.stages.forced,
         state_bytes: draft.state_bytes,
