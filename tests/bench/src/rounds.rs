@@ -137,11 +137,29 @@ fn take(rows: &mut [Row], rounds: u32) -> Times {
             // Another one begins each round: no row stands always behind the same neighbour's caches.
             let at = (at + round) % able.len();
             let (name, body, calls) = &mut able[at];
-            let took = body(*calls);
+            let took = deeper(depth(round), &mut || body(*calls));
             times.entry(*name).or_default().push(took.as_secs_f64() * 1e9 / *calls as f64);
         }
     }
     times
+}
+
+/// How much stack lies above a round, in frames of [`deeper`]. A processor takes a load for one of what was just stored where the two addresses
+/// have the same low twelve bits, and waits. On one stretch of stack for all rounds, that would be measured which of the rows' addresses
+/// happen to agree, and not the rows.
+fn depth(round: usize) -> usize {
+    // Of no pattern that the rows' order has; some pages are gone through in all.
+    round.wrapping_mul(37) % 101
+}
+
+/// Does it below so many frames.
+#[inline(never)]
+fn deeper(frames: usize, body: &mut dyn FnMut() -> Duration) -> Duration {
+    // It takes more of the stack than a frame has to, and not a part of a page.
+    let frame = std::hint::black_box([0_u64; 9]);
+    let took = if frames == 0 { body() } else { deeper(frames - 1, body) };
+    std::hint::black_box(frame);
+    took
 }
 
 fn line(row: &Row, times: &Times) -> Result<Line> {
@@ -201,6 +219,22 @@ mod tests {
 
     fn row(name: &'static str) -> Row {
         Row::new(name, |_| SLICE)
+    }
+
+    #[test]
+    fn rounds_are_on_stretches_of_stack_that_differ_within_a_page() {
+        let here = || {
+            let local = 0_u8;
+            std::ptr::from_ref(std::hint::black_box(&local)).addr() % 4096
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for round in 0..100 {
+            deeper(depth(round), &mut || {
+                seen.insert(here());
+                SLICE
+            });
+        }
+        assert!(seen.len() > 50, "{seen:?}");
     }
 
     #[test]
