@@ -47,6 +47,11 @@ impl How {
         File::create(&report).context("failed to make a file for what tests report")?;
         let config = self.config(&report)?;
         let mut cargo = build(&[&["--config", &config], words].concat());
+        // Most tests wait for a process more than they compute. Not beside wine's one server, which all of them would wait for.
+        if self.through.is_none() && std::env::var_os("RUST_TEST_THREADS").is_none() {
+            let processors = std::thread::available_parallelism().map_or(1, usize::from);
+            cargo.env("RUST_TEST_THREADS", (2 * processors).to_string());
+        }
         let mut child = cargo.spawn().context("failed to run cargo")?;
         let status = loop {
             if let Some(status) = child.try_wait().context("failed to wait for cargo")? {

@@ -47,6 +47,9 @@ pub(crate) struct Options {
     /// Run only this step; may be given several times
     #[arg(long, value_name = "STEP")]
     only: Vec<Step>,
+    /// Leave this step out; may be given several times
+    #[arg(long, value_name = "STEP")]
+    skip: Vec<Step>,
     /// Print the times before the last tests, so that a log ends with the tests' own words
     #[arg(long)]
     ci: bool,
@@ -67,6 +70,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         let name = step.name();
         if options.ci && step == Step::DocTest {
             print_times(&times);
+        }
+        if options.skip.contains(&step) {
+            println!("\n== {name}: SKIPPED, --skip says so");
+            times.push((name, None));
+            continue;
         }
         let begun = Instant::now();
         let Some(done) = run_step(step, options, steps.contains(&Step::Build)) else {
@@ -110,7 +118,7 @@ fn missing(step: Step) -> &'static str {
 /// The tests and what they need, nothing else.
 pub(crate) fn build_and_test(once: bool, minutes: u64) -> Result<()> {
     let only = vec![Step::Build, Step::Test, Step::DocTest];
-    run(&Options { only, ci: false, once, minutes })
+    run(&Options { only, skip: Vec::new(), ci: false, once, minutes })
 }
 
 /// Runs a step; `None` when the tool for it is not installed.
