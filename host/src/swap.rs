@@ -41,6 +41,9 @@ use crate::start::{
     CallbackError, Exported, Plain, Taking, export_in, start, start_again, stop, wait_for_threads,
 };
 
+/// For what takes no time, as a rule, and must not be waited for behind the gate.
+const MOMENT: Duration = Duration::from_millis(10);
+
 /// Both sides of a swap, and what it works with.
 #[derive(Debug)]
 pub(crate) struct Swap<'a> {
@@ -151,7 +154,7 @@ fn stateless(
         stages.lost = written.err().map(|why| why.text);
     }
     if drained {
-        let _ = stop_old(swap, None, stages);
+        let _ = stop_old(swap, &mut Done::default(), stages);
     }
     Ok(Committed { new, passage: Passage::default(), capsule: None, drained })
 }
@@ -193,6 +196,10 @@ fn stateful(
         Err(reason) if !swap.force => Err(Undone { reason, capsule: None, old_is_down: None }),
         drained => behind_the_gate(swap, candidate, ready, drained, stages),
     };
+    // Requests that wait would run where the candidate's thread-locals are, and keep it from being unloaded.
+    if carried.is_err() && swap.old.lane.has_entered(candidate_kept.load) {
+        swap.old.lane.renew(MOMENT);
+    }
     // What is replaced here is the gate, or a state that says down: nobody has a lease of those.
     let replaced = match &mut carried {
         Ok(carried) => carried.replaced.take(),
@@ -271,9 +278,11 @@ fn behind_the_gate(
             (None, None)
         }
     };
-    let hangs = if empty { stop_old(swap, done.stopped.take(), stages) } else { None };
+    let hangs = if empty { stop_old(swap, &mut done, stages) } else { None };
     let started = match done.started.take() {
-        Some(started) => started.inspect_err(|_| wait_for_threads(&new, swap.callback)),
+        Some(started) => {
+            started.inspect_err(|_| wait_for_threads(&new, done.left_of(swap.callback, "start")))
+        }
         None => stages.time("start", || start_again(&new, swap.callback)),
     };
     let published = match started {
@@ -317,14 +326,10 @@ fn go_back(swap: &Swap<'_>, hangs: Option<CallbackError>) -> Option<Trouble> {
 
 /// Stops the old generation. Its state is with the new one: whatever `stop` says, the swap goes on. The error comes back
 /// when it hangs.
-fn stop_old(
-    swap: &Swap<'_>,
-    stopped: Option<Result<(), CallbackError>>,
-    stages: &mut Stages,
-) -> Option<CallbackError> {
-    let stopped = stages.time("stop", || match stopped {
+fn stop_old(swap: &Swap<'_>, done: &mut Done, stages: &mut Stages) -> Option<CallbackError> {
+    let stopped = stages.time("stop", || match done.stopped.take() {
         Some(stopped) => {
-            wait_for_threads(swap.old, swap.callback);
+            wait_for_threads(swap.old, done.left_of(swap.callback, "stop"));
             stopped
         }
         None => stop(swap.old, swap.callback),

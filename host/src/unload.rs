@@ -101,7 +101,7 @@ impl Remains {
     }
 }
 
-/// Ends a drained generation. `lanes` are those of the others: such as called it are renewed, since what it keeps per
+/// Ends a drained generation. `lanes` are those of the others: such as went into it are renewed, since what it keeps per
 /// thread lives on theirs.
 pub(crate) fn unload(generation: Arc<Generation>, lanes: &[Arc<Lane>], deadline: Duration) -> Unloaded {
     generation.staged.forget_read();

@@ -79,6 +79,21 @@ fn makes_its_state_of_any_length_and_nobody_holds_it() {
 }
 
 #[test]
+fn makes_more_of_its_state_than_is_held_since_it_was_asked_and_that_goes_over_as_well() {
+    const GROWN: u64 = 20 << 20;
+    let bay = Bay::with(&SETTINGS.replace("always", "never")).up();
+    bay.drop_in(NAME, &fixture(NAME));
+    bay.wait_version(NAME, "1.0.0");
+    take(&bay, 1000);
+    assert_eq!(snapshot(&bay).bytes, 1008);
+    take(&bay, GROWN);
+    bay.ok(&["reload", NAME]);
+    let receipt = bay.wait_receipt(NAME, 1);
+    assert_eq!((receipt.outcome, receipt.state_bytes), (Outcome::Committed, GROWN + 8), "{receipt:?}");
+    assert_eq!(size(&bay), GROWN);
+}
+
+#[test]
 fn a_full_disk_in_the_middle_of_a_draft_leaves_the_old_version_serving() {
     let mut bay = Bay::with(&SETTINGS.replace("always", "never"));
     bay.drop_in(NAME, &fixture(NAME));

@@ -73,6 +73,31 @@ fn keeps_a_thread_local_of_its_state_and_is_unloaded_whether_the_swap_goes_well_
 }
 
 #[test]
+fn keeps_a_thread_local_of_its_state_on_a_thread_that_hangs_in_the_next_version_and_goes_when_that_comes_back()
+ {
+    const NAME: &str = "keeps_a_thread_local_of_its_state";
+    let mut bay = Bay::with("[swap]\ncallback_ms = 1000");
+    bay.drop_in("kept", &fixture(NAME));
+    bay.start_with(|command| _ = command.env("FAILPOINTS", "import=1*sleep(8000)"));
+    bay.wait_version(NAME, "1.0.0");
+    bay.drop_bytes("kept", &with_version(&fixture(NAME), "1.0.0", "1.1.0"));
+    assert_eq!(bay.wait_receipt(NAME, 1).outcome, Outcome::RolledBack);
+    bay.drop_bytes("kept", &with_version(&fixture(NAME), "1.0.0", "1.2.0"));
+    let receipt = bay.wait_receipt(NAME, 2);
+    assert_eq!(receipt.outcome, Outcome::Committed, "{receipt:?}");
+    if let Some(reason) = receipt.retired_reason {
+        assert!(reason.contains("of another version, that went into it has not ended"), "{reason}");
+    }
+    bay.wait_version(NAME, "1.2.0");
+    // The next unload sees to it.
+    bay.call(&format!("{NAME}.add"), "");
+    eventually("the one that was served on is gone", || {
+        let held = bay.status(NAME).pinned;
+        held.iter().all(|pinned| pinned.version != "1.0.0").then_some(())
+    });
+}
+
+#[test]
 fn hangs_in_a_call_and_is_pinned_when_it_is_replaced() {
     let mut bay = Bay::with("[swap]\ndrain_ms = 700\n[plugin.hangs]\nold = \"call\"").up();
     bay.drop_in("hangs", &fixture("hangs"));

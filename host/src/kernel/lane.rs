@@ -1,5 +1,6 @@
 //! A lane: the threads of one generation. Life-cycle callbacks and requests run on it, so that what a plugin keeps per
-//! thread ends with the generation, and a callback that hangs costs its lane a thread and nobody else one.
+//! thread ends with the generation, and a callback that hangs costs its lane a thread and nobody else one. In a swap one thread of the
+//! lane that is left runs callbacks of both generations (`swap/relay`).
 //!
 //! Requests wait in one mailbox, and one thread serves them in their order, or several do. A callback of the host's does not
 //! wait behind them: while a thread is busy it gets one of its own.
@@ -14,7 +15,7 @@ mod waiting;
 use std::collections::{BTreeSet, VecDeque};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, ThreadId};
 use std::time::Duration;
 
 pub(crate) use begun::Begun;
@@ -63,7 +64,7 @@ struct Shared {
     mailbox: usize,
     queue: Mutex<Queue>,
     changed: Condvar,
-    // Loads of other generations that the lane's threads went into, by calls of its plugin.
+    // Loads of other generations that the lane's threads went into: by calls of its plugin, or in a swap.
     entered: Mutex<BTreeSet<u64>>,
 }
 
@@ -153,13 +154,13 @@ impl Lane {
         if queue.closed {
             return Err(LaneError::Closed);
         }
-        let beside = queue.seats.iter().any(|seat| seat.busy) || !queue.jobs.is_empty();
-        if beside {
+        let beside = if queue.seats.iter().any(|seat| seat.busy) || !queue.jobs.is_empty() {
             drop(queue);
-            self.run_beside(job)?;
+            Some(self.run_beside(job)?)
         } else {
             self.shared.add(queue, job);
-        }
+            None
+        };
         Ok(Begun { lane: self, wait, beside })
     }
 
@@ -207,7 +208,7 @@ impl Lane {
         self.shared.lock().jobs.retain(|waiting| !Arc::ptr_eq(waiting, job));
     }
 
-    fn run_beside(&self, job: Arc<dyn Job>) -> Result<(), LaneError> {
+    fn run_beside(&self, job: Arc<dyn Job>) -> Result<ThreadId, LaneError> {
         let mut threads = self.threads();
         threads.reap();
         if threads.others.len() >= LEFT_BEHIND {
@@ -220,8 +221,9 @@ impl Lane {
             }
         };
         let thread = self.spawn(beside).map_err(|_| LaneError::Full)?;
+        let id = thread.thread().id();
         threads.others.push(thread);
-        Ok(())
+        Ok(id)
     }
 
     /// Whether a thread of this lane went into that load, and has not been renewed since.
@@ -261,42 +263,40 @@ impl Lane {
 
     /// Lets a fresh thread take the jobs in this seat; the one that is busy ends after its own. Whether there is a fresh one.
     pub(crate) fn take_over(&self, seat: usize) -> bool {
-        self.take_over_for(seat, self)
+        self.relieve(seat).is_some()
     }
 
-    /// The same; the one that is busy is another lane's from then on.
-    pub(crate) fn take_over_for(&self, seat: usize, heir: &Self) -> bool {
+    /// The same; the one that is busy.
+    fn relieve(&self, seat: usize) -> Option<ThreadId> {
         let mut threads = self.threads();
         threads.reap();
         if threads.others.len() >= LEFT_BEHIND {
             tracing::warn!(lane = self.name, "{LEFT_BEHIND} threads hang in the plugin: no more are started");
-            return false;
+            return None;
         }
         // None sits in a lane that was closed meanwhile.
         if seat >= threads.seated.len() {
-            return false;
+            return None;
         }
         // Held until the fresh thread is there: should there be none to have, the old one goes on.
         let mut queue = self.shared.lock();
         let turn = queue.seats[seat].turn + 1;
-        match self.spawn(move |shared| work_from(shared, seat, turn)) {
+        let busy = match self.spawn(move |shared| work_from(shared, seat, turn)) {
             Ok(fresh) => {
                 queue.seats[seat] = Seat { turn, busy: false };
                 let old = std::mem::replace(&mut threads.seated[seat], fresh);
-                if std::ptr::eq(self, heir) {
-                    threads.others.push(old);
-                } else {
-                    heir.threads().others.push(old);
-                }
+                let busy = old.thread().id();
+                threads.others.push(old);
+                busy
             }
             Err(error) => {
                 tracing::error!(lane = self.name, %error, "failed to start a fresh thread for the lane");
-                return false;
+                return None;
             }
-        }
+        };
         drop(queue);
         self.shared.changed.notify_all();
-        true
+        Some(busy)
     }
 
     fn spawn(&self, body: impl FnOnce(&Shared) + Send + 'static) -> io::Result<JoinHandle<()>> {

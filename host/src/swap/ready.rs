@@ -20,7 +20,7 @@ const UNKNOWN: u64 = 64 * 1024;
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) room: Room,
-    /// Whether so much state as is expected is held in memory.
+    /// Whether so much state as is expected, and some more, is held in memory.
     is_held: bool,
     /// The one in which the state goes over.
     pub(super) schema: u32,
@@ -81,7 +81,7 @@ pub(super) fn ready(swap: &Swap<'_>, new: &Arc<Generation>, stages: &mut Stages)
     }
     let bytes = bytes.unwrap_or(UNKNOWN).min(swap.max_state);
     let room = stages.time("allocate", || Room::for_state(bytes));
-    Ok(Ready { room, is_held: bytes <= HELD, schema, fallback })
+    Ok(Ready { room, is_held: bytes.saturating_add(bytes / 8) <= HELD, schema, fallback })
 }
 
 /// How long a state is of which there is no snapshot yet: written once to nobody, so that there is memory for it before callers wait.

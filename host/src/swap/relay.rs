@@ -34,9 +34,17 @@ pub(super) struct Done {
     times: Vec<(&'static str, Duration)>,
 }
 
+impl Done {
+    /// What is left of a callback's deadline for what belongs to it.
+    pub(super) fn left_of(&self, deadline: Duration, callback: &str) -> Duration {
+        let took = self.times.iter().filter(|(name, _)| *name == callback).map(|(_, took)| *took);
+        deadline.saturating_sub(took.sum())
+    }
+}
+
 /// A callback of a plugin's.
 #[derive(Debug, Clone, Copy)]
-enum Step {
+enum Callback {
     Pause,
     Export,
     Import,
@@ -44,7 +52,7 @@ enum Step {
     Start,
 }
 
-impl Step {
+impl Callback {
     fn name(self) -> &'static str {
         match self {
             Self::Pause => "pause",
@@ -62,7 +70,7 @@ struct Relay(Mutex<Inside>);
 #[derive(Debug)]
 struct Inside {
     /// The callback that a plugin is in, or is to be in first, and since when. None is while the host does something of its own.
-    at: Option<(Step, Instant)>,
+    at: Option<(Callback, Instant)>,
     /// Nobody waits any more.
     given_up: bool,
     done: Done,
@@ -78,11 +86,13 @@ struct Baton {
     room: Room,
     schema: u32,
     max: u64,
+    // The new one's.
+    load: u64,
 }
 
 /// Runs the steps as far as they go well; all of `ready`'s memory is used for it.
 pub(super) fn run(swap: &Swap<'_>, new: &Arc<Generation>, ready: &mut Ready, stages: &mut Stages) -> Done {
-    let first = Some((Step::Pause, Instant::now()));
+    let first = Some((Callback::Pause, Instant::now()));
     let relay = Arc::new(Relay(Mutex::new(Inside { at: first, given_up: false, done: Done::default() })));
     let baton = Baton {
         old: Arc::downgrade(swap.old),
@@ -92,13 +102,10 @@ pub(super) fn run(swap: &Swap<'_>, new: &Arc<Generation>, ready: &mut Ready, sta
         room: std::mem::take(&mut ready.room),
         schema: ready.schema,
         max: swap.max_state,
+        load: new.load,
     };
-    let (runs, load) = (Arc::clone(&relay), new.load);
-    let job = move || {
-        // What the new one keeps per thread is on this lane's from here on.
-        lane::note_entry(load);
-        runs.run(baton);
-    };
+    let runs = Arc::clone(&relay);
+    let job = move || _ = runs.run(baton);
     // Where it cannot be run, the first callback will say so.
     let Ok(begun) = swap.old.lane.begin(job, drop) else { return Done::default() };
     let mut patience = swap.callback;
@@ -107,9 +114,11 @@ pub(super) fn run(swap: &Swap<'_>, new: &Arc<Generation>, ready: &mut Ready, sta
             Ok(()) => break,
             Err(RecvTimeoutError::Timeout) => match relay.patience(swap.callback) {
                 Ok(left) => patience = left,
-                // A thread that is inside the new one is the new one's.
-                Err(Step::Import | Step::Start) => break begun.give_up(&new.lane),
-                Err(Step::Pause | Step::Export | Step::Stop) => break begun.give_up(&swap.old.lane),
+                Err(Callback::Import | Callback::Start) => break begun.give_up_to(&new.lane),
+                Err(Callback::Pause | Callback::Export | Callback::Stop) => {
+                    let _ = begun.done(Duration::ZERO);
+                    break;
+                }
             },
             Err(RecvTimeoutError::Disconnected) => {
                 relay.lock().end_with(&LaneError::Closed, swap.callback);
@@ -117,23 +126,24 @@ pub(super) fn run(swap: &Swap<'_>, new: &Arc<Generation>, ready: &mut Ready, sta
             }
         }
     }
-    let mut done = std::mem::take(&mut relay.lock().done);
-    done.times.drain(..).for_each(|(stage, time)| stages.add(stage, time));
+    let done = std::mem::take(&mut relay.lock().done);
+    done.times.iter().for_each(|(stage, time)| stages.add(stage, *time));
     done
 }
 
 impl Inside {
     /// Nobody waits any more; this is what came of the callback that a plugin is in.
     fn end_with(&mut self, error: &LaneError, deadline: Duration) {
-        let Some((step, _)) = self.at else { return };
+        let Some((callback, since)) = self.at else { return };
         self.given_up = true;
-        let (done, error) = (&mut self.done, lane_error(step.name(), deadline, error));
-        match step {
-            Step::Pause => done.paused = Some(Err(error)),
-            Step::Export => done.sealed = Some(Err(error.into())),
-            Step::Import => done.imported = Some(Err(error.into())),
-            Step::Stop => done.stopped = Some(Err(error)),
-            Step::Start => done.started = Some(Err(error)),
+        self.done.times.push((callback.name(), since.elapsed()));
+        let (done, error) = (&mut self.done, lane_error(callback.name(), deadline, error));
+        match callback {
+            Callback::Pause => done.paused = Some(Err(error)),
+            Callback::Export => done.sealed = Some(Err(error.into())),
+            Callback::Import => done.imported = Some(Err(error.into())),
+            Callback::Stop => done.stopped = Some(Err(error)),
+            Callback::Start => done.started = Some(Err(error)),
         }
     }
 }
@@ -144,24 +154,24 @@ impl Relay {
     }
 
     /// How much longer to wait; or the callback that took too long, which is given up.
-    fn patience(&self, deadline: Duration) -> Result<Duration, Step> {
+    fn patience(&self, deadline: Duration) -> Result<Duration, Callback> {
         let mut inside = self.lock();
-        let Some((step, since)) = inside.at else { return Ok(deadline) };
+        let Some((callback, since)) = inside.at else { return Ok(deadline) };
         let left = deadline.saturating_sub(since.elapsed());
         if left.is_zero() {
             inside.end_with(&LaneError::TimedOut, deadline);
-            return Err(step);
+            return Err(callback);
         }
         Ok(left)
     }
 
     /// On the lane. `None` where a step was the last one.
     fn run(&self, baton: Baton) -> Option<()> {
-        let Baton { old, new, snapshots, keys, mut room, schema, max } = baton;
+        let Baton { old, new, snapshots, keys, mut room, schema, max, load } = baton;
         let pause = |old: &Generation| old.plugin.pause().map_err(|failure| words("pause", failure));
         // It serves on.
         let resume = |old: &Plugin, _| drop(old.resume());
-        let paused = self.callback(Step::Pause, &old, pause, resume)?;
+        let paused = self.callback(Callback::Pause, &old, pause, resume)?;
         let is_paused = paused.is_ok();
         self.lock().done.paused = Some(paused);
         is_paused.then_some(())?;
@@ -169,12 +179,12 @@ impl Relay {
         let plain = std::mem::take(&mut room.plain);
         let export = |old: &Generation| export_here(old, schema, plain, max);
         // What is longer than it was goes another way.
-        let exported = self.callback(Step::Export, &old, export, |_, _| {})?.transpose()?;
+        let exported = self.callback(Callback::Export, &old, export, |_, _| {})?.transpose()?;
         let from = old.upgrade()?;
         let seal = |plain| Capsule::seal(&snapshots, keys, &from, schema, Exported::Held(plain), room);
         let sealed = exported.map_err(Trouble::from).and_then(|plain| self.own("seal", || seal(plain)));
         let service = Arc::clone(&from.name);
-        drop(from);
+        drop((from, snapshots));
         let (capsule, again) = match sealed {
             Ok(sealed) => sealed,
             Err(why) => {
@@ -191,7 +201,9 @@ impl Relay {
         };
         let imported = match state {
             Ok(Incoming::Held(plain)) => {
-                let imported = self.callback(Step::Import, &new, |new| import(new, &plain), |_, _| {})?;
+                // What the new one keeps per thread is on this lane from here on.
+                lane::note_entry(load);
+                let imported = self.callback(Callback::Import, &new, |new| import(new, &plain), |_, _| {})?;
                 imported.map(|()| plain).map_err(Trouble::from)
             }
             Ok(Incoming::Opened(..)) => return None,
@@ -205,7 +217,7 @@ impl Relay {
             let stopped = old.plugin.stop().map_err(|failure| words("stop", failure));
             Ok((stopped, old.plugin.has_threads()))
         };
-        let (stopped, has_threads) = match self.callback(Step::Stop, &old, stop, |_, _| {})? {
+        let (stopped, has_threads) = match self.callback(Callback::Stop, &old, stop, |_, _| {})? {
             Ok((stopped, has_threads)) => (stopped, has_threads),
             Err(error) => (Err(error), true),
         };
@@ -219,7 +231,7 @@ impl Relay {
                 let _ = new.stop();
             }
         };
-        let started = self.callback(Step::Start, &new, start, end)?;
+        let started = self.callback(Callback::Start, &new, start, end)?;
         self.lock().done.started = Some(started);
         Some(())
     }
@@ -227,7 +239,7 @@ impl Relay {
     /// Runs a callback of a generation's plugin; `late` mends what came after it was given up, and `None` says so.
     fn callback<T>(
         &self,
-        step: Step,
+        callback: Callback,
         of: &Weak<Generation>,
         body: impl FnOnce(&Generation) -> Result<T, CallbackError>,
         late: impl FnOnce(&Plugin, Result<T, CallbackError>),
@@ -238,11 +250,11 @@ impl Relay {
             if inside.given_up {
                 return None;
             }
-            inside.at = Some((step, begun));
+            inside.at = Some((callback, begun));
         }
         let of = of.upgrade()?;
-        let fault = fault::point(step.name(), &of.name).map_err(|e| (Status::FAILED, e.to_string()));
-        let answer = fault.map_err(|failure| words(step.name(), failure)).and_then(|()| body(&of));
+        let fault = fault::point(callback.name(), &of.name).map_err(|e| (Status::FAILED, e.to_string()));
+        let answer = fault.map_err(|failure| words(callback.name(), failure)).and_then(|()| body(&of));
         let mut inside = self.lock();
         if inside.given_up {
             drop(inside);
@@ -250,7 +262,7 @@ impl Relay {
             return None;
         }
         inside.at = None;
-        inside.done.times.push((step.name(), begun.elapsed()));
+        inside.done.times.push((callback.name(), begun.elapsed()));
         Some(answer)
     }
 

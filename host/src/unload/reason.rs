@@ -27,7 +27,7 @@ pub(crate) enum Reason {
     Told { threads: Vec<Thread>, deadline: Duration },
     /// A thread that was just started has had no turn yet.
     Unborn,
-    /// Another service's call into it has not ended.
+    /// A thread of another lane that went into it has not ended.
     OtherService,
     /// Its file says that it stays.
     Marked(Mark),
@@ -95,7 +95,7 @@ impl fmt::Display for Reason {
                 f.write_str("a thread that was just started has had no turn yet; it could be the plugin's")
             }
             Self::OtherService => {
-                f.write_str("another service that called it is still inside a call; it goes when that ends")
+                f.write_str("a thread of another service, or of another version, that went into it has not ended; it goes when that does")
             }
             Self::Busy { deadline } => write!(
                 f,

@@ -146,7 +146,7 @@ fn take(rows: &mut [Row], rounds: u32) -> Times {
 
 /// How much stack lies above a round, in frames of [`deeper`]. A processor takes a load for one of what was just stored where the two addresses
 /// have the same low twelve bits, and waits. On one stretch of stack for all rounds, that would be measured which of the rows' addresses
-/// happen to agree, and not the rows.
+/// happen to agree, and not the rows. All rows of a round are at one depth; what lies elsewhere (heap, other threads' stacks) stays where it is.
 fn depth(round: usize) -> usize {
     // Of no pattern that the rows' order has; some pages are gone through in all.
     round.wrapping_mul(37) % 101

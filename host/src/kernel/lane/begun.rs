@@ -1,6 +1,7 @@
 //! A callback on its way through a lane, for who sees to its end.
 
 use std::sync::mpsc::RecvTimeoutError;
+use std::thread::ThreadId;
 use std::time::Duration;
 
 use super::job::Wait;
@@ -10,7 +11,8 @@ use super::{Lane, LaneError};
 pub(crate) struct Begun<'a, T> {
     pub(super) lane: &'a Lane,
     pub(super) wait: Wait<T>,
-    pub(super) beside: bool,
+    // The thread that was begun for it.
+    pub(super) beside: Option<ThreadId>,
 }
 
 impl<T> Begun<'_, T> {
@@ -18,7 +20,7 @@ impl<T> Begun<'_, T> {
     pub(crate) fn done(self, deadline: Duration) -> Result<T, LaneError> {
         let Self { lane, wait, beside } = self;
         wait.done(deadline, |seat| {
-            if !beside {
+            if beside.is_none() {
                 lane.take_over(seat);
             }
         })
@@ -29,13 +31,24 @@ impl<T> Begun<'_, T> {
         self.wait.within(time)
     }
 
-    /// Gives it up. The thread that is in it, and does not come back, is `heir`'s from here on: it is inside of that one's plugin.
-    pub(crate) fn give_up(self, heir: &Lane) {
+    /// Gives it up. The thread that is in it is inside of `heir`'s plugin, and that lane's from here on: it may not come back.
+    pub(crate) fn give_up_to(self, heir: &Lane) {
         let Self { lane, wait, beside } = self;
         let _ = wait.done(Duration::ZERO, |seat| {
-            if !beside {
-                lane.take_over_for(seat, heir);
+            if let Some(thread) = beside.or_else(|| lane.relieve(seat)) {
+                lane.give_away(thread, heir);
             }
         });
+    }
+}
+
+impl Lane {
+    /// A thread that was left behind is inside of the plugin of `heir`'s generation, and that one's from here on. What our own keeps there
+    /// per thread is there as long.
+    fn give_away(&self, thread: ThreadId, heir: &Self) {
+        let given: Vec<_> =
+            self.threads().others.extract_if(.., |other| other.thread().id() == thread).collect();
+        heir.shared.entered().insert(self.shared.own);
+        heir.threads().others.extend(given);
     }
 }

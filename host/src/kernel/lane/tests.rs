@@ -173,6 +173,33 @@ fn requests_that_hang_do_not_eat_threads_without_end() {
 }
 
 #[test]
+fn a_thread_that_hangs_for_another_lane_is_that_ones_whether_it_has_a_seat_or_not() {
+    for is_busy in [false, true] {
+        let [lane, heir] = [7, 8].map(|own| Lane::open("lane", own, ROOM, &Spares::default()).unwrap());
+        let (release, hung) = mpsc::channel::<()>();
+        let (began, is_there) = mpsc::channel();
+        let give_away = || {
+            let job = move || {
+                began.send(()).unwrap();
+                hung.recv()
+            };
+            let begun = lane.begin(job, drop).unwrap();
+            is_there.recv().unwrap();
+            begun.give_up_to(&heir);
+        };
+        if is_busy {
+            while_busy(&lane, give_away)
+        } else {
+            give_away()
+        }
+        assert_eq!((lane.close(LONG), heir.close(SHORT)), (0, 1), "busy: {is_busy}");
+        // What the first one's plugin keeps there per thread is there still.
+        assert!(heir.has_entered(7) && !heir.has_entered(8));
+        drop(release);
+    }
+}
+
+#[test]
 fn several_threads_of_a_lane_answer_at_once_and_more_than_the_mailbox_holds_is_turned_away() {
     let lane = Lane::open("lane", 1, Room { lanes: 2, mailbox: 1 }, &Spares::default()).unwrap();
     let (go, wait) = mpsc::channel::<()>();

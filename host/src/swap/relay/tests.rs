@@ -1,8 +1,11 @@
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use hotbay_plugin_api::prelude::*;
 
+use super::{Callback, Done, Inside, Relay};
+use crate::kernel::generation::Generation;
 use crate::linked::{Bay, LONG, SHORT, until};
 use crate::swap::tests::{ask, of};
 use crate::swap::{GivenUp, Stages, Swap, swap};
@@ -124,6 +127,23 @@ fn a_candidate_that_hangs_in_import_keeps_the_old_generation_neither_from_servin
     assert!(matches!(unload(old, &[], LONG), Unloaded::Gone));
     drop(held);
     assert!(matches!(unload(given_up.candidate, &[], LONG), Unloaded::Gone));
+}
+
+#[test]
+fn each_callback_has_its_own_time() {
+    let bay = Bay::new();
+    let (_, generation) = bay.serve::<Hangs<NOWHERE>>();
+    let a_while_ago = Instant::now().checked_sub(LONG).unwrap();
+    let relay = || {
+        let inside =
+            Inside { at: Some((Callback::Pause, a_while_ago)), given_up: false, done: Done::default() };
+        Relay(Mutex::new(inside))
+    };
+    assert!(matches!(relay().patience(LONG), Err(Callback::Pause)), "that one's time is over");
+    let relay = relay();
+    let ask = |_: &Generation| Ok(relay.patience(LONG).is_ok_and(|left| !left.is_zero()));
+    let asked = relay.callback(Callback::Export, &Arc::downgrade(&generation), ask, |_, _| {});
+    assert_eq!(asked, Some(Ok(true)));
 }
 
 #[test]
