@@ -217,10 +217,8 @@ impl Relay {
             let stopped = old.plugin.stop().map_err(|failure| words("stop", failure));
             Ok((stopped, old.plugin.has_threads()))
         };
-        let (stopped, has_threads) = match self.callback(Callback::Stop, &old, stop, |_, _| {})? {
-            Ok((stopped, has_threads)) => (stopped, has_threads),
-            Err(error) => (Err(error), true),
-        };
+        let stopped = self.callback(Callback::Stop, &old, stop, |_, _| {})?;
+        let (stopped, has_threads) = stopped.unwrap_or_else(|error| (Err(error), true));
         self.lock().done.stopped = Some(stopped);
         // Who swaps waits for them.
         (!has_threads).then_some(())?;
